@@ -1,0 +1,80 @@
+"""Docstrings as this project writes them: `$maths$`, norms in bars, fields told by a comment."""
+
+import ast
+import enum
+import inspect
+import io
+import re
+import textwrap
+import tokenize
+from typing import Any
+
+from sphinx.application import Sphinx
+
+
+def fields(cls: type) -> dict[str, tuple[str, str]]:
+    """Annotation or value, and the comment or docstring, of each field in the class's source."""
+    source = textwrap.dedent(inspect.getsource(cls))
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
+    body = ast.parse(source).body[0].body
+    found = {}
+    for node, after in zip(body, [*body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign):
+            name, kind = node.target.id, ast.unparse(node.annotation)
+        elif isinstance(node, ast.Assign):
+            name, kind = node.targets[0].id, ast.unparse(node.value)
+        else:
+            continue
+        told = [comments[n] for n in range(node.lineno, node.end_lineno + 1) if n in comments]
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            told.append(after.value.value)
+        found[name] = kind, " ".join(told)
+    return found
+
+
+def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Runs before napoleon, which then sees an Attributes section."""
+    tabulated = isinstance(obj, type) and (hasattr(obj, "_fields") or issubclass(obj, enum.Enum))
+    if tabulated and "Attributes" not in lines:
+        lines += ["", "Attributes", "----------"]
+        for field, (kind, told) in fields(obj).items():
+            lines += [f"{field} : ``{kind}``", f"    {told}"]
+        lines.append("")
+    text = RETURNS.sub(one_line, "\n".join(lines))
+    lines[:] = INLINE.sub(mark_up, text).split("\n")
+
+
+RETURNS = re.compile(r"(Returns\n-------\n)((?:\S[^\n]*\n?)+)(?=\n|\Z)")
+INLINE = re.compile(
+    r"""(?P<kept> \.\.\ math::[^\n]*(?:\n(?:[ \t][^\n]*)?)*
+                | `+[^`]+`+
+                | (?<!\w)\*\w[\w ]*\*(?!\w) )
+      | \$(?P<maths>[^$]+)\$
+      | (?P<mark>[|*])""",
+    re.VERBOSE,
+)
+
+
+def one_line(match: re.Match[str]) -> str:
+    """A returned value told in a sentence is one value, on however many lines."""
+    return match[1] + " ".join(match[2].split()) + "\n"
+
+
+def mark_up(match: re.Match[str]) -> str:
+    """Dollars become a role; bars and stars are norms and duals, not substitutions, emphasis."""
+    if match["maths"]:
+        return f":math:`{' '.join(match['maths'].split())}`"
+    return "\\" + match["mark"] if match["mark"] else match["kept"]
+
+
+def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
+    """Fields of a NamedTuple are in its table."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.setup_extension("sphinx.ext.autodoc")
+    app.connect("autodoc-process-docstring", process, priority=400)
+    app.connect("autodoc-skip-member", skip)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,22 @@
+"""Type aliases shared by every part."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import jax
+from jax.typing import ArrayLike
+
+Key: TypeAlias = jax.Array
+"""A typed PRNG key, from `jax.random.key`."""
+
+LogitsFn: TypeAlias = Callable[..., Any]
+"""`logits_fn(x) -> logits[K]` for one input of any shape; one output f stands for (f/2, -f/2)."""
+
+Apply: TypeAlias = Callable[..., Any]
+"""`apply(params, x) -> logits[K]` for one input; what the batch entry points take."""
+
+Order: TypeAlias = int | float
+"""Order of an l_p norm: 1, 2 or `jnp.inf`, as in `jnp.linalg`."""
+
+Bounds: TypeAlias = tuple[ArrayLike, ArrayLike]
+"""`(lower, upper)`: scalars or arrays that broadcast against the input."""

@@ -1,0 +1,221 @@
+"""Everything about one network and a batch of inputs: radii, ratios, compression, spectra."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, PyTree
+
+from ._typing import Apply, Bounds, Order
+from .compression import (
+    LayerCompression,
+    effective_rank,
+    jacobian,
+    law_factors,
+    layer_compression,
+    participation_ratio,
+    span_compression,
+    spectrum,
+    stable_rank,
+)
+from .norms import broadcast_bounds, norm
+from .optimal import nearest_neighbour
+from .perturbation import Perturbation, minimal
+
+__all__ = ["Analysis", "analyze"]
+
+
+class Analysis(NamedTuple):
+    r"""What was measured, per input; $\Delta$ goes to the nearest reference of another class.
+
+    `ratio_pairwise` is `rho_margin * midpoint * secant * tangent`, exactly. Quantities that need
+    a reference are NaN where there is none of another class.
+
+    Attributes
+    ----------
+    delta
+        Smallest perturbation found, to any other class; zero where none was found.
+    radius
+        Its norm: 0 where misclassified, inf where none was found.
+    radius_relative
+        Radius over the norm of the input.
+    status, adversarial_label
+        Values of `perturbation.Status`; the class reached, -1 for none.
+    radius_pairwise, status_pairwise
+        The same for the class of the nearest reference: the distance to that pair's boundary.
+    nearest, other
+        Index of the nearest reference of another class, and its class; -1 for none.
+    r_opt
+        Half its distance: what the nearest-neighbour classifier of the references tolerates. For
+        a finite sample of the classes an upper bound that falls with more references.
+    ratio, ratio_pairwise
+        `radius` and `radius_pairwise` over `r_opt`.
+    rho_margin
+        Compression of $\Delta$ onto the margin's gradient, `compression.margin_compression`.
+    rho_span, span_rank, null_ratio
+        Compression onto the span of the gradients of logit differences, its dimension, and what
+        a random subspace of that dimension would give, `compression.span_compression`.
+    midpoint, secant, tangent
+        Why `ratio_pairwise` is not `rho_margin`, `compression.LawFactors`.
+    singular_values, effective_rank, participation_ratio, stable_rank
+        Spectrum of the Jacobian of the network's outputs at the input, and its dimensions.
+    layers
+        `compression.LayerCompression` with a leading axis; None without `stages`.
+    """
+
+    delta: Float[Array, "n *input"]
+    radius: Float[Array, " n"]
+    radius_relative: Float[Array, " n"]
+    status: Int[Array, " n"]
+    adversarial_label: Int[Array, " n"]
+    radius_pairwise: Float[Array, " n"]
+    status_pairwise: Int[Array, " n"]
+    nearest: Int[Array, " n"]
+    other: Int[Array, " n"]
+    r_opt: Float[Array, " n"]
+    ratio: Float[Array, " n"]
+    ratio_pairwise: Float[Array, " n"]
+    rho_margin: Float[Array, " n"]
+    rho_span: Float[Array, " n"]
+    span_rank: Int[Array, " n"]
+    null_ratio: Float[Array, " n"]
+    midpoint: Float[Array, " n"]
+    secant: Float[Array, " n"]
+    tangent: Float[Array, " n"]
+    singular_values: Float[Array, "n k"]
+    effective_rank: Float[Array, " n"]
+    participation_ratio: Float[Array, " n"]
+    stable_rank: Float[Array, " n"]
+    layers: LayerCompression | None
+
+
+def analyze(
+    apply: Apply,
+    params: PyTree,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    references: ArrayLike,
+    reference_labels: ArrayLike,
+    *,
+    ord: Order = 2,
+    bounds: Bounds | None = None,
+    solver: Callable[..., Perturbation] = minimal,
+    stages: Callable[[PyTree], Sequence[Callable[[Array], Array]]] | None = None,
+    batch_size: int | None = None,
+    **options: Any,
+) -> Analysis:
+    """Measure the robustness of a network at a batch of inputs, and what explains it.
+
+    Two compiled calls: the nearest references, and all the rest. A second call with arrays of
+    the same shapes compiles nothing, whatever the parameters and the number of references.
+
+    Parameters
+    ----------
+    apply, params
+        `apply(params, x) -> logits[K]` for one input, any JAX function; one output f stands for
+        the logits (f/2, -f/2), with the spectrum of f.
+    inputs, labels
+        Shapes `(n, …)` and `(n,)`.
+    references, reference_labels
+        Points that the optimal classifier knows, shapes `(m, …)` and `(m,)`; may contain the
+        inputs.
+    ord
+        Order of the norm of radii and distances: 1, 2 or `jnp.inf`. Spectra, `rho_span` and
+        layers are of ℓ2 always.
+    bounds
+        `(lower, upper)` that perturbed inputs respect: scalars or arrays in the shape of an input.
+    solver, **options
+        Solver of `perturbation` and its own options, hashable, such as `effort="high"`.
+    stages
+        `stages(params)`: the network as a sequence of functions, each of one array, whose
+        composition is `apply`; they are measured layer by layer.
+    batch_size
+        Inputs processed together; None for all. Bounds the memory, about `K` times an input each.
+
+    Returns
+    -------
+    Analysis
+        Arrays with a leading axis `n`.
+
+    Raises
+    ------
+    TypeError
+        If inputs or references are not floating-point arrays of one dtype, or labels are not
+        integers.
+    ValueError
+        If shapes disagree, there are no inputs or references, or an option is out of range.
+
+    References
+    ----------
+    Gao et al. (2024), "Feature compression is the root cause of adversarial fragility in neural
+    network classifiers", arXiv:2406.16200.
+    """
+    if 0 in jnp.shape(inputs):
+        raise ValueError(f"inputs are empty: shape {jnp.shape(inputs)}.")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+    if bounds is not None:
+        broadcast_bounds(bounds, jnp.zeros(jnp.shape(inputs)[1:], jnp.result_type(inputs)))
+    near = nearest_neighbour(inputs, labels, references, reference_labels, ord=ord)
+    # Gathered here: the number of references is none of the compiled call's business.
+    points = jnp.asarray(references)[near.index]
+    other = jnp.where(near.index < 0, -1, jnp.asarray(reference_labels)[near.index])
+    static = (apply, solver, stages, ord, batch_size, tuple(sorted(options.items())))
+    examples = (
+        jnp.asarray(inputs),
+        jnp.asarray(labels),
+        points,
+        other.astype(jnp.int32),
+        near.radius,
+        near.index,
+    )
+    return _analyze(*static, params, bounds, examples)
+
+
+@partial(jax.jit, static_argnums=range(6))
+def _analyze(apply, solver, stages, ord, batch_size, options, params, bounds, examples):
+    network = partial(apply, params)
+    solve = partial(solver, network, ord=ord, bounds=bounds, **dict(options))
+
+    def one(example):
+        x, label, point, other, r_opt, nearest = example
+        delta = jnp.where(other < 0, jnp.nan, point - x)
+        any_class = solve(x, label)
+        pair = solve(x, label, target=other)
+        factors = law_factors(network, x, label, delta, pair.norm, other=other, ord=ord)
+        span = span_compression(network, x, delta)
+        values = spectrum(jacobian(network, x), method="qr")
+        defined = lambda quantity: jnp.where(other < 0, jnp.nan, quantity)
+        return Analysis(
+            delta=any_class.delta,
+            radius=any_class.norm,
+            radius_relative=any_class.norm / norm(x, ord),
+            status=any_class.status,
+            adversarial_label=any_class.adversarial_label,
+            radius_pairwise=defined(pair.norm),
+            status_pairwise=pair.status,
+            nearest=nearest,
+            other=other,
+            r_opt=r_opt,
+            ratio=defined(any_class.norm / r_opt),
+            ratio_pairwise=defined(pair.norm / r_opt),
+            rho_margin=factors.rho_net,
+            rho_span=span.ratio,
+            span_rank=span.rank,
+            null_ratio=span.null_ratio,
+            midpoint=factors.midpoint,
+            secant=factors.secant,
+            tangent=factors.tangent,
+            singular_values=values,
+            effective_rank=effective_rank(values),
+            participation_ratio=participation_ratio(values),
+            stable_rank=stable_rank(values),
+            layers=None if stages is None else layer_compression(stages(params), x, x + delta),
+        )
+
+    if batch_size is None:
+        return jax.vmap(one)(examples)
+    return jax.lax.map(one, examples, batch_size=min(batch_size, len(examples[0])))

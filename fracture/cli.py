@@ -1,0 +1,230 @@
+"""The command line: `fracture sweep`, `fracture analyze`, `fracture report`."""
+
+import contextlib
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import __version__
+
+# JAX and the experiments are imported inside the commands: `--help` and a mistyped option answer
+# at once.
+
+_DATA = ("points", "hypercube", "mixture", "spheres", "subspace", "correlated", "digits")
+_MODELS = ("interpolator", "linear", "mlp", "cnn")
+_SOLVERS = ("affine", "deepfool", "ddn", "minimal")
+
+
+def main() -> None:
+    """Entry point: a misuse is one line on standard error and exit code 2."""
+    try:
+        sys.exit(cli.main(prog_name="fracture", standalone_mode=False))
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except (ValueError, OSError) as error:
+        _fail(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        click.echo(
+            "\nInterrupted: what was finished is stored, the same command goes on.", err=True
+        )
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    click.echo(f"fracture: error: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__)
+def cli() -> None:
+    """Measure and explain why neural networks are adversarially fragile.
+
+    Results are labelled arrays (netCDF, readable with xarray), figures (PNG, SVG) and one page
+    (index.html) in the folder --out.
+    """
+
+
+class _Integers(click.ParamType):
+    """Positive integers separated by commas."""
+
+    name = "INT,INT,…"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            numbers = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            numbers = ()
+        if not numbers or min(numbers) < 1 or len(set(numbers)) != len(numbers):
+            self.fail(f"got {value!r}, wanted distinct positive integers such as 8,16,32.")
+        return tuple(sorted(numbers))
+
+
+_out = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("fracture-results"),
+    show_default=True,
+    help="Folder for the results; a sweep that was interrupted goes on from it.",
+)
+
+
+@cli.command()
+@click.option("--data", type=click.Choice(_DATA), help="Sweep this family only.")
+@click.option("--model", type=click.Choice(_MODELS), help="Network.  [default: by the data]")
+@click.option("--dims", type=_Integers(), help="Dimensions d; for digits, numbers of pixels.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Independent draws at each dimension.")
+@click.option("--solver", type=click.Choice(_SOLVERS), help="How perturbations are searched.")
+@click.option("--layers", type=click.IntRange(min=1), help="Mixing layers of the hypercube.")
+@click.option("--key", type=click.IntRange(min=0), default=0, help="Root of all random draws.")
+@click.option("--quick", is_flag=True, help="A smaller default sweep, for a first look.")
+@_out
+def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) -> None:
+    r"""Measure how fragility scales with the dimension, and judge the laws.
+
+    Without options: linear interpolators on one Gaussian point per class and on the mixed
+    hypercube, trained networks on the hypercube, and trained networks on real digits at four
+    resolutions. With --data, one sweep of one's own.
+
+    \b
+    Examples:
+      fracture sweep
+      fracture sweep --data hypercube --layers 2 --dims 8,16,32 --seeds 256 --out mixing
+      fracture sweep --data mixture --model mlp --dims 16,64 --seeds 8 --solver minimal --out mine
+    """
+    chosen = {name: value for name, value in options.items() if value is not None}
+    if data is None and chosen:
+        raise click.UsageError(f"--{min(chosen)} needs --data, the family that it applies to.")
+    if data is not None and quick:
+        raise click.UsageError("--quick is the default sweep made smaller; it takes no --data.")
+    began = time.perf_counter()
+    _prepare_jax()
+    from . import experiments
+
+    plan = experiments.plan(data, quick=quick, root=key, **chosen)
+    with _exclusive(out), _progress() as progress:
+        results = {}
+        for name, run in plan.items():
+            results[name] = run(out=out, progress=progress)
+            experiments.save(results[name], out)
+    _show(results, out)
+    timings = [result.dataset for result in results.values()]
+    compiled = sum(float(dataset["compile_seconds"].sum()) for dataset in timings)
+    worked = sum(float(dataset["run_seconds"].sum()) for dataset in timings)
+    click.echo(
+        f"{time.perf_counter() - began:.0f} s in all; the stored results took {compiled:.0f} s of "
+        f"compilation and {worked:.0f} s of work."
+    )
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def report(folder: Path) -> None:
+    """Draw tables, figures and the page of FOLDER again from its stored results."""
+    _prepare_jax()
+    from . import experiments
+
+    _show(experiments.load(folder), folder)
+
+
+def _show(results: Any, out: Path) -> None:
+    from rich.console import Console
+
+    from . import report as reports
+
+    console = Console()
+    for table in reports.tables(results):
+        console.print(table)
+    page = reports.render(results, out)
+    for result in results.values():
+        for verdict in result.verdicts:
+            console.print(verdict.sentence, highlight=False, markup=False)
+    console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _prepare_jax() -> None:
+    """What an application may set, and a library must not; before JAX is imported."""
+    # One single-threaded device per core, over which sweeps spread their seeds. That uses all
+    # cores, where one device with a thread pool leaves them idle during small operations, and its
+    # independent LAPACK calls can wait for each other forever (jaxlib 0.10).
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_force_host_platform_device_count" not in flags:
+        cores = min(8, len(os.sched_getaffinity(0)) if sys.platform == "linux" else 4)
+        flags += f" --xla_force_host_platform_device_count={cores}"
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import jax
+    import platformdirs
+
+    jax.config.update("jax_enable_x64", True)
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or platformdirs.user_cache_dir("fracture")
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@contextlib.contextmanager
+def _exclusive(out: Path) -> Iterator[None]:
+    """Two processes that write to one folder would delete each other's temporary files."""
+    import filelock
+
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(out / ".lock", timeout=0):
+            yield
+    except filelock.Timeout:
+        raise click.UsageError(f"another process is writing to {out}.") from None
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, a line per step elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        said: list[str] = []
+
+        def say(what: str, done: int, total: int) -> None:
+            if said[-1:] != [what]:
+                said.append(what)
+                click.echo(f"[{done}/{total}] {what}", err=True)
+
+        yield say
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        tasks: dict[str, Any] = {}
+
+        def update(what: str, done: int, total: int) -> None:
+            name = what.split(",")[0]
+            if name not in tasks:
+                tasks[name] = bar.add_task(what, total=total)
+            bar.update(tasks[name], description=what, completed=done, total=total)
+
+        yield update
+
+
+def _load_object(name: str) -> Any:
+    """What `module:name` names; modules in the working directory are found too."""
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise click.UsageError(f"got {name!r}, wanted module:function, such as my_model:logits.")
+    sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise click.UsageError(f"{name} cannot be loaded: {error}.") from error

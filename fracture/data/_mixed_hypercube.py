@@ -1,0 +1,76 @@
+"""Family B: the corners of a hypercube, mixed by Gaussian matrices."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
+
+from .._typing import Key
+from ._checks import at_least, float_dtype
+from ._items import draw_items
+
+
+class MixedHypercube(NamedTuple):
+    """Points x = A z of two classes, told apart by the last entry of the code z."""
+
+    inputs: Float[Array, "n d"]  # factors applied to the codes in turn
+    labels: Int[Array, " n"]  # 1 where the last entry of the code is +1, else 0
+    codes: Float[Array, "n d"]  # z, entries ±1
+    factors: Float[Array, "layers d d"]  # A = factors[-1] @ … @ factors[0]
+
+
+def mixed_hypercube(
+    key: Key, dim: int, num: int, *, layers: int = 1, dtype: DTypeLike | None = None
+) -> MixedHypercube:
+    """Points x = A z with z uniform on {−1, +1}^d and A a product of Gaussian matrices.
+
+    The factors of A are kept apart and applied in turn: the product of several is too ill
+    conditioned to be formed in float32.
+
+    Parameters
+    ----------
+    key
+        Random key. Point i depends on `key`, the sizes and i only; the factors not on `num`.
+    dim
+        Dimension d, at least 1.
+    num
+        Number of points, at least 1; drawn with replacement from the 2^d corners.
+    layers
+        Number of square factors of A, each with i.i.d. N(0, 1) entries; at least 1.
+    dtype
+        Floating dtype; JAX's default float if None.
+
+    Returns
+    -------
+    task
+        `inputs` `(num, dim)`, `labels` `(num,)`, `codes` `(num, dim)`, `factors`
+        `(layers, dim, dim)`.
+
+    Raises
+    ------
+    ValueError
+        If `dim`, `num` or `layers` is below 1.
+    TypeError
+        If `dtype` is not floating.
+
+    References
+    ----------
+    Gao et al. (2024), arXiv:2406.16200, Section 4 (one layer) and its extension to several.
+    """
+    for name, value in (("dim", dim), ("num", num), ("layers", layers)):
+        at_least(name, value, 1)
+    dtype = float_dtype(dtype)
+    key_factors, key_codes = jax.random.split(key)
+    factors = jax.random.normal(key_factors, (layers, dim, dim), dtype)
+
+    def draw(item: Key, _: jax.Array) -> tuple[jax.Array, jax.Array]:
+        code = jax.random.rademacher(item, (dim,), dtype)
+        x = code
+        for factor in factors:
+            x = jnp.matmul(factor, x, precision="highest")
+        return x, code
+
+    inputs, codes = draw_items(draw, key_codes, num)
+    return MixedHypercube(inputs, (codes[:, -1] > 0).astype(jnp.int32), codes, factors)

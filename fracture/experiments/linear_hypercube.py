@@ -1,0 +1,154 @@
+"""Family B: a mixed hypercube, read by the linear network that recovers the last coordinate.
+
+x = A z with z uniform on {-1, +1}^d and A a product of `layers` Gaussian matrices; the class is the
+sign of z_d. The network computes z_d and so reads a single direction.
+arXiv:2406.16200, Sections 4 and 5.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import xarray as xr
+from jaxtyping import Array, Float
+
+from .. import theory
+from .._typing import Key
+from ..compression import margin_compression
+from ..data import mixed_hypercube
+from ..models import interpolate_hypercube
+from ..norms import norm
+from ..optimal import hypercube_radius
+from ..perturbation import SOLVERS
+from ..sweeps import Progress, Sweep, Variable, run as run_sweep
+from . import _summary, _verdicts
+from ._result import Result
+
+NAME = "linear_hypercube"
+TITLE = "Family B: mixed hypercube, linear interpolator"
+DESCRIPTION = (
+    "2^d points x = A z, z in {-1, +1}^d, A Gaussian; the class is the sign of the last "
+    "coordinate of z, which the network computes linearly. Pairwise: against the point that "
+    "differs in the last coordinate only. Untargeted: against the nearest of all points of the "
+    "other class, found exactly to d = 40."
+)
+LARGEST_EXACT = 40
+VARIABLES = {
+    "r_opt": Variable("optimal radius, twin point", "input units"),
+    "r_opt_untargeted": Variable("optimal radius, nearest point", "input units"),
+    "r_nn": Variable("network radius", "input units"),
+    "ratio": Variable("fragility ratio, twin point"),
+    "ratio_untargeted": Variable("fragility ratio, nearest point"),
+    "rho": Variable("compression ratio of the displacement"),
+}
+
+
+class Cell(NamedTuple):
+    """What one draw of the mixing gives, for one of its points."""
+
+    r_opt: Float[Array, ""]
+    r_opt_untargeted: Float[Array, ""]  # NaN beyond `LARGEST_EXACT` dimensions
+    r_nn: Float[Array, ""]
+    ratio: Float[Array, ""]
+    ratio_untargeted: Float[Array, ""]
+    rho: Float[Array, ""]
+
+
+def cell(key: Key, solver: str, layers: int, *, dim: int) -> Cell:
+    """Draw one mixing and one point, and measure there."""
+    task = mixed_hypercube(key, dim, 1, layers=layers)
+    weight = interpolate_hypercube(task.factors)
+
+    def logits_fn(x):
+        return weight @ x
+
+    x, label, code = task.inputs[0], task.labels[0], task.codes[0]
+    displacement = twin_displacement(task.factors, code)
+    r_nn = SOLVERS[solver](logits_fn, x, label).norm
+    r_opt = norm(displacement) / 2
+    if dim <= LARGEST_EXACT:
+        # A vmapped search would make all lanes wait for the slowest: one after the other.
+        search = jax.custom_batching.sequential_vmap(hypercube_radius)
+        optimum = search(task.factors, code)
+        r_opt_untargeted = jnp.where(optimum.proven, optimum.radius, jnp.nan)
+    else:
+        r_opt_untargeted = jnp.full_like(r_opt, jnp.nan)
+    return Cell(
+        r_opt=r_opt,
+        r_opt_untargeted=r_opt_untargeted,
+        r_nn=r_nn,
+        ratio=r_nn / r_opt,
+        ratio_untargeted=r_nn / r_opt_untargeted,
+        rho=margin_compression(logits_fn, x, label, displacement),
+    )
+
+
+def twin_displacement(
+    factors: Float[Array, "layers d d"], code: Float[Array, " d"]
+) -> Float[Array, " d"]:
+    """Way from x = A z to its twin, the point with the last coordinate flipped: -2 z_d A e_d."""
+    displacement = jnp.zeros_like(code).at[-1].set(-2 * code[-1])
+    for factor in factors:
+        displacement = factor @ displacement
+    return displacement
+
+
+def run(
+    *,
+    dims: Sequence[int] = (8, 16, 32, 64, 128, 256, 512),
+    seeds: int | None = None,
+    solver: str = "affine",
+    layers: int = 1,
+    root: int = 0,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Result:
+    """Sweep the dimension; 1,024 seeds to d = 128 and 256 beyond, unless `seeds` is given."""
+    if min(dims) < 2:
+        raise ValueError(f"dims must be at least 2 (one to mix with the label), got {min(dims)}.")
+    if layers < 1:
+        raise ValueError(f"layers must be at least 1, got {layers}.")
+    sweep = Sweep(
+        name=NAME,
+        cell=lambda key, shared, *, dim: cell(key, solver, layers, dim=dim),
+        dims=tuple(dims),
+        seeds=tuple(seeds or (1024 if dim <= 128 else 256) for dim in dims),
+        chunks=tuple(max(16, min(1024, 2**17 // dim**2 * 16)) for dim in dims),
+        variables=VARIABLES,
+        options={"solver": solver, "layers": layers},
+        root=root,
+    )
+    dataset = run_sweep(sweep, out=out, progress=progress)
+    return judge(
+        dataset.assign_attrs(title=TITLE, description=DESCRIPTION, judge=NAME, layers=layers)
+    )
+
+
+def judge(dataset: xr.Dataset) -> Result:
+    """Summarise a stored sweep and compare it with the exact law of the ratio."""
+    layers = int(dataset.attrs["layers"])
+    if layers == 1:
+        laws = {int(dim): theory.compression(int(dim)) for dim in dataset["dim"]}
+    else:  # no closed form: many draws of the triangular factors
+        key = jax.random.key(0)
+        laws = {
+            int(dim): theory.mixing_compression(key, int(dim), layers, num=2**16)
+            for dim in dataset["dim"]
+        }
+    tests = _summary.kolmogorov_smirnov(dataset["ratio"], laws)
+    summary = xr.merge(
+        [
+            _summary.median_table(dataset, list(VARIABLES)),
+            _summary.predictions(laws, "predicted fragility ratio, twin point"),
+            tests,
+        ]
+    )
+    pairwise = _summary.exponent(
+        dataset["ratio"], "ratio, twin point", expected=_summary.law_exponent(laws)
+    )
+    nearest = _summary.exponent(dataset["ratio_untargeted"], "ratio, nearest point")
+    fits = tuple(fit for fit in (pairwise, nearest) if fit is not None)
+    name = "Law B: ratio ~ √Beta(1/2, (d−1)/2)" if layers == 1 else f"Law C, {layers} layers"
+    return Result(dataset, summary, fits, (_verdicts.exact_law(name, pairwise, tests),))

@@ -1,0 +1,87 @@
+"""Pieces that the modules share: activations, normalisation, checks of options."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array
+
+Activation = str | Callable[[Array], Array]
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "elu": jax.nn.elu,
+    "gelu": jax.nn.gelu,
+    "identity": lambda x: x,
+    "leaky_relu": jax.nn.leaky_relu,
+    "relu": jax.nn.relu,
+    "sigmoid": jax.nn.sigmoid,
+    "silu": jax.nn.silu,
+    "softplus": jax.nn.softplus,
+    "tanh": jnp.tanh,
+}
+
+# Keeps the scale of a signal through layers followed by a ReLU, and by nothing.
+RECTIFIED = nnx.initializers.he_normal()
+LINEAR = nnx.initializers.lecun_normal()
+
+
+class LayerNorm(nnx.Module):
+    """Layer normalisation over the last axis."""
+
+    def __init__(self, width: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+        self.norm = nnx.LayerNorm(width, param_dtype=dtype, rngs=rngs)
+
+    def __call__(self, x: Array) -> Array:
+        """Normalise `x`; Flax mixes float32 statistics with the input's dtype."""
+        with jax.numpy_dtype_promotion("standard"):
+            return self.norm(x).astype(x.dtype)
+
+
+def find_activation(choice: Activation) -> Callable[[Array], Array]:
+    """The function of that name, or the function itself."""
+    if callable(choice):
+        return choice
+    if choice not in ACTIVATIONS:
+        raise ValueError(
+            f"activation must be a function or one of {sorted(ACTIVATIONS)}, got {choice!r}."
+        )
+    return ACTIVATIONS[choice]
+
+
+def normalizations(
+    choice: str | None, widths: Sequence[int], *, dtype: DTypeLike, rngs: nnx.Rngs
+) -> list[LayerNorm]:
+    """One normalisation per width, or none at all."""
+    if choice not in (None, "layer"):
+        raise ValueError(f'normalization must be None or "layer", got {choice!r}.')
+    return [LayerNorm(width, dtype=dtype, rngs=rngs) for width in widths if choice]
+
+
+def layer_names(prefix: str, number: int) -> list[str]:
+    """`prefix_1`, …, with zeros in front so that names in alphabetical order are in depth order.
+
+    JAX sorts the keys of a dict; "logits" comes last.
+    """
+    digits = len(str(number))
+    return [f"{prefix}_{i + 1:0{digits}d}" for i in range(number)]
+
+
+def positive(name: str, values: Sequence[int]) -> tuple[int, ...]:
+    """`values` as a tuple, after a check that they are integers of at least 1."""
+    values = tuple(values)
+    if any(not isinstance(v, int) or v < 1 for v in values):
+        raise ValueError(f"{name} must be integers of at least 1, got {values}.")
+    return values
+
+
+def as_input(x: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """`x` as an array; raises unless it is one input of the shape the network was made for."""
+    x = jnp.asarray(x)
+    if x.shape != shape:
+        raise ValueError(
+            f"the network takes one input of shape {shape}, got {x.shape}; map over a batch with "
+            "jax.vmap."
+        )
+    return x

@@ -1,0 +1,35 @@
+"""Smallest adversarial perturbations: upper bounds on the radius of a network, each verified.
+
+A solver is a function of one input: `solver(logits_fn, x, label, *, ord=2, bounds=None,
+target=None, ...) -> Perturbation`. `minimal` is the one to reach for.
+"""
+
+from ._affine import AffineRadius, affine, affine_radius
+from ._ddn import ddn
+from ._deepfool import deepfool
+from ._margin import as_logits, margin
+from ._minimal import minimal
+from ._radius import radius
+from ._refine import refine
+from ._result import Perturbation, Status
+from ._solve import solve
+
+SOLVERS = {"affine": affine, "deepfool": deepfool, "ddn": ddn, "minimal": minimal}
+"""Every solver by name."""
+
+__all__ = [
+    "SOLVERS",
+    "AffineRadius",
+    "Perturbation",
+    "Status",
+    "affine",
+    "affine_radius",
+    "as_logits",
+    "ddn",
+    "deepfool",
+    "margin",
+    "minimal",
+    "radius",
+    "refine",
+    "solve",
+]

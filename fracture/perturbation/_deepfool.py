@@ -1,0 +1,75 @@
+"""DeepFool for many classes (Moosavi-Dezfooli et al. 2016, arXiv:1511.04599)."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from .._typing import Bounds, LogitsFn, Order
+from ._affine import linearise
+from ._problem import pose
+from ._result import Perturbation, cross, finish
+
+
+def deepfool(
+    logits_fn: LogitsFn,
+    x: ArrayLike,
+    label: ArrayLike,
+    *,
+    ord: Order = 2,
+    bounds: Bounds | None = None,
+    target: ArrayLike | None = None,
+    steps: int = 50,
+    overshoot: float = 0.02,
+    num_classes: int = 10,
+) -> Perturbation:
+    """Step to the nearest linearised boundary until across; then shorten along the ray from x.
+
+    Parameters
+    ----------
+    logits_fn, x, label, ord, bounds, target
+        As of `minimal`.
+    steps
+        At most so many; the loop ends early, under `vmap` when the last input is done.
+    overshoot
+        Each step is longer by this fraction.
+    num_classes
+        Classes with the largest logits, besides the label, to consider; one gradient each and a
+        step.
+
+    Returns
+    -------
+    A `Perturbation`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `minimal`; for options out of range.
+    """
+    if steps < 1 or overshoot < 0 or num_classes < 1:
+        raise ValueError(
+            "wanted steps >= 1, overshoot >= 0 and num_classes >= 1, got "
+            f"{steps}, {overshoot} and {num_classes}."
+        )
+    problem = pose(logits_fn, x, label, ord, bounds, target)
+    dtype = problem.center.dtype
+
+    def going(carry):
+        _, done, finite, count = carry
+        return ~done & finite & (count < steps)
+
+    def step(carry):
+        delta, _, _, count = carry
+        _, point = problem.land(problem.origin + delta)
+        near = linearise(problem._replace(x=point), num_classes)
+        moved = point.astype(dtype) + (1 + overshoot) * near.nearest.delta
+        landed, point = problem.land(moved)
+        landed = landed.astype(dtype)
+        done = problem.read(point).crossed | jnp.all(landed == delta)
+        return landed, done, near.finite, count + 1
+
+    start = problem.center - problem.origin
+    init = (start, problem.start.crossed | ~problem.posed, jnp.ones((), bool), jnp.int32(0))
+    delta, _, finite, count = jax.lax.while_loop(going, step, problem.init(init))
+    num_grads = count * (1 if problem.targeted else min(num_classes, problem.num_classes - 1))
+    best = cross(problem, delta)
+    return finish(problem, best, num_grads, finite)

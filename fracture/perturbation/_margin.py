@@ -1,0 +1,90 @@
+"""The margin of a classifier: how far the label's logit is above the others."""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+__all__ = ["as_logits", "margin"]
+
+
+def as_logits(outputs: ArrayLike) -> Float[Array, " k"]:
+    """Logits of a network's outputs for one input.
+
+    A single output f, a scalar or of shape (1,), stands for the two logits (f/2, -f/2): label 0
+    wins where f > 0, label 1 where f < 0, and the margin of label 0 is f.
+
+    Raises
+    ------
+    ValueError
+        If the outputs are not a scalar or a non-empty vector.
+    TypeError
+        If they are not floating-point numbers.
+    """
+    outputs = jnp.asarray(outputs)
+    if not jnp.issubdtype(outputs.dtype, jnp.floating):
+        raise TypeError(f"logits must be floating-point numbers, got {outputs.dtype}.")
+    if outputs.ndim > 1 or outputs.size == 0:
+        raise ValueError(
+            f"a network must return a vector of logits for one input, got shape {outputs.shape}; "
+            "map over a batch with jax.vmap."
+        )
+    if outputs.size == 1:
+        half = outputs.reshape(()) / 2
+        return jnp.stack([half, -half])
+    return outputs
+
+
+def margin(
+    logits: ArrayLike,
+    label: ArrayLike,
+    target: ArrayLike | None = None,
+) -> Float[Array, ""]:
+    """f_label - max of the other logits, or f_label - f_target; positive where the label wins.
+
+    Parameters
+    ----------
+    logits
+        Shape (K,); one output stands for two logits, as in `as_logits`.
+    label, target
+        Class indices, concrete or traced.
+
+    Returns
+    -------
+    The margin, in the dtype of the logits; NaN where a traced index is out of range or the target
+    is the label.
+
+    Raises
+    ------
+    ValueError
+        For a Python integer out of range.
+    """
+    logits = as_logits(logits)
+    label, valid = class_index(label, logits.size, "label")
+    other = jnp.full_like(label, -1)
+    if target is not None:
+        other, in_range = class_index(target, logits.size, "target")
+        valid &= in_range & (other != label)
+    return jnp.where(valid, masked_margin(logits, label, other), jnp.nan)
+
+
+def masked_margin(logits: Array, label: Array, target: Array) -> Array:
+    """The margin for valid int32 indices, against every other class where `target` is -1."""
+    classes = jnp.arange(logits.size, dtype=jnp.int32)
+    rival = jnp.where(target < 0, classes != label, classes == target)
+    own = jnp.sum(jnp.where(classes == label, logits, 0))
+    return own - jnp.max(jnp.where(rival, logits, -jnp.inf))
+
+
+def class_index(index: ArrayLike, num_classes: int, name: str) -> tuple[Array, Array]:
+    """The index as int32 and whether it is in range; a Python integer out of range raises."""
+    if isinstance(index, int) and not isinstance(index, bool) and not 0 <= index < num_classes:
+        raise ValueError(f"{name} must be in [0, {num_classes}), got {index}.")
+    index = jnp.asarray(index)
+    if index.shape != () or not jnp.issubdtype(index.dtype, jnp.integer):
+        raise ValueError(
+            f"{name} must be one integer, got shape {index.shape} and dtype {index.dtype}."
+        )
+    if index.dtype.itemsize < 4:
+        index = index.astype(jnp.int32)
+    valid = (index >= 0) & (index < num_classes)
+    return jnp.where(valid, index, 0).astype(jnp.int32), valid

@@ -1,0 +1,171 @@
+"""One input and what is asked about it: checked once, then shared by every solver.
+
+The working dtype of the geometry is that of the input, float32 at least. The network is always
+evaluated at `x + delta` as stored in the dtype of the input, so what a solver verifies is what the
+user gets.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, PyTree
+
+from .._typing import Bounds, LogitsFn, Order
+from ..norms import at_least_float32, broadcast_bounds, halfspace_step, loop_init, norm, project_box
+from ._margin import as_logits, class_index, masked_margin
+
+ULPS = 4  # slack of the strict inequality, in units of eps times the largest logit
+
+
+class Reading(NamedTuple):
+    """What the network says at one point."""
+
+    margin: Array  # of the label, in the working dtype
+    slack: Array  # rounding allowance of the margin
+    crossed: Array  # margin < -slack, and inside the bounds
+    answer: Array  # int32: the class with the largest logit
+
+
+class Problem(NamedTuple):
+    """A checked problem; local to one trace, so it may hold functions."""
+
+    logits_fn: LogitsFn
+    x: Array  # in its own dtype
+    center: Array  # x in the working dtype, moved into the bounds
+    bounds: tuple[Array, Array] | None  # in the dtype of x
+    ord: Order
+    label: Array  # int32
+    target: Array  # int32; -1 for any class but the label
+    targeted: bool  # whether a target was given
+    posed: Array  # bool: indices valid; x, bounds and the margin at x finite
+    start: Reading  # at x
+    num_classes: int
+    eps: float  # of the dtype of the logits
+
+    @property
+    def origin(self) -> Array:
+        """`x` in the working dtype: what distances are measured from."""
+        return self.x.astype(self.center.dtype)
+
+    def land(self, z: Array) -> tuple[Array, Array]:
+        """The displacement from x to about `z`, as stored, and the point x + delta itself."""
+        delta = jnp.where(jnp.isfinite(z), z, self.center).astype(self.x.dtype)
+        delta = _stored(project_box(delta, self.bounds) - self.x)
+        delta = jnp.where(jnp.isfinite(delta), delta, 0)
+        if self.bounds is not None:
+            # x + (u - x) can round to the number after u: then one ulp less.
+            lower, upper = self.bounds
+            point = _stored(self.x + delta)
+            far = jnp.full_like(delta, jnp.inf)
+            delta = jnp.where(point > upper, jnp.nextafter(delta, -far), delta)
+            delta = jnp.where(point < lower, jnp.nextafter(delta, far), delta)
+        return delta, _stored(self.x + delta)
+
+    def read(self, point: Array, target: Array | None = None) -> Reading:
+        """Evaluate the network at a point that was landed on."""
+        logits = as_logits(self.logits_fn(point))
+        wide = at_least_float32(logits)
+        magnitude = jax.lax.stop_gradient(jnp.abs(wide))
+        largest = jnp.max(jnp.where(jnp.isfinite(magnitude), magnitude, 0))
+        slack = ULPS * self.eps * largest
+        margin = masked_margin(wide, self.label, self.target if target is None else target)
+        inside: Array | bool = True
+        if self.bounds is not None:
+            inside = jnp.all((point >= self.bounds[0]) & (point <= self.bounds[1]))
+        dtype = self.center.dtype
+        return Reading(
+            margin.astype(dtype),
+            slack.astype(dtype),
+            (margin < -slack) & inside,
+            jnp.argmax(wide).astype(jnp.int32),
+        )
+
+    def read_and_grad(self, point: Array, target: Array | None = None) -> tuple[Reading, Array]:
+        """`read` and the gradient of the margin, in the working dtype."""
+
+        def function(point):
+            reading = self.read(point, target)
+            return reading.margin, reading
+
+        grad, reading = jax.grad(function, has_aux=True)(point)
+        return reading, grad.astype(self.center.dtype)
+
+    def step(self, origin: Array, excess: Array, grad: Array) -> tuple[Array, Array]:
+        """Smallest move from `origin` into {excess + <grad, move> <= 0} and the bounds."""
+        room = None
+        if self.bounds is not None:
+            lower, upper = (b.astype(origin.dtype) for b in self.bounds)
+            room = lower - origin, upper - origin
+        return halfspace_step(excess, grad, room=room, ord=self.ord)
+
+    def size(self, delta: Array) -> Array:
+        """Norm of a displacement, in the working dtype."""
+        return norm(delta.astype(self.center.dtype), self.ord)
+
+    def init(self, tree: PyTree) -> PyTree:
+        """Initial carry of a loop whose body evaluates the network."""
+        varying = self.start.margin + jnp.sum(self.center)
+        return loop_init(tree, varying)
+
+
+def pose(
+    logits_fn: LogitsFn,
+    x: ArrayLike,
+    label: ArrayLike,
+    ord: Order,
+    bounds: Bounds | None,
+    target: ArrayLike | None,
+) -> Problem:
+    """Check the arguments of a solver and evaluate the network at the input.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an input that is not floating-point or empty, an unknown `ord`, bounds that do not
+        broadcast or are out of order, Python indices out of range, outputs that are no logits.
+    """
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f"x must be of a floating dtype, got {x.dtype}.")
+    if x.size == 0:
+        raise ValueError(f"x must not be empty, got shape {x.shape}.")
+    if isinstance(ord, bool) or ord not in (1, 2, float("inf")):
+        raise ValueError(f"ord must be 1, 2 or inf, got {ord!r}.")
+    logits = jax.eval_shape(lambda z: as_logits(logits_fn(z)), x)
+    num_classes = logits.size
+    label, posed = class_index(label, num_classes, "label")
+    other = jnp.full_like(label, -1)
+    if target is not None:
+        other, valid = class_index(target, num_classes, "target")
+        posed &= valid & (other != label)
+    box = None if bounds is None else broadcast_bounds(bounds, x)
+    wide = at_least_float32(x)
+    problem = Problem(
+        logits_fn,
+        x,
+        project_box(x, box).astype(wide.dtype),
+        box,
+        ord,
+        label,
+        other,
+        target is not None,
+        posed,
+        Reading(*(jnp.zeros((), wide.dtype),) * 4),
+        num_classes,
+        float(jnp.finfo(logits.dtype).eps),
+    )
+    start = problem.read(x)
+    posed &= jnp.all(jnp.isfinite(x)) & jnp.isfinite(start.margin)
+    if box is not None:
+        posed &= jnp.all(box[0] <= box[1])
+    return problem._replace(posed=posed, start=start)
+
+
+def _stored(x: Array) -> Array:
+    """`x` rounded as its dtype says, even where XLA would keep more digits of half precision."""
+    if x.dtype.itemsize >= 4:
+        return x
+    info = jnp.finfo(x.dtype)
+    return jax.lax.reduce_precision(x, exponent_bits=info.nexp, mantissa_bits=info.nmant)

@@ -1,0 +1,168 @@
+"""The result of every solver, and the search along one ray that verifies it."""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from ..norms import norm
+from ._problem import ULPS, Problem
+
+SEARCH_STEPS = 12  # evaluations of the last search along the ray
+
+
+class Status(IntEnum):
+    """How the search for one input ended."""
+
+    FOUND = 0  # `x + delta` is verified to be adversarial
+    MISCLASSIFIED = 1  # `x` itself is: delta and norm are 0
+    NOT_FOUND = 2  # the solver found nothing, or nothing exists
+    NOT_FINITE = 3  # no valid problem: NaN, infinity, or a label out of range
+
+
+class Perturbation(NamedTuple):
+    """Smallest adversarial perturbation that a solver found; `vmap` adds an axis to each field.
+
+    Attributes
+    ----------
+    delta
+        Displacement in units and dtype of the input; finite, zero where nothing was found.
+        `x + delta`, rounded as its dtype says, respects the bounds exactly.
+    norm
+        Its norm; inf where nothing was found.
+    found
+        The network, evaluated at `x + delta`, answers another class with a margin of more than a
+        few ulps of its largest logit; with a target, the target's logit exceeds the label's so.
+    adversarial_label
+        The class it answers there; -1 where nothing was found.
+    gap
+        Relative width of the last bracket: at `x + (1 - gap) delta` the label still wins. 1 where
+        only `x` itself is known to be classified right, 0 where `x` is misclassified.
+    num_grads
+        Gradients spent.
+    status
+        A `Status`.
+    """
+
+    delta: Float[Array, "*input"]
+    norm: Float[Array, ""]
+    found: Bool[Array, ""]
+    adversarial_label: Int[Array, ""]
+    gap: Float[Array, ""]
+    num_grads: Int[Array, ""]
+    status: Int[Array, ""]
+
+
+class Crossing(NamedTuple):
+    """The nearest verified point on a ray from x, and the bracket around the boundary."""
+
+    low: Array  # largest fraction of the ray known to be classified right, below `high`
+    high: Array  # smallest fraction known to be adversarial; inf where none is
+    low_margin: Array
+    high_margin: Array
+    delta: Array  # at `high`, as stored
+    norm: Array  # of it; inf where nothing was found
+    answer: Array  # the class there
+
+
+def nothing(problem: Problem) -> Crossing:
+    """The crossing before any search."""
+    zero = jnp.zeros((), problem.center.dtype)
+    return Crossing(
+        low=zero,
+        high=zero + jnp.inf,
+        low_margin=problem.start.margin,
+        high_margin=-problem.start.slack,
+        delta=jnp.zeros_like(problem.x),
+        norm=zero + jnp.inf,
+        answer=jnp.full((), -1, jnp.int32),
+    )
+
+
+def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> Crossing:
+    """Search the boundary on the ray from x to x + delta and on, evaluating the network only.
+
+    Until a point is adversarial, extrapolate the margin and go beyond the boundary by more and
+    more slack. Then interpolate to just outside and to just inside of it in turn, bisecting every
+    third time: the bracket halves in three steps at least, and where the network is linear both
+    its ends arrive at once. One forward pass a step.
+
+    The last step goes on by what the rounding of the input amounts to: where the logits are small
+    differences of large terms, a few ulps of a logit are no protection.
+    """
+    slack, dtype = problem.start.slack, problem.center.dtype
+    tiny = float(jnp.finfo(dtype).eps)
+    ray = problem.origin + delta - problem.center
+    ray = jnp.where(jnp.isfinite(ray), ray, 0)
+    length = norm(ray)
+    rounding = problem.eps * norm(problem.center) / problem.x.size**0.5
+    clearance = ULPS * rounding / jnp.where(length > 0, length, 1)
+
+    def step(k, carry):
+        t, side, best = carry
+        delta, point = problem.land(problem.center + t * ray)
+        reading = problem.read(point)
+        nearer = reading.crossed & ((t < best.high) | (k == steps - 1))
+        right = (reading.margin > reading.slack) & (t > best.low) & (t < best.high)
+        # An end that stays twice in a row has its margin halved (the Illinois method).
+        low_margin = jnp.where(nearer & (side < 0), best.low_margin / 2, best.low_margin)
+        high_margin = jnp.where(right & (side > 0), best.high_margin / 2, best.high_margin)
+        best = Crossing(
+            jnp.where(right, t, best.low),
+            jnp.where(nearer, t, best.high),
+            jnp.where(right, reading.margin, low_margin),
+            jnp.where(nearer, reading.margin, high_margin),
+            jnp.where(nearer, delta, best.delta),
+            jnp.where(nearer, problem.size(delta), best.norm),
+            jnp.where(nearer, reading.answer, best.answer),
+        )
+        side = jnp.where(nearer, -1, jnp.where(right, 1, side))
+        more = slack * 2 ** (1 + jnp.asarray(k // 2, dtype))
+        inner = jnp.where(k == steps - 2, best.high + clearance, within(best, more, k))
+        following = jnp.where(best.high < jnp.inf, inner, beyond(t, reading, more, k))
+        return following, side, best
+
+    def within(best, more, k):
+        aim = jnp.where(k % 2 == 0, -more, more)
+        share = (best.low_margin - aim) / (best.low_margin - best.high_margin)
+        share = jnp.where((k % 3 != 2) & (share > 0) & (share < 1), share, 0.5)
+        return best.low + share * (best.high - best.low)
+
+    def beyond(t, reading, more, k):
+        fall = problem.start.margin - reading.margin
+        root = t * (problem.start.margin + more) / jnp.where(fall > 0, fall, 1)
+        nudge = t * (1 + tiny * 4 ** jnp.asarray(k + 1, dtype))
+        return jnp.where(fall > 0, jnp.clip(root, nudge, 2 * t), 2 * t)
+
+    init = problem.init((jnp.ones((), dtype), jnp.zeros((), jnp.int32), nothing(problem)))
+    return jax.lax.fori_loop(0, steps, step, init)[2]
+
+
+def finish(problem: Problem, best: Crossing, num_grads: Array | int, finite: Array) -> Perturbation:
+    """The result from the crossing found; `finite` is false if a gradient was not."""
+    wrong = problem.posed & problem.start.crossed
+    found = wrong | (problem.posed & (best.high < jnp.inf))
+    status = jnp.where(
+        wrong,
+        Status.MISCLASSIFIED,
+        jnp.where(
+            found,
+            Status.FOUND,
+            jnp.where(problem.posed & finite, Status.NOT_FOUND, Status.NOT_FINITE),
+        ),
+    )
+    moved = found & ~wrong
+    dtype = problem.x.dtype
+    answer = jnp.where(wrong, problem.start.answer, best.answer)
+    gap = jnp.where(wrong, 0, 1 - best.low / best.high)
+    return Perturbation(
+        delta=jnp.where(moved, best.delta, jnp.zeros_like(best.delta)),
+        norm=jnp.where(found, jnp.where(wrong, 0, best.norm), jnp.inf).astype(dtype),
+        found=found,
+        adversarial_label=jnp.where(found, answer, -1),
+        gap=jnp.where(found, gap, 1).astype(dtype),
+        num_grads=jnp.where(wrong, 0, num_grads).astype(jnp.int32),
+        status=status.astype(jnp.int32),
+    )

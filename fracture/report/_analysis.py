@@ -1,0 +1,158 @@
+"""Tables of one analysis: a network and a batch of inputs, measured input by input."""
+
+from collections import Counter
+
+import numpy as np
+import xarray as xr
+from rich.table import Table
+from rich.text import Text
+
+from ..perturbation import Status
+from ._format import MISSING, count, interval, number
+from ._grids import Cell, Column, Grid
+from ._symbols import symbol, unit
+from ._tables import to_rich
+
+QUANTITIES = (
+    "radius",
+    "radius_relative",
+    "r_opt",
+    "ratio",
+    "rho_margin",
+    "rho_span",
+    "null_ratio",
+    "effective_rank",
+    "participation_ratio",
+    "stable_rank",
+)
+_BRIEF = ("radius", "radius_relative", "r_opt", "ratio", "rho_margin", "rho_span")
+LAYERS = ("layer_rho", "layer_null", "layer_rank", "layer_effective_rank")
+_SHOWN = 20
+
+
+def analysis_tables(dataset: xr.Dataset) -> list[Table]:
+    """Tables of an analysis for a terminal: summary, layers, and the first inputs.
+
+    Parameters
+    ----------
+    dataset
+        Variables over `example`, as described at `analysis_page`.
+
+    Returns
+    -------
+    list of rich.table.Table
+        To be printed by a `rich.console.Console`.
+    """
+    status = Table.grid()
+    status.add_row(Text(status_line(dataset)))
+    return [status, *map(to_rich, analysis_grids(dataset))]
+
+
+def analysis_grids(dataset: xr.Dataset) -> list[Grid]:
+    """Summary, layers (where measured) and the first inputs."""
+    if "example" not in dataset.dims:
+        raise ValueError(f"dataset must have the dimension 'example', got {tuple(dataset.dims)}.")
+    made = [_summary(dataset)]
+    if any(name in dataset for name in LAYERS):
+        made.append(_layers(dataset))
+    return [*made, _inputs(dataset)]
+
+
+def statuses(dataset: xr.Dataset) -> list[str]:
+    """What became of each input, in words; empty where the dataset does not say."""
+    if "status" not in dataset:
+        return []
+    values = np.asarray(dataset["status"]).tolist()
+    words = [Status(value).name if isinstance(value, int) else value for value in values]
+    return [str(word).lower().replace("_", " ") for word in words]
+
+
+def status_line(dataset: xr.Dataset) -> str:
+    """How many inputs there are and what became of them."""
+    counts = Counter(statuses(dataset))
+    parts = [f"{number_of} {word}" for word, number_of in sorted(counts.items())]
+    total = f"{dataset.sizes['example']} inputs"
+    return f"{total}: {', '.join(parts)}." if parts else f"{total}."
+
+
+def quantiles(values: xr.DataArray) -> np.ndarray:
+    """The 5, 25, 50, 75 and 95 % points of the finite values over `example`, NaN if none."""
+    rows = np.asarray(values.transpose("example", ...), float)
+    rows = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))
+    points = np.full((5, rows.shape[1]), np.nan)
+    for at, column in enumerate(rows.T):
+        finite = column[np.isfinite(column)]
+        if finite.size:
+            points[:, at] = np.quantile(finite, [0.05, 0.25, 0.5, 0.75, 0.95])
+    return points[:, 0] if values.ndim == 1 else points
+
+
+def _summary(dataset: xr.Dataset) -> Grid:
+    columns = (
+        Column("quantity"),
+        Column("inputs", "with a finite value"),
+        Column("median"),
+        Column("25–75 %"),
+        Column("5–95 %"),
+    )
+    rows = []
+    for name in QUANTITIES:
+        if name in dataset:
+            text, units = symbol(name).text, unit(dataset, name)
+            low, lower, middle, upper, high = quantiles(dataset[name])
+            rows.append(
+                (
+                    Cell(f"{text} ({units})" if units else text),
+                    Cell(count(np.isfinite(np.asarray(dataset[name], float)).sum())),
+                    Cell(number(middle)),
+                    Cell(interval(lower, upper) or MISSING),
+                    Cell(interval(low, high) or MISSING),
+                )
+            )
+    return Grid("Summary", columns, tuple(rows))
+
+
+def _layers(dataset: xr.Dataset) -> Grid:
+    names = [name for name in LAYERS if name in dataset]
+    heads = (symbol(name) for name in names)
+    columns = [Column(head.text, head.meaning, "", "5–95 %") for head in heads]
+    points = {name: quantiles(dataset[name].transpose("example", "layer")) for name in names}
+    rows = tuple(
+        (
+            Cell(layer),
+            *(
+                Cell(
+                    number(points[name][2, at]), interval(points[name][0, at], points[name][4, at])
+                )
+                for name in names
+            ),
+        )
+        for at, layer in enumerate(layer_names(dataset))
+    )
+    return Grid("Layer by layer", (Column("layer"), *columns), rows)
+
+
+def layer_names(dataset: xr.Dataset) -> list[str]:
+    """Names of the layers, or their numbers where they have none."""
+    return [str(name) for name in np.asarray(dataset["layer"])]
+
+
+def _inputs(dataset: xr.Dataset) -> Grid:
+    numbers = [n for n in QUANTITIES if n in dataset]
+    labels = [n for n in ("label", "adversarial_label") if n in dataset]
+    words = statuses(dataset)
+    columns = [Column("input")]
+    columns.extend(Column("label" if n == "label" else "fooled to") for n in labels)
+    if words:
+        columns.append(Column("status"))
+    for name in numbers:
+        text, units = symbol(name).text, unit(dataset, name)
+        columns.append(Column(text, unit=units, brief="all" if name in _BRIEF else "nothing"))
+    rows = []
+    for at in range(min(_SHOWN, dataset.sizes["example"])):
+        row = [Cell(str(at)), *(Cell(str(dataset[n].values[at])) for n in labels)]
+        if words:
+            row.append(Cell(words[at]))
+        row.extend(Cell(number(dataset[n].values[at])) for n in numbers)
+        rows.append(tuple(row))
+    return Grid(f"First {len(rows)} inputs", tuple(columns), tuple(rows))

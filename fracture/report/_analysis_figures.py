@@ -1,0 +1,251 @@
+"""Figures of one analysis: radii, law E, spectrum, layers, and a gallery of images."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ._analysis import layer_names, quantiles, statuses
+from ._drawing import Drawing, Theme
+from ._format import number
+from ._law_figures import scatter
+from ._series import legend_below, log_scale, positive, say_nothing_there
+
+_SHOWN = 6
+_ZERO = 1e-8
+_RHO = {"rho_margin": "$\\rho_\\mathrm{net}$", "rho_span": "$\\rho_\\mathrm{span}$"}
+_LAYER_RHO = {"layer_rho": "network", "layer_null": "random subspace of the same dimension"}
+_LAYER_RANK = {"layer_rank": "rank", "layer_effective_rank": "effective rank"}
+
+
+def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
+    """Figures of an analysis, by name.
+
+    Parameters
+    ----------
+    dataset
+        Variables over `example`, as described at `analysis_page`; they decide what there is.
+
+    Returns
+    -------
+    dict of str to Drawing
+        Among `radii`, `compression`, `spectrum`, `layers`, `layer-ranks` and `gallery`.
+    """
+    made = {}
+    if "radius" in dataset:
+        made["radii"] = _radii(dataset["radius"])
+    if "ratio" in dataset and any(name in dataset for name in _RHO):
+        made["compression"] = _compression(dataset)
+    if "singular_values" in dataset:
+        made["spectrum"] = _spectrum(dataset["singular_values"])
+    if any(name in dataset for name in _LAYER_RHO):
+        made["layers"] = Drawing(
+            title="Compression layer by layer",
+            caption=(
+                "ρ at a layer: share of the displacement of its features, towards the nearest "
+                "input of another class, that the layers above read. Line and band: median and "
+                "5 to 95 % over inputs. The random subspace is what chance alone would give."
+            ),
+            alt="Compression ratio of each layer from input to output",
+            paint=partial(_paint_layers, dataset, _LAYER_RHO, "compression ratio  $\\rho$"),
+        )
+    if any(name in dataset for name in _LAYER_RANK):
+        made["layer-ranks"] = Drawing(
+            title="Directions read at each layer",
+            caption=(
+                "Rank of the Jacobian of the logits with respect to the features of a layer, and "
+                "its effective rank, the exponential of the entropy of its normalised singular "
+                "values. Line and band: median and 5 to 95 % over inputs."
+            ),
+            alt="Rank and effective rank of each layer from input to output",
+            paint=partial(_paint_layers, dataset, _LAYER_RANK, "directions (count)"),
+        )
+    if "images" in dataset and "adversarial_images" in dataset:
+        made["gallery"] = _gallery(dataset)
+    return made
+
+
+def _radii(values: xr.DataArray) -> Drawing:
+    kept, units = positive(values), str(values.attrs.get("units") or "input units")
+    missing = values.size - kept.size
+    return Drawing(
+        title="Smallest perturbations found",
+        caption=(
+            f"Histogram of the radius r, the norm of the smallest perturbation found, in {units}; "
+            f"the line is the median. Left out: {missing} of {values.size} inputs, misclassified "
+            "already or without a perturbation found."
+        ),
+        alt=f"Histogram of {kept.size} radii with median "
+        + number(np.median(kept) if kept.size else np.nan),
+        paint=partial(_paint_radii, kept, units),
+    )
+
+
+def _paint_radii(values: np.ndarray, units: str, figure: Figure, theme: Theme) -> None:
+    axes = figure.add_subplot()
+    axes.set_xlabel(f"radius r ({units})")
+    axes.set_ylabel("inputs (count)")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    if not values.size:
+        say_nothing_there(axes, theme)
+        return
+    low, high = values.min(), values.max()
+    bins = int(np.clip(2 * values.size**0.5, 8, 40))
+    edges: np.ndarray = np.linspace(0, high * 1.02, bins + 1)
+    if high / low > 100:
+        edges = np.geomspace(low / 1.02, high * 1.02, bins + 1)
+    axes.hist(values, edges.tolist(), color=theme.series[0], edgecolor=theme.surface, linewidth=0.6)
+    middle = float(np.median(values))
+    axes.axvline(middle, color=theme.ink, linestyle="--", linewidth=1.2, label="median")
+    if high / low > 100:
+        log_scale(axes, "x", values)
+    legend_below(figure, axes)
+
+
+def _compression(dataset: xr.Dataset) -> Drawing:
+    ratio = np.asarray(dataset["ratio"], float)
+    clouds = {
+        label: (np.asarray(dataset[name], float), ratio)
+        for name, label in _RHO.items()
+        if name in dataset
+    }
+    return Drawing(
+        title="Fragility ratio against compression",
+        caption=(
+            "Each point is one input. r_nn/r_opt: radius of the network over that of the optimal "
+            "classifier. ρ_net: cosine between the gradient of the margin and the displacement to "
+            "the other class. ρ_span: share of that displacement within the span of the gradients "
+            "of all logit differences. An affine network puts ρ_net on the dashed line of equality."
+        ),
+        alt=f"Scatter plot of {positive(ratio).size} fragility ratios against compression ratios",
+        paint=partial(_paint_compression, clouds),
+    )
+
+
+def _paint_compression(
+    clouds: dict[str, tuple[np.ndarray, np.ndarray]], figure: Figure, theme: Theme
+) -> None:
+    scatter(figure, theme, clouds, [theme.series[at] for at in range(len(clouds))])
+    figure.axes[0].set_xlabel("compression ratio  $\\rho$")
+
+
+def _spectrum(values: xr.DataArray) -> Drawing:
+    points = quantiles(values.transpose("example", ...))
+    return Drawing(
+        title="Singular values of the input Jacobian",
+        caption=(
+            "σ_k is the k-th largest singular value of the Jacobian of the logits with respect to "
+            "the input: how strongly the network reads its k-th direction. Line and band: median "
+            f"and 5 to 95 % over inputs; values below {_ZERO:g} of the largest are left out."
+        ),
+        alt=f"Singular values by index k, median {number(points[2, 0])} at k = 1 and "
+        f"{number(points[2, -1])} at k = {points.shape[1]}",
+        paint=partial(_paint_spectrum, points),
+    )
+
+
+def _paint_spectrum(points: np.ndarray, figure: Figure, theme: Theme) -> None:
+    axes, index = figure.add_subplot(), np.arange(1, points.shape[1] + 1)
+    # A numerical zero is not worth fifteen empty decades.
+    points = np.where(points > _ZERO * np.max(points, initial=0, where=points > 0), points, np.nan)
+    low, _, middle, _, high = points
+    if np.isfinite(middle).any():
+        style: dict[str, Any] = {"marker": "o", "color": theme.series[0], "label": "median"}
+        axes.plot(index, middle, **style)
+        axes.fill_between(
+            index, low, high, color=theme.series[0], alpha=0.16, linewidth=0, label="5–95 %"
+        )
+        log_scale(axes, "y", [low, middle, high])
+    else:
+        say_nothing_there(axes, theme)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("index k")
+    axes.set_ylabel("singular value  $\\sigma_k$ (logits per input unit)")
+    legend_below(figure, axes)
+
+
+def _paint_layers(
+    dataset: xr.Dataset, names: dict[str, str], label: str, figure: Figure, theme: Theme
+) -> None:
+    axes, seen = figure.add_subplot(), [np.empty(0)]
+    layers = layer_names(dataset)
+    index = np.arange(len(layers))
+    for at, (name, series) in enumerate((n, s) for n, s in names.items() if n in dataset):
+        points = quantiles(dataset[name].transpose("example", "layer"))
+        low, _, middle, _, high = np.where(points > 0, points, np.nan)
+        style: dict[str, Any] = {"marker": "os"[at], "color": theme.series[at], "label": series}
+        axes.plot(index, middle, linestyle=("-", "--")[at], **style)
+        axes.fill_between(index, low, high, color=theme.series[at], alpha=0.14, linewidth=0)
+        seen.append(positive([low, middle, high]))
+    drawn = np.concatenate(seen)
+    log_scale(axes, "y", drawn)
+    long = sum(map(len, layers)) > 40
+    axes.set_xticks(index, layers, rotation=40 if long else 0, ha="right" if long else "center")
+    axes.set_xlabel("layer, from input to output")
+    axes.set_ylabel(label)
+    legend_below(figure, axes)
+    if not drawn.size:
+        say_nothing_there(axes, theme)
+
+
+def _gallery(dataset: xr.Dataset) -> Drawing:
+    words = statuses(dataset) or ["found"] * dataset.sizes["example"]
+    kept = [at for at, word in enumerate(words) if word == "found"][:_SHOWN]
+    clean = np.asarray(dataset["images"].isel(example=kept), float)
+    fooled = np.asarray(dataset["adversarial_images"].isel(example=kept), float)
+    coloured = clean.ndim == 4 and clean.shape[-1] == 3
+    scale = "mid-grey is no change" if coloured else "blue is negative, red positive"
+    titles = [""] * len(kept)
+    if "label" in dataset and "adversarial_label" in dataset:
+        labels, others = (dataset[n].values for n in ("label", "adversarial_label"))
+        titles = [f"{labels[at]} → {others[at]}" for at in kept]
+    return Drawing(
+        title="Images, and what fools the network",
+        caption=(
+            "Top: inputs; above them their label and the one that the network gives after the "
+            "perturbation. Middle: the same with the smallest perturbation found. Bottom: the "
+            f"perturbation alone, each scaled to its own largest entry ({scale})."
+        ),
+        alt=f"Gallery of {len(kept)} images: clean, perturbed, and their difference amplified",
+        paint=partial(_paint_gallery, clean, fooled, titles),
+        size=(7.2, 4.2),
+    )
+
+
+def _paint_gallery(
+    clean: np.ndarray, fooled: np.ndarray, titles: list[str], figure: Figure, theme: Theme
+) -> None:
+    if not titles:
+        say_nothing_there(figure.add_subplot(), theme)
+        return
+    grid = figure.subplots(3, len(titles), squeeze=False)
+    low, high = float(np.nanmin(clean)), float(np.nanmax(clean))
+    width = max(high - low, np.finfo(float).tiny)
+    for column, (image, other, title) in enumerate(zip(clean, fooled, titles, strict=True)):
+        change = other - image
+        largest = max(float(np.abs(change).max()), np.finfo(float).tiny)
+        for row, pixels in enumerate((image, other)):
+            shown = ((pixels - low) / width).clip(0, 1)
+            _show(grid[row, column], shown, "gray", 0.0)
+        if change.shape[2:] == (3,):
+            _show(grid[2, column], 0.5 + 0.5 * change / largest, None, 0.0)
+        else:
+            _show(grid[2, column], change / largest, "RdBu_r", -1.0)
+        grid[0, column].set_title(title)
+    for row, name in enumerate(("clean", "perturbed", "difference")):
+        grid[row, 0].set_ylabel(name)
+
+
+def _show(axes: Axes, pixels: np.ndarray, colours: str | None, low: float) -> None:
+    """Show pixels between `low` and 1."""
+    if pixels.shape[2:] == (1,):
+        pixels = pixels[..., 0]
+    axes.imshow(pixels, cmap=colours, vmin=low, vmax=1, interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)

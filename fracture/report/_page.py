@@ -1,0 +1,201 @@
+"""Writing reports: figures as files, and everything as one HTML page that loads nothing."""
+
+import base64
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import xarray as xr
+from markupsafe import Markup, escape
+
+from ..experiments._result import Fit, Result, Verdict
+from ._analysis import analysis_grids, status_line
+from ._analysis_figures import analysis_figures
+from ._drawing import Drawing
+from ._figures import figures, overview
+from ._format import interval, number
+from ._grids import Grid, grids, verdict_line, verdict_word
+from ._symbols import glossary, short_title
+
+_DESCRIBED = ("title", "description")  # attributes that the page shows elsewhere
+
+
+class Picture(NamedTuple):
+    """A figure on a page."""
+
+    slug: str
+    drawing: Drawing
+    light: str  # data URIs
+    dark: str
+
+
+class Section(NamedTuple):
+    """One experiment on a page, or the whole of an analysis."""
+
+    slug: str
+    title: str
+    short: str
+    description: str
+    pictures: list[Picture]
+    grids: list[Grid]
+    provenance: dict[str, str]
+    fits: tuple[Fit, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    status: str = ""
+
+
+def render(results: Mapping[str, Result], out: Path) -> Path:
+    """Write figures and one self-contained page about a run.
+
+    Parameters
+    ----------
+    results
+        Experiments by name, in the order in which they appear; a name is letters, digits, `-`,
+        `_` and `.`, since files are called after it.
+    out
+        Folder, made if need be. Gets `index.html`, `figures/overview.png` and `.svg`, and
+        `figures/NAME-FIGURE.png` and `.svg` for each experiment. Each file is written
+        under another name and moved into place.
+
+    Returns
+    -------
+    Path
+        `out / "index.html"`.
+
+    Raises
+    ------
+    ValueError
+        Without results, or for a name that cannot be a file's.
+    """
+    if not results:
+        raise ValueError("results must hold at least one experiment, got none.")
+    for name in results:
+        if not re.fullmatch(r"[\w.-]+", name):
+            raise ValueError(f"names must be letters, digits, '-', '_' and '.', got {name!r}.")
+    cover = _pictures({"overview": overview(results)}, out / "figures")
+    sections = [
+        Section(
+            slug=name,
+            title=str(result.dataset.attrs.get("title", name)),
+            short=short_title(result.dataset),
+            description=str(result.dataset.attrs.get("description", "")),
+            pictures=_pictures(figures(result), out / "figures", f"{name}-"),
+            grids=grids(result),
+            provenance=_provenance(result.dataset),
+            fits=result.fits,
+            verdicts=result.verdicts,
+        )
+        for name, result in results.items()
+    ]
+    return _write_page(
+        "report.html.jinja",
+        out,
+        cover=cover[0],
+        sections=sections,
+        symbols=glossary(result.summary for result in results.values()),
+    )
+
+
+def analysis_page(dataset: xr.Dataset, out: Path) -> Path:
+    """Write figures and one self-contained page about an analysis of one network.
+
+    Parameters
+    ----------
+    dataset
+        Variables over `example`, each optional: `radius`, `radius_relative`, `r_opt`, `ratio`,
+        `rho_margin`, `rho_span`, `null_ratio`, `effective_rank`, `participation_ratio`,
+        `stable_rank`, `label`, `adversarial_label`, `status` (words, or values of
+        `perturbation.Status`), `singular_values` over (example, rank), `layer_rho`, `layer_null`,
+        `layer_rank`, `layer_effective_rank` over (example, layer), `images` and
+        `adversarial_images` over (example, height, width[, channel]). Attributes `title` and
+        `description` introduce it; the others are listed as provenance.
+    out
+        Folder, made if need be. Gets `index.html` and `figures/FIGURE.png` and `.svg`.
+
+    Returns
+    -------
+    Path
+        `out / "index.html"`.
+
+    Raises
+    ------
+    ValueError
+        For a dataset without the dimension `example`.
+    """
+    section = Section(
+        slug="analysis",
+        title=str(dataset.attrs.get("title", "Analysis of one network")),
+        short="Analysis",
+        description=str(dataset.attrs.get("description", "")),
+        grids=analysis_grids(dataset),
+        pictures=_pictures(analysis_figures(dataset), out / "figures"),
+        provenance=_provenance(dataset),
+        status=status_line(dataset),
+    )
+    return _write_page("analysis.html.jinja", out, section=section, symbols=glossary([dataset]))
+
+
+def _pictures(drawings: Mapping[str, Drawing], folder: Path, prefix: str = "") -> list[Picture]:
+    made = []
+    for name, drawing in drawings.items():
+        svg = drawing.encode("svg")
+        _write(folder / f"{prefix}{name}.svg", svg)
+        _write(folder / f"{prefix}{name}.png", drawing.encode("png"))
+        made.append(
+            Picture(
+                prefix + name, drawing, _data_uri(svg), _data_uri(drawing.encode("svg", "dark"))
+            )
+        )
+    return made
+
+
+def _data_uri(svg: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+
+
+def _provenance(dataset: xr.Dataset) -> dict[str, str]:
+    return {str(k): str(v) for k, v in dataset.attrs.items() if k not in _DESCRIBED}
+
+
+def _write_page(template: str, out: Path, **content: Any) -> Path:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("fracture"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": number,
+        "interval": interval,
+        "subscripts": subscripts,
+        "verdict_line": verdict_line,
+        "verdict_word": verdict_word,
+    }
+    page = environment.get_template(template).render(**content)
+    _write(out / "index.html", page.encode())
+    return out / "index.html"
+
+
+def subscripts(text: str) -> Markup:
+    """Plain text as HTML: escaped, and `r_opt` with its subscript lowered."""
+    lowered = re.sub(r"\b([A-Za-zρσ])_(\w+)", r"<i>\1</i><sub>\2</sub>", str(escape(text)))
+    return Markup(lowered)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write all of a file or nothing, whenever the process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(temporary, 0o644)  # mkstemp is private to the owner
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,146 @@
+"""What figures are made of: medians with bars, bands of a law, guides, legends."""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+from ._drawing import Theme
+from ._format import number
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+
+def medians(
+    axes: Axes,
+    summary: xr.Dataset,
+    name: str,
+    *,
+    colour: str,
+    marker: str,
+    label: str,
+    line: str = "none",
+    fill: str | None = None,
+    at: str = "dim",
+) -> np.ndarray:
+    """Medians with error bars, where they are positive; returns all that was drawn."""
+    where, middle = np.asarray(summary[at], float), np.asarray(summary[name], float)
+    kept = np.isfinite(middle) & (middle > 0)
+    if not kept.any():
+        return np.empty(0)
+    bounds = [np.asarray(summary.get(f"{name}_{end}", middle), float) for end in ("lo", "hi")]
+    # A bound that is missing, or infinite as with a single seed, has no bar.
+    bars = np.array([middle - bounds[0], bounds[1] - middle])
+    bars = np.where(np.isfinite(bars), bars, 0).clip(0)[:, kept]
+    bars[0] = np.minimum(bars[0], 0.999 * middle[kept])  # stays on a logarithmic axis
+    axes.errorbar(
+        where[kept],
+        middle[kept],
+        yerr=bars,
+        color=colour,
+        marker=marker,
+        markerfacecolor=fill or colour,
+        label=label,
+        capsize=3,
+        linestyle=line,
+        linewidth=1.4,
+        zorder=4,
+    )
+    return np.concatenate([middle[kept] - bars[0], middle[kept] + bars[1]])
+
+
+def band(axes: Axes, summary: xr.Dataset, name: str, *, colour: str, label: str) -> np.ndarray:
+    """Median and interval of a law; returns all that was drawn."""
+    dims, middle = np.asarray(summary["dim"], float), np.asarray(summary[name], float)
+    drawn = [positive(middle)]
+    if not drawn[0].size:
+        return drawn[0]
+    axes.plot(dims, np.where(middle > 0, middle, np.nan), color=colour, label=label, linewidth=1.3)
+    if f"{name}_lo" in summary and f"{name}_hi" in summary:
+        low, high = (np.asarray(summary[f"{name}_{end}"], float) for end in ("lo", "hi"))
+        axes.fill_between(dims, low, high, color=colour, alpha=0.16, linewidth=0)
+        drawn.extend([positive(low), positive(high)])
+    return np.concatenate(drawn)
+
+
+def inverse_root(axes: Axes, dims: np.ndarray, theme: Theme) -> np.ndarray:
+    """The guide 1/√d; returns its values at the dimensions."""
+    ends = np.array([dims.min() / 1.25, dims.max() * 1.25])
+    axes.plot(ends, ends**-0.5, ":", color=theme.muted, linewidth=1.8, label="1/√d", zorder=1)
+    return np.asarray(dims**-0.5)
+
+
+def log_scale(axes: Axes, which: str, values: Any) -> None:
+    """Logarithmic axis around `values`, with enough ticks.
+
+    Without a positive value there is nothing to scale and the axis stays as it is.
+    """
+    kept = positive(values)
+    if kept.size == 0:
+        return
+    axes.set(**{f"{which}scale": "log"})
+    low, high = float(kept.min()), float(kept.max())
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(LogLocator(subs=_ticks(high / low), numticks=99))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set(**{f"{which}lim": (low / 1.25, high * 1.25)})
+
+
+def _ticks(ratio: float) -> tuple[float, ...]:
+    """Ticks within a decade for an axis whose ends have this ratio."""
+    if ratio < 6:
+        return (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
+    return (1.0, 2.0, 5.0) if ratio < 300 else (1.0,)
+
+
+def dimension_axis(axes: Axes, dims: np.ndarray) -> None:
+    """Logarithmic dimension axis with a tick at every dimension, or at powers of 2 if crowded."""
+    counting_axis(axes, dims)
+    axes.set_xlabel("input dimension d (coordinates)")
+
+
+def counting_axis(axes: Axes, counts: np.ndarray) -> None:
+    """Logarithmic axis of whole numbers."""
+    axes.set_xscale("log")
+    # Close ones too, unless no power of 2 might be left.
+    close = np.min(counts[1:] / counts[:-1], initial=np.inf) < 1.5
+    crowded = (counts.size > 8 or close) and counts.max() / counts.min() >= 4
+    axes.xaxis.set_major_locator(LogLocator(2) if crowded else FixedLocator(counts.tolist()))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlim(counts.min() / 1.25, counts.max() * 1.25)
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 2) -> None:
+    """Legend below the axes, where it covers no data, in at most so many columns."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        # At 9 points a character takes about 0.08 inches, and the sample line 0.6.
+        widest = max(len(label.replace("\\mathrm", "")) for label in labels)
+        fitting = int(figure.get_figwidth() / (0.08 * widest + 0.6))
+        columns = max(1, min(columns, fitting))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def say_nothing_there(axes: Axes, theme: Theme) -> None:
+    """Write that there is nothing to draw."""
+    axes.text(
+        0.5, 0.5, "n/a: no finite value", color=theme.muted, ha="center", transform=axes.transAxes
+    )
+
+
+def positive(values: Any) -> np.ndarray:
+    """The finite positive values, flat."""
+    flat = np.asarray(values, float).ravel()
+    return flat[np.isfinite(flat) & (flat > 0)]
+
+
+def span(values: Any) -> str:
+    """`from … to …`, first to last finite value, for alternative texts."""
+    flat = np.asarray(values, float).ravel()
+    flat = flat[np.isfinite(flat)]
+    return f"from {number(flat[0])} to {number(flat[-1])}" if flat.size else "n/a"

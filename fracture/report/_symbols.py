@@ -1,0 +1,117 @@
+"""The symbols of tables and figures: how each is written, and one sentence on what it means."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, SupportsFloat
+
+import xarray as xr
+
+from ._format import count, number, pvalue, share
+
+
+class Symbol(NamedTuple):
+    """One quantity. In `text`, an underscore starts a subscript."""
+
+    text: str
+    meaning: str
+    show: Callable[[SupportsFloat], str] = number
+
+
+SYMBOLS = {
+    "dim": Symbol("d", "number of coordinates of an input", count),
+    "seeds": Symbol("seeds", "independent repetitions; the unit of every interval and test", count),
+    "r_opt": Symbol("r_opt", "smallest perturbation that changes the optimal classifier's answer"),
+    "r_nn": Symbol("r_nn", "smallest perturbation found that changes the network's answer"),
+    "ratio": Symbol("r_nn/r_opt", "fragility ratio; 1 means as robust as possible"),
+    "rho": Symbol(
+        "ρ",
+        "compression ratio: share of the displacement to the other class along the direction "
+        "that the network reads",
+    ),
+    "predicted": Symbol("predicted", "fragility ratio according to the exact law"),
+    "ks_statistic": Symbol(
+        "KS", "Kolmogorov–Smirnov distance between the measured and the exact distribution"
+    ),
+    "ks_pvalue": Symbol("p", "chance of at least that distance if the exact law holds", pvalue),
+    "accuracy": Symbol("accuracy", "share of inputs classified correctly", share),
+    "found": Symbol("found", "share of attacked inputs with a verified perturbation", share),
+    "rho_theory": Symbol("ρ_theory", "compression ratio of the linear interpolator (law B)"),
+    "rho_net": Symbol(
+        "ρ_net", "cosine between the gradient of the network's own margin and the displacement"
+    ),
+    "law_e": Symbol("ratio/ρ_net", "law E says 1: measured fragility ratio over ρ_net"),
+    "midpoint": Symbol(
+        "μ", "midpoint factor: 1 where the margin vanishes halfway to the nearest other point"
+    ),
+    "secant": Symbol("κ", "secant over tangent of the margin along the displacement"),
+    "tangent": Symbol("τ", "measured radius over the radius of the linearised margin"),
+    "references": Symbol("N", "number of images searched for the nearest of another class", count),
+    "radius": Symbol("r", "smallest perturbation found that changes the network's answer"),
+    "radius_relative": Symbol("r/‖x‖", "that radius in units of the input's own length"),
+    "rho_margin": Symbol(
+        "ρ_net", "cosine between the gradient of the margin and the displacement to the other class"
+    ),
+    "rho_span": Symbol(
+        "ρ_span",
+        "share of that displacement within the span of the gradients of all logit differences",
+    ),
+    "null_ratio": Symbol("ρ_null", "what a random subspace of the same dimension would contain"),
+    "layer_rho": Symbol("ρ", "share of the displacement of the features that later layers read"),
+    "layer_null": Symbol("ρ_null", "what a random subspace of that rank would read"),
+    "layer_rank": Symbol("rank", "rank of the Jacobian of the logits at that layer"),
+    "layer_effective_rank": Symbol("effective rank", "of the same Jacobian"),
+    "effective_rank": Symbol(
+        "effective rank", "exponential of the entropy of the normalised singular values"
+    ),
+    "participation_ratio": Symbol(
+        "participation", "participation ratio of the squared singular values"
+    ),
+    "stable_rank": Symbol("stable rank", "squared Frobenius over squared spectral norm"),
+}
+
+
+def symbol(name: str) -> Symbol:
+    """How a variable is written and what it means; its own name where it is not known."""
+    known = SYMBOLS.get(name.removesuffix("_untargeted"))
+    return known or Symbol(name.replace("_", " "), "")
+
+
+def glossary(datasets: Iterable[xr.Dataset]) -> dict[str, str]:
+    """Meaning of each symbol that the datasets use, in the order of `SYMBOLS`."""
+    used = {str(name).removesuffix("_untargeted") for data in datasets for name in data.variables}
+    return {symbol.text: symbol.meaning for name, symbol in SYMBOLS.items() if name in used}
+
+
+def unit(data: xr.Dataset, name: str) -> str:
+    """Unit of a variable, empty for a pure number."""
+    units = str(data[name].attrs.get("units", "")) if name in data else ""
+    return "" if units in ("1", "dimensionless", "none", "") else units
+
+
+def qualifier(data: xr.Dataset, name: str) -> str:
+    """What the `long_name` says after its last comma, as in "fragility ratio, twin point"."""
+    _, comma, last = str(data[name].attrs.get("long_name", "")).rpartition(", ")
+    return last if comma else ""
+
+
+def short_title(dataset: xr.Dataset) -> str:
+    """What the title says before its colon."""
+    return str(dataset.attrs.get("title", "Untitled")).split(":")[0]
+
+
+def measured_ratio(dataset: xr.Dataset, suffix: str = "") -> xr.DataArray | None:
+    """Fragility ratio over (dim, …), against the most references; None where not measured.
+
+    Of inputs that were classified correctly and whose perturbation was found; NaN elsewhere.
+    """
+    name, r_nn = "ratio" + suffix, "r_nn" + suffix
+    r_opt = "r_opt" + suffix if "r_opt" + suffix in dataset else "r_opt"
+    if name in dataset:
+        values = dataset[name]
+    elif r_nn in dataset and r_opt in dataset:
+        values = dataset[r_nn] / dataset[r_opt]
+    else:
+        return None
+    for flag in ("correct", "found"):
+        if flag in dataset:
+            values = values.where(dataset[flag] > 0)
+    return values.isel(references=-1) if "references" in values.dims else values

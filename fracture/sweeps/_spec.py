@@ -1,0 +1,102 @@
+"""What a sweep is: named axes, one cell function, and a key for every cell."""
+
+import dataclasses
+import json
+import platform
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+
+from .. import __version__
+from .._typing import Key
+
+
+class Variable(NamedTuple):
+    """How one field of a cell's result is labelled."""
+
+    long_name: str
+    units: str = ""
+    dims: tuple[str, ...] = ()  # of one cell; the sweep adds "dim" and "seed" in front
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Dimensions x seeds of one cell function.
+
+    Parameters
+    ----------
+    name
+        Slug of the experiment; it enters the key of every cell and the names of the files.
+    cell
+        `cell(key, shared, *, dim) -> NamedTuple` of arrays: one seed at one dimension, a pure
+        function. Its fields are the keys of `variables`.
+    dims
+        The dimensions d. Each compiles once.
+    seeds
+        How many seeds each dimension gets, `len(dims)` integers.
+    chunks
+        How many seeds one compiled call handles, `len(dims)` integers. A chunk is what an
+        interrupted sweep can lose; a last, smaller one is padded with further seeds, which are
+        computed and dropped.
+    variables
+        Label, units and inner dimensions of every field that `cell` returns.
+    shared
+        `shared(dim) -> pytree` that all seeds of a dimension read, such as images: passed to the
+        compiled call as an argument, never folded into it.
+    options
+        What else distinguishes this sweep; strings, numbers, lists. Recorded with the result, and
+        a stored sweep only goes on under equal options.
+    root
+        Integer from which the key of every cell is derived.
+
+    Raises
+    ------
+    ValueError
+        Where the axes are empty, not positive, repeated, or of different lengths.
+    """
+
+    name: str
+    cell: Callable[..., Any]
+    dims: tuple[int, ...]
+    seeds: tuple[int, ...]
+    chunks: tuple[int, ...]
+    variables: Mapping[str, Variable]
+    shared: Callable[[int], Any] = lambda dim: ()
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    root: int = 0
+
+    def __post_init__(self) -> None:
+        for axis in ("dims", "seeds", "chunks"):
+            values = getattr(self, axis)
+            if not values or any(not isinstance(v, int) or v < 1 for v in values):
+                raise ValueError(f"{axis} must be positive integers, got {values!r}.")
+            if len(values) != len(self.dims):
+                raise ValueError(f"{axis} must have one entry per dimension, got {values!r}.")
+        if len(set(self.dims)) != len(self.dims):
+            raise ValueError(f"dims must be distinct, got {self.dims!r}.")
+
+    def cell_key(self, dim: int, seed: jax.Array | int) -> Key:
+        """Key of one cell: a function of its own coordinates only."""
+        key = jax.random.fold_in(jax.random.key(self.root), zlib.crc32(self.name.encode()))
+        return jax.random.fold_in(jax.random.fold_in(key, dim), seed)
+
+    def provenance(self) -> dict[str, Any]:
+        """All that the numbers depend on, in types that JSON and netCDF know."""
+        return {
+            "experiment": self.name,
+            "dims": list(self.dims),
+            "seeds": list(self.seeds),
+            "chunks": list(self.chunks),
+            "root": self.root,
+            "options": json.dumps(dict(self.options), sort_keys=True),
+            "float": jnp.zeros(()).dtype.name,
+            "backend": f"{jax.default_backend()} x {jax.device_count()}",
+            "python": platform.python_version(),
+            "fracture": __version__,
+            "jax": jax.__version__,
+            "jaxlib": jaxlib.__version__,
+        }

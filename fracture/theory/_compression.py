@@ -1,0 +1,77 @@
+"""The compression ratio of a network that reads a few directions unrelated to the displacement."""
+
+import math
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ._chi import HALF_WIDTH
+from ._law import Law, make_law
+from ._quadrature import log_ratio, normalise
+
+
+def compression(dim: int, directions: int = 1) -> Law:
+    r"""Share $\rho = \|P_S \Delta\| / \|\Delta\|$ of a displacement that k random directions see.
+
+    $\rho^2 \sim \mathrm{Beta}(k/2, (d-k)/2)$ when the subspace S of dimension k and the
+    displacement are independent and one of them is isotropic. With k = 1 it is the law of the
+    robustness ratio of family B and of a pair of classes of family A; its median is about
+    $0.6745 / \sqrt d$.
+
+    Parameters
+    ----------
+    dim
+        Dimension d of the input, at least 2.
+    directions
+        Dimension k of the subspace, 1 to d - 1. (With k = d the ratio is 1, which has no density.)
+
+    Raises
+    ------
+    ValueError
+        If `directions` is not between 1 and `dim` - 1.
+    """
+    if not 1 <= directions < dim:
+        raise ValueError(
+            f"directions must be at least 1 and less than dim, got {directions} for dim {dim}."
+        )
+    # The angle θ = arcsin ρ has a smooth density, sin^a θ cos^b θ: no singularity at either end.
+    a, b = directions - 1, dim - directions - 1
+    mode = a / (a + b) if a else 0.0  # sin² θ at the largest density
+
+    def log_density(angle: Any, xp: ModuleType) -> Any:
+        sine, cosine = xp.sin(angle), xp.cos(angle)
+        if a == 0:
+            return b * _log_cosine(sine, cosine, xp)
+        if b == 0:
+            return a * _log_cosine(cosine, sine, xp)
+        # About the mode the terms of first order cancel by hand: a / mode = b / (1 - mode).
+        log_sine, excess_sine = log_ratio(sine**2, mode, xp)
+        log_cosine, excess_cosine = log_ratio(cosine**2, 1 - mode, xp)
+        return a / 2 * (log_sine - excess_sine) + b / 2 * (log_cosine - excess_cosine)
+
+    # The log-density is concave with a second derivative of at most -(√a + √b)² <= -(a + b).
+    centre = math.asin(math.sqrt(mode))
+    width = HALF_WIDTH / math.sqrt(max(a + b, 1))
+    lower, upper = max(0.0, centre - width), min(math.pi / 2, centre + width)
+    angle_pdf, angle_cdf = normalise(log_density, lower, upper)
+
+    def pdf(x):
+        inside = (x >= 0) & (x <= 1)
+        x = jnp.where(inside | jnp.isnan(x), x, 0)
+        return jnp.where(inside | jnp.isnan(x), angle_pdf(jnp.arcsin(x)) / jnp.sqrt(1 - x**2), 0)
+
+    def cdf(x):
+        return angle_cdf(jnp.arcsin(jnp.clip(x, 0, 1)))
+
+    def draw(key, shape, dtype):
+        return jnp.sqrt(jax.random.beta(key, directions / 2, (dim - directions) / 2, shape, dtype))
+
+    return make_law(pdf, cdf, draw, upper=1.0)
+
+
+def _log_cosine(sine: Any, cosine: Any, xp: ModuleType) -> Any:
+    """Logarithm of the cosine, without cancellation near an angle of 0."""
+    small = xp.abs(sine) < 0.5
+    return xp.where(small, xp.log1p(-(xp.where(small, sine, 0) ** 2)) / 2, xp.log(xp.abs(cosine)))

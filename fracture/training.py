@@ -1,0 +1,245 @@
+"""Training as one compiled loop, a pure function: `jax.vmap` trains all seeds at once."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Int
+
+from ._typing import Apply, Key
+
+__all__ = ["LOSSES", "Fit", "cross_entropy", "fit", "squared_error"]
+
+Loss = Callable[[Array, Array], Array]
+
+
+class Fit(NamedTuple):
+    """A trained network and how it got there; `vmap` adds an axis to each field."""
+
+    params: Any
+    """Parameters after the last update."""
+    history: Float[Array, " passes"]
+    """Mean loss over each pass through the data, before its updates; NaN after an early stop."""
+    loss: Float[Array, ""]
+    """Mean loss of `params` over all the data."""
+    accuracy: Float[Array, ""]
+    """Share of the data that `params` classify correctly."""
+    steps: Int[Array, ""]
+    """Updates made."""
+    finite: Bool[Array, ""]
+    """False if a loss was NaN or infinite (updates stop there) or a label out of range."""
+
+
+def squared_error(logits: Float[Array, " K"], label: Int[Array, ""]) -> Float[Array, ""]:
+    """Mean squared error of one example.
+
+    The targets are one-hot for K > 1 outputs. One output stands for the logits (f/2, -f/2), so its
+    target is +1 for label 0 and -1 for label 1.
+    """
+    if logits.shape[0] == 1:
+        return (logits[0] - (1 - 2 * label).astype(logits.dtype)) ** 2
+    return jnp.mean((logits - jax.nn.one_hot(label, logits.shape[0], dtype=logits.dtype)) ** 2)
+
+
+def cross_entropy(logits: Float[Array, " K"], label: Int[Array, ""]) -> Float[Array, ""]:
+    """Negative log-likelihood of one example, in nats; one output f stands for (f/2, -f/2)."""
+    return -jax.nn.log_softmax(_at_least_two(logits))[label]
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": squared_error}
+
+
+def fit(
+    key: Key,
+    apply: Apply,
+    params: Any,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    *,
+    loss: str | Loss = "mse",
+    steps: int,
+    optimizer: optax.GradientTransformation | None = None,
+    batch_size: int | None = None,
+    target_loss: ArrayLike | None = None,
+) -> Fit:
+    """Minimise the mean loss over labelled inputs.
+
+    A pure function of its arrays: `jax.vmap` over keys, parameters or data trains many networks in
+    one program, `jax.jit` keeps the program for the next call.
+
+    Parameters
+    ----------
+    key
+        Shuffles the minibatches; unused without them.
+    apply
+        `apply(params, x) -> logits[K]` for one input; one output f (shape `()` or `(1,)`) stands
+        for the logits (f/2, -f/2).
+    params
+        Initial parameters, a pytree of floating arrays.
+    inputs, labels
+        Shape `(n, …)` and integers `(n,)` from 0 to K - 1 (0 or 1 for one output).
+    loss
+        "mse" (`squared_error`), "cross_entropy", or `loss(logits, label)` of one example.
+    steps
+        Number of updates, at least 1.
+    optimizer
+        An Optax optimiser; Adam with learning rate 1e-3 if None.
+    batch_size
+        Examples per update, 1 to n; all of them if None. Every pass through the data follows a
+        new permutation; the n mod batch_size examples at its end sit that pass out.
+    target_loss
+        Stops where the mean loss of a pass is at most this: with the full batch at the parameters
+        that have this loss, with minibatches at the end of the pass. The loop ends there (under
+        `vmap`, where the last of the networks stops; the others wait unchanged). Such a loop
+        cannot be differentiated in reverse mode; without a target it can.
+
+    Returns
+    -------
+    Fit
+        Its `history` has one entry per pass: per update with the full batch, else one in
+        n // batch_size updates.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, an option is out of range or unknown, or labels that are not traced
+        are out of range (traced ones give NaN losses and `finite` False).
+    TypeError
+        If `labels` are not integers.
+    """
+    inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
+    _check(inputs, labels, steps, batch_size)
+    score = _per_example(apply, params, inputs, labels, loss)
+    labels = labels.astype(jnp.result_type(int))
+    optimizer = optax.adam(1e-3) if optimizer is None else optimizer
+    num = inputs.shape[0]
+    updates = 1 if batch_size is None else num // batch_size  # of a pass
+    passes = -(-steps // updates)
+    value_and_grad = jax.value_and_grad(
+        lambda params, xs, ys: jnp.mean(jax.vmap(score, (None, 0, 0))(params, xs, ys)[0])
+    )
+
+    def reached(value):
+        if target_loss is None:
+            return jnp.zeros((), bool)
+        return value <= jnp.asarray(target_loss).astype(value.dtype)
+
+    def update(state: _State, indices):
+        xs, ys = (inputs, labels) if indices is None else (inputs[indices], labels[indices])
+        value, grads = value_and_grad(state.params, xs, ys)
+        finite = jnp.isfinite(value)
+        done = state.done | ~finite | (state.steps >= steps)
+        if indices is None:
+            done |= reached(value)
+        # Optax mixes Python and array scalars in ways that strict promotion rejects.
+        with jax.numpy_dtype_promotion("standard"):
+            change, memory = optimizer.update(grads, state.memory, state.params)
+            moved = optax.apply_updates(state.params, change)
+        keep = lambda old, new: jax.tree.map(lambda o, n: jnp.where(done, o, n), old, new)
+        new = _State(
+            keep(state.params, moved),
+            keep(state.memory, memory),
+            state.steps + jnp.where(done, 0, 1).astype(jnp.int32),
+            done,
+            state.finite & (finite | state.done),
+        )
+        return new, value
+
+    def one_pass(state: _State, i):
+        if batch_size is None:
+            return update(state, None)
+        order = jax.random.permutation(jax.random.fold_in(key, i), num)[: updates * batch_size]
+        before = state.steps
+        state, values = jax.lax.scan(update, state, order.reshape(updates, batch_size))
+        made = jnp.arange(updates, dtype=jnp.int32) < jnp.maximum(state.steps - before, 1)
+        mean = jnp.mean(values, where=made)
+        return state._replace(done=state.done | reached(mean)), mean
+
+    zero, false = jnp.zeros((), jnp.int32), jnp.zeros((), bool)
+    state = _State(params, optimizer.init(params), zero, false, ~false)
+    if target_loss is None:
+        state, history = jax.lax.scan(one_pass, state, jnp.arange(passes))
+    else:
+        state, history = _until_done(one_pass, state, passes)
+
+    losses, correct = jax.lax.map(
+        lambda example: score(state.params, *example),
+        (inputs, labels),
+        batch_size=batch_size or num,
+    )
+    final = jnp.mean(losses)
+    accuracy = jnp.mean(correct.astype(final.dtype))
+    finite = state.finite & jnp.isfinite(final)
+    return Fit(state.params, history, final, accuracy, state.steps, finite)
+
+
+class _State(NamedTuple):
+    params: Any
+    memory: Any  # of the optimiser
+    steps: Array
+    done: Array
+    finite: Array
+
+
+def _until_done(one_pass, state: _State, passes: int) -> tuple[_State, Array]:
+    """`jax.lax.scan` over the passes that leaves as soon as the state is done."""
+
+    def body(carry):
+        state, history, i = carry
+        state, value = one_pass(state, i)
+        return state, history.at[i].set(value), i + 1
+
+    start = jnp.zeros((), jnp.int32)
+    _, value = jax.eval_shape(one_pass, state, start)
+    history = jnp.full(passes, jnp.nan, value.dtype)
+    state, history, _ = jax.lax.while_loop(
+        lambda carry: ~carry[0].done & (carry[2] < passes), body, (state, history, start)
+    )
+    return state, history
+
+
+def _per_example(apply: Apply, params: Any, inputs: Array, labels: Array, loss: str | Loss):
+    """`score(params, x, label) -> (loss, correct)`, after a check of the shapes and the labels."""
+    if not callable(loss) and loss not in LOSSES:
+        raise ValueError(f"loss must be a function or one of {sorted(LOSSES)}, got {loss!r}.")
+    loss_fn = loss if callable(loss) else LOSSES[loss]
+    logits = jax.eval_shape(apply, params, inputs[0])
+    if logits.ndim > 1 or logits.size == 0:
+        raise ValueError(f"apply must return logits of shape (K,) or (), got {logits.shape}.")
+    classes = max(2, logits.size)
+    if not isinstance(labels, jax.core.Tracer) and not ((labels >= 0) & (labels < classes)).all():
+        raise ValueError(
+            f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}."
+        )
+
+    def score(params, x, label):
+        logits = jnp.atleast_1d(apply(params, x))
+        value = loss_fn(logits, label)
+        if value.shape != ():
+            raise ValueError(f"loss must return a scalar, got the shape {value.shape}.")
+        valid = (label >= 0) & (label < classes)
+        correct = jnp.argmax(_at_least_two(logits)) == label
+        return jnp.where(valid, value, jnp.nan), correct & valid
+
+    return score
+
+
+def _at_least_two(logits: Array) -> Array:
+    return jnp.concatenate([logits, -logits]) / 2 if logits.shape[0] == 1 else logits
+
+
+def _check(inputs: Array, labels: Array, steps: int, batch_size: int | None) -> None:
+    if inputs.ndim < 1 or labels.shape != inputs.shape[:1] or labels.size == 0:
+        raise ValueError(
+            "inputs and labels must have the shapes (n, …) and (n,) with n at least 1, got "
+            f"{inputs.shape} and {labels.shape}."
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise TypeError(f"labels must be integers, got {labels.dtype}.")
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}.")
+    if batch_size is not None and not 1 <= batch_size <= labels.size:
+        raise ValueError(f"batch_size must be from 1 to {labels.size}, got {batch_size}.")

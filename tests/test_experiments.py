@@ -1,0 +1,224 @@
+"""Statistics on samples with known answers, then the experiments themselves in small."""
+
+import jax
+import numpy as np
+import pytest
+import scipy.stats
+import xarray as xr
+
+from fracture import experiments, theory
+from fracture.experiments import Fit, _summary, _verdicts
+from fracture.experiments._summary import Interval
+
+DIMS = (8, 32, 128)
+
+
+def sample(draw, *, seeds=400, name="ratio"):
+    rng = np.random.default_rng(0)
+    values = np.stack([draw(rng, dim, seeds) for dim in DIMS])
+    attrs = {"long_name": name, "units": ""}
+    return xr.DataArray(
+        values, {"dim": list(DIMS), "seed": np.arange(seeds)}, ("dim", "seed"), name, attrs
+    )
+
+
+def beta(rng, dim, seeds):
+    return np.sqrt(rng.beta(0.5, (dim - 1) / 2, seeds))
+
+
+LAWS = {dim: theory.compression(dim) for dim in DIMS}
+
+
+@pytest.mark.fast
+def test_median_intervals_cover_the_median_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    values = xr.DataArray(rng.normal(size=(200, 101)), dims=("dim", "seed"))
+    intervals = _summary.medians(values.assign_coords(dim=np.arange(200))).values()
+    covered = sum(i.low <= 0 <= i.high for i in intervals)
+    # 95 % of 200 is 190 +- 3; percentile intervals of a median of 101 are close to nominal.
+    assert 180 <= covered <= 198
+
+
+def test_exponent_of_a_power_law_is_recovered_within_its_interval():
+    values = sample(lambda rng, dim, seeds: dim**-0.7 * np.exp(rng.normal(size=seeds)))
+    fit = _summary.exponent(values, "power", expected=-0.7)
+    assert fit.low < -0.7 < fit.high
+    assert fit.high - fit.low < 0.2
+    noiseless = _summary.exponent(sample(lambda rng, dim, seeds: np.full(seeds, dim**-0.7)), "p")
+    np.testing.assert_allclose(noiseless[2:5], -0.7, rtol=1e-12)
+
+
+def test_exponent_needs_two_dimensions_with_positive_medians():
+    values = sample(beta)
+    assert _summary.exponent(values[:1], "one") is None
+    assert _summary.exponent(values.where(values["dim"] == 8, 0.0), "zeros") is None
+    assert _summary.exponent(values * np.nan, "nothing") is None
+
+
+def test_one_seed_has_an_infinite_interval():
+    values = sample(beta, seeds=1)
+    assert all(np.isinf([i.low, i.high]).all() for i in _summary.medians(values).values())
+    fit = _summary.exponent(values, "one")
+    assert np.isinf([fit.low, fit.high]).all()
+
+
+def test_kolmogorov_smirnov_is_scipys():
+    values = sample(beta)
+    got = _summary.kolmogorov_smirnov(values, LAWS)
+    for dim in DIMS:
+        law = scipy.stats.beta(0.5, (dim - 1) / 2)
+        expected = scipy.stats.kstest(values.sel(dim=dim) ** 2, law.cdf)
+        np.testing.assert_allclose(got["ks_pvalue"].sel(dim=dim), expected.pvalue, rtol=1e-6)
+
+
+def verdict_of(values):
+    fit = _summary.exponent(values, "ratio", _summary.law_exponent(LAWS))
+    return _verdicts.exact_law("Law", fit, _summary.kolmogorov_smirnov(values, LAWS))
+
+
+def test_verdict_on_an_exact_law_depends_on_the_sample():
+    assert verdict_of(sample(beta)).holds is True
+    assert verdict_of(1.3 * sample(beta)).holds is False
+    assert verdict_of(sample(beta)[:1]).holds is None
+    assert verdict_of(sample(beta) * np.nan).holds is None
+
+
+def test_verdict_on_agreement_has_three_outcomes():
+    judge = lambda *intervals: _verdicts.agreement(
+        "Law", dict(zip(DIMS, intervals, strict=False)), within=1.25, what="ratio"
+    )
+    close, wide, far = Interval(1, 0.9, 1.1), Interval(1, 0.5, 2), Interval(3, 2, 4)
+    assert judge(close, close).holds is True
+    assert judge(close, wide).holds is None
+    assert judge(close, wide, far).holds is False
+    assert "d = 128" in judge(close, wide, far).sentence
+    assert judge().holds is None
+
+
+def test_verdict_on_scaling_has_three_outcomes():
+    judge = lambda low, high: _verdicts.scaling("Law", Fit("r", "r", -0.5, low, high, -0.5)).holds
+    assert judge(-0.55, -0.45) is True
+    assert judge(-0.3, -0.2) is False
+    assert judge(-0.9, -0.3) is None
+    assert _verdicts.scaling("Law", None).holds is None
+
+
+@pytest.fixture(scope="module")
+def points():
+    return experiments.linear_points.run(dims=(4, 16), seeds=200)
+
+
+@pytest.fixture(scope="module")
+def hypercube():
+    return experiments.linear_hypercube.run(dims=(4, 16), seeds=200)
+
+
+@pytest.mark.fast
+def test_points_follow_their_laws(points):
+    dataset = points.dataset
+    assert points.verdicts[0].holds is True, points.verdicts
+    # Exactly, per seed: the pairwise ratio is the compression ratio of the displacement.
+    np.testing.assert_allclose(dataset["ratio"], dataset["rho"], rtol=1e-9)
+    assert (dataset["r_nn_untargeted"] <= dataset["r_nn"] * (1 + 1e-9)).all()
+    assert (dataset["r_opt_untargeted"] <= dataset["r_opt"]).all()
+    half_normal = scipy.stats.halfnorm(scale=0.5**0.5)
+    for dim in (4, 16):
+        assert scipy.stats.kstest(dataset["r_nn"].sel(dim=dim), half_normal.cdf).pvalue > 0.01
+        untargeted = dataset["r_nn_untargeted"].sel(dim=dim)
+        theirs = theory.sample_points(jax.random.key(5), 2000, dim).network
+        assert scipy.stats.ks_2samp(untargeted, theirs).pvalue > 0.01
+
+
+def test_hypercube_follows_its_laws(hypercube):
+    dataset = hypercube.dataset
+    assert hypercube.verdicts[0].holds is True, hypercube.verdicts
+    np.testing.assert_allclose(dataset["ratio"], dataset["rho"], rtol=1e-6)
+    assert (dataset["r_opt_untargeted"] <= dataset["r_opt"] * (1 + 1e-9)).all()
+    half_normal = scipy.stats.halfnorm()
+    for dim in (4, 16):
+        assert scipy.stats.kstest(dataset["r_nn"].sel(dim=dim), half_normal.cdf).pvalue > 0.01
+
+
+def test_mixing_layers_make_the_interpolator_more_fragile(hypercube):
+    mixed = experiments.linear_hypercube.run(dims=(4, 16), seeds=200, layers=2)
+    assert mixed.verdicts[0].holds is not False, mixed.verdicts
+    assert (mixed.summary["ratio_hi"] < hypercube.summary["ratio_lo"]).all()
+
+
+def test_a_solver_agrees_with_the_closed_form(points):
+    searched = experiments.linear_points.run(dims=(4, 16), seeds=16, solver="deepfool")
+    few = points.dataset.isel(seed=slice(16))
+    np.testing.assert_allclose(searched.dataset["r_nn"], few["r_nn"], rtol=1e-3)
+
+
+def test_stored_results_are_judged_again_alike(points, tmp_path):
+    experiments.save(points, tmp_path)
+    (loaded,) = experiments.load(tmp_path).values()
+    xr.testing.assert_identical(loaded.dataset, points.dataset)
+    xr.testing.assert_identical(loaded.summary, points.summary)
+    assert loaded.fits == points.fits
+    assert loaded.verdicts == points.verdicts
+
+
+def test_folders_without_results_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no results"):
+        experiments.load(tmp_path)
+    xr.Dataset({"a": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match=r"other\.nc holds no experiment"):
+        experiments.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        ("mixture", {"model": "interpolator"}, "interpolator exists"),
+        ("points", {"layers": 2}, "layers belong"),
+        ("digits", {"dims": (50,)}, "squares"),
+        ("digits", {"model": "interpolator"}, "must be linear, mlp or cnn"),
+        ("points", {"dims": (1, 2)}, "at least 2"),
+        ("hypercube", {"dims": (1, 2)}, "at least 2"),
+        ("mixture", {"model": "cnn"}, "must be linear or mlp"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(data, options, message):
+    def run_all():
+        for run in experiments.plan(data, **options).values():
+            run()
+
+    with pytest.raises(ValueError, match=message):
+        run_all()
+
+
+@pytest.mark.fast
+def test_trained_networks_are_judged_on_both_laws():
+    result = experiments.trained.run(dims=(4, 6), seeds=3)
+    names = [verdict.law for verdict in result.verdicts]
+    assert names == ["Law B for trained networks", "Law E"]
+    summary, dataset = result.summary, result.dataset
+    assert (summary["accuracy"] > 0.9).all()
+    assert (summary["found"] == 1).all()
+    # Law E is an identity of its four factors, whatever the network has learned.
+    product = dataset["rho_net"] * dataset["midpoint"] * dataset["secant"] * dataset["tangent"]
+    ratio = dataset["r_nn"] / dataset["r_opt"]
+    keep = dataset["found"] > 0
+    np.testing.assert_allclose(product.where(keep), ratio.where(keep), rtol=2e-3)
+
+
+@pytest.mark.parametrize("data", experiments.trained.FAMILIES)
+def test_every_family_can_be_trained_on(data):
+    result = experiments.trained.run(dims=(6,), seeds=2, data=data)
+    assert result.summary["ratio"].notnull().all()
+    assert (result.dataset["r_nn"].where(result.dataset["found"] > 0, 1) > 0).all()
+
+
+def test_digits_shrink_the_bound_with_the_number_of_references():
+    result = experiments.digits.run(dims=(49,), seeds=1)
+    bound = result.summary["r_opt_by_references"].sel(dim=49)
+    assert (bound.diff("references") <= 0).all()
+    assert (result.summary["accuracy"] > 0.85).all()
+    measured = result.dataset
+    keep = (measured["found"] > 0) & (measured["correct"] > 0)
+    assert keep.mean() > 0.8
+    closest, given = measured["r_nn_untargeted"].where(keep), measured["r_nn"].where(keep)
+    assert ((closest <= 1.05 * given) | ~keep).all()
+    assert "exponent needs two dimensions" in result.verdicts[0].sentence

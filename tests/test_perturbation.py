@@ -1,0 +1,183 @@
+"""Every solver on every problem with a known answer, and the contract that all of them share."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import problems
+import pytest
+
+from fracture.perturbation import SOLVERS, Perturbation, Status, affine_radius, margin, solve
+
+F32, F64 = np.float32, np.float64
+# Classes, order, boxed, dtype: every pair of choices occurs.
+AFFINE = [
+    (2, 2, True, F32),
+    (2, np.inf, False, F64),
+    (3, 1, True, F64),
+    (3, 2, False, F32),
+    (10, np.inf, True, F32),
+    (10, 2, False, F64),
+    (100, 1, False, F32),
+    (100, 2, True, F64),
+]
+
+
+def run(problem, solver, **options):
+    """All inputs of a problem at once; the result in NumPy."""
+    got = solve(
+        problem.apply,
+        problem.params,
+        problem.inputs,
+        problem.labels,
+        solver=solver,
+        ord=problem.ord,
+        bounds=problem.bounds,
+        **options,
+    )
+    return jax.tree.map(np.asarray, got)
+
+
+def check(problem, got, rtol=None):
+    """The contract, and a norm between the infimum and (1 + rtol) times it."""
+    points = problem.inputs + got.delta
+    assert points.dtype == problem.inputs.dtype == got.norm.dtype
+    assert np.isfinite(got.delta).all()
+    if problem.bounds is not None:
+        assert (points >= problem.bounds[0]).all()
+        assert (points <= problem.bounds[1]).all()
+    # Another compilation agrees that these points are adversarial.
+    answers = np.stack([np.argmax(logits_of(problem, z)) for z in points])
+    np.testing.assert_array_equal(answers != problem.labels, got.found)
+    np.testing.assert_array_equal(answers[got.found], got.adversarial_label[got.found])
+    lengths = [np.linalg.norm(delta.astype(float), problem.ord) for delta in got.delta]
+    np.testing.assert_allclose(got.norm, np.where(got.found, lengths, np.inf), rtol=1e-6)
+    assert (got.norm >= problem.radius * (1 - 1e-6) - problem.rounding).all()
+    if rtol is not None:
+        assert got.found.all()
+        np.testing.assert_array_less(got.norm, problem.radius * (1 + rtol) + problem.rounding)
+        np.testing.assert_array_less(got.gap, rtol)
+
+
+def logits_of(problem, x):
+    outputs = np.asarray(problem.apply(problem.params, x))
+    return outputs if outputs.ndim else np.stack([outputs / 2, -outputs / 2])
+
+
+@pytest.mark.parametrize("case", AFFINE, ids=str)
+def test_minimal_is_exact_on_affine_networks(case):
+    for scale in (1e-3, 1.0, 1e3):
+        problem = problems.affine(*case, scale=scale)
+        check(problem, run(problem, SOLVERS["minimal"]), 1e-3)
+
+
+@pytest.mark.parametrize("name", ["affine", "deepfool", "ddn"])
+@pytest.mark.parametrize("case", [(3, 2, True, F32), (10, 2, False, F32)], ids=str)
+def test_solvers_on_affine_networks_at_any_scale(case, name):
+    for scale, unit in [(1, 1), (1e-3, 1), (1e3, 1), (1, 1e30), (1, 1e-30), (1e30, 1), (1e-30, 1)]:
+        problem = problems.affine(*case, scale=scale, input_scale=unit)
+        got = run(problem, SOLVERS[name])
+        assert got.found.all()
+        check(problem, got, 1e-3 if name == "affine" else None)
+
+
+@pytest.mark.parametrize("ord", [1, 2, np.inf])
+@pytest.mark.parametrize("boxed", [False, True])
+def test_closed_form_is_the_infimum(ord, boxed):
+    for classes in (2, 10):
+        problem = problems.affine(classes, ord, boxed, F64)
+        weight, bias = map(jnp.asarray, problem.params)
+        closed = functools.partial(affine_radius, ord=ord, bounds=problem.bounds)
+        mapped = jax.jit(jax.vmap(closed, (None, None, 0, 0)))
+        got = mapped(weight, bias, problem.inputs, problem.labels)
+        np.testing.assert_allclose(got.radius, problem.radius, rtol=1e-10)
+        gaps = jax.vmap(margin)(
+            (problem.inputs + got.delta) @ weight.T + bias[None], problem.labels
+        )
+        np.testing.assert_allclose(gaps, 0, atol=1e-12)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("name", ["affine", "deepfool", "ddn"])
+@pytest.mark.parametrize("make", [problems.warped, problems.ball])
+def test_solvers_on_curved_problems(make, name):
+    problem = make(2, F32)
+    got = run(problem, SOLVERS[name])
+    check(problem, got, 1e-2)  # both boundaries lie along the gradient
+
+
+@pytest.mark.parametrize(
+    ("make", "ord"), [(problems.ball, 1), (problems.ball, np.inf), (problems.warped, 2)]
+)
+def test_minimal_on_curved_problems(make, ord):
+    problem = make(ord, F32)
+    check(problem, run(problem, SOLVERS["minimal"]), 1e-3)
+
+
+HARD = [  # x, label, slope, offset → status
+    (np.ones(3), 0, 1.0, 0.5, Status.FOUND),
+    (np.ones(3), 1, 1.0, 0.5, Status.MISCLASSIFIED),
+    (np.ones(3), 0, 0.0, 0.5, Status.NOT_FOUND),  # constant logits, label wins
+    (np.ones(3), 0, 0.0, 0.0, Status.NOT_FOUND),  # constant logits, a tie
+    (np.ones(3), -1, 1.0, 0.5, Status.NOT_FINITE),
+    (np.ones(3), 2, 1.0, 0.5, Status.NOT_FINITE),
+    (np.array([1, np.nan, 1]), 0, 1.0, 0.5, Status.NOT_FINITE),
+    (np.array([1, np.inf, 1]), 0, 1.0, 0.5, Status.NOT_FINITE),
+    (np.ones(3), 0, np.nan, 0.5, Status.NOT_FINITE),
+    (np.ones(3), 0, 1.0, np.inf, Status.NOT_FINITE),
+]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("name", SOLVERS)
+def test_status_of_each_kind_of_input(name):
+    x, label, slope, offset, status = zip(*HARD, strict=True)
+
+    def one(x, label, slope, offset):
+        return SOLVERS[name](lambda z: slope * jnp.sum(z) + offset, x, label)
+
+    columns = (np.stack(x), np.array(label), np.array(slope), np.array(offset))
+    got = jax.jit(jax.vmap(one))(*map(jnp.asarray, columns))
+    assert isinstance(got, Perturbation)
+    assert got.status.tolist() == list(status)
+    assert got.found.tolist() == [s <= Status.MISCLASSIFIED for s in status]
+    assert np.isfinite(got.delta).all()
+    np.testing.assert_array_equal(got.norm[1:], [0] + [np.inf] * 8)
+    np.testing.assert_array_equal(got.delta[1:], 0)
+    np.testing.assert_array_equal(got.adversarial_label, [1, 0] + [-1] * 8)
+    np.testing.assert_array_equal(got.gap[1:], [0] + [1] * 8)
+    np.testing.assert_allclose(got.norm[0], 3.5 / np.sqrt(3), rtol=1e-3)
+    assert got.num_grads[0] >= 1
+    assert got.num_grads[1] == 0
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_misuse_raises_while_tracing(name):
+    solver, network, x = SOLVERS[name], lambda z: jnp.stack([jnp.sum(z), 0 * z[0]]), jnp.ones(3)
+    for wrong, error, message in [
+        (lambda: solver(network, x, 2), ValueError, r"label must be in \[0, 2\)"),
+        (lambda: solver(network, x, -1), ValueError, "label"),
+        (lambda: solver(network, x, 0.0), ValueError, "integer"),
+        (lambda: solver(network, x, jnp.zeros(2, jnp.int32)), ValueError, "one integer"),
+        (lambda: solver(network, x, 0, target=2), ValueError, "target"),
+        (lambda: solver(network, x.astype(jnp.int32), 0), TypeError, "floating"),
+        (lambda: solver(network, x[:0], 0), ValueError, "empty"),
+        (lambda: solver(lambda z: z[None], x, 0), ValueError, "vector of logits"),
+        (lambda: solver(lambda z: jnp.int32(1), x, 0), TypeError, "logits"),
+        (lambda: solver(network, x, 0, ord=3), ValueError, "ord must be"),
+        (lambda: solver(network, x, 0, bounds=(1.0, 0.0)), ValueError, "exceed"),
+        (lambda: solver(network, x, 0, bounds=(jnp.zeros(2), 1.0)), ValueError, "broadcast"),
+    ]:
+        with pytest.raises(error, match=message):
+            jax.eval_shape(wrong)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_lowers_for_accelerators(name):
+    network = lambda w, z: w @ z.ravel()
+    solver = lambda w, x, y: SOLVERS[name](functools.partial(network, w), x, y, bounds=(0.0, 1.0))
+    args = jnp.ones((3, 12), F32), jnp.ones((2, 3, 4, 1), F32), jnp.zeros(2, jnp.int32)
+    batched = jax.jit(jax.vmap(solver, (None, 0, 0)))
+    exported = jax.export.export(batched, platforms=["tpu", "cuda"])(*args)
+    assert exported.out_avals[0].shape == (2, 3, 4, 1)

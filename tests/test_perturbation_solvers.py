@@ -1,0 +1,278 @@
+"""What single solvers promise beyond the shared contract, and how they compose with JAX."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import problems
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from fracture.perturbation import (
+    SOLVERS,
+    Status,
+    affine,
+    as_logits,
+    ddn,
+    deepfool,
+    margin,
+    minimal,
+    radius,
+    refine,
+    solve,
+)
+
+F32 = jnp.float32
+
+
+def mlp(params, x):
+    (w0, b0), (w1, b1) = params
+    return w1 @ jax.nn.softplus(w0 @ x.ravel() + b0) + b1
+
+
+def mlp_task(dtype=F32, num=32, shape=(3, 4, 1), classes=4):
+    rng = np.random.default_rng(0)
+    dim, width = int(np.prod(shape)), 24
+    draw = lambda *size: jnp.asarray(rng.normal(size=size) / np.sqrt(size[-1]), dtype)
+    params = (draw(width, dim), draw(width)), (draw(classes, width), draw(classes))
+    inputs = jnp.asarray(rng.uniform(0, 1, (num, *shape)), dtype)
+    return params, inputs, jax.vmap(lambda x: jnp.argmax(mlp(params, x)))(inputs)
+
+
+@pytest.mark.fast
+def test_margin_and_single_outputs():
+    logits = jnp.array([1.0, 4.0, 2.0])
+    assert margin(logits, 1) == 2
+    assert margin(logits, 0) == -3
+    assert margin(logits, 0, 2) == -1
+    for label, target in [(3, None), (-1, None), (0, 3), (0, -1), (1, 1)]:
+        target = None if target is None else jnp.int32(target)
+        assert jnp.isnan(margin(logits, jnp.int8(label), target))
+    assert jnp.isnan(margin(jnp.array([1, jnp.nan, 0]), 0))
+    for f in (jnp.float32(3.0), jnp.array([3.0], jnp.bfloat16)):
+        np.testing.assert_array_equal(as_logits(f).astype(float), [1.5, -1.5])
+        assert as_logits(f).dtype == f.dtype
+        assert margin(f, 0) == 3
+    with pytest.raises(ValueError, match="label"):
+        margin(logits, 3)
+
+
+@pytest.mark.parametrize("ord", [2, np.inf])
+def test_minimal_is_the_shortest_and_refine_never_lengthens(ord):
+    params, inputs, labels = mlp_task()
+    others = [deepfool, ddn] if ord == 2 else [deepfool]
+    run = functools.partial(solve, mlp, params, inputs, labels, ord=ord, bounds=(0.0, 1.0))
+    best = run(solver=minimal)
+    found = [run(solver=solver) for solver in others]
+    for other in found:
+        assert (best.norm <= other.norm * (1 + 1e-5)).all()
+
+    def polish(x, y, delta):
+        network = functools.partial(mlp, params)
+        return refine(network, x, y, delta, ord=ord, bounds=(0.0, 1.0))
+
+    polished = jax.jit(jax.vmap(polish))(inputs, labels, found[0].delta)
+    assert (polished.norm <= found[0].norm * (1 + 1e-6)).all()
+    assert (polished.norm < found[0].norm * 0.999).any()
+
+
+@pytest.mark.fast
+def test_gap_brackets_the_boundary():
+    params, inputs, labels = mlp_task()
+    got = solve(mlp, params, inputs, labels, solver=ddn)
+    inside = inputs + (1 - got.gap)[:, None, None, None] * got.delta
+    answers = jax.vmap(lambda x: jnp.argmax(mlp(params, x)))(inside)
+    np.testing.assert_array_equal(answers, labels)
+    assert got.gap.max() < 1e-3
+
+
+@pytest.mark.fast
+def test_jit_vmap_loop_and_sharding_agree():
+    params, inputs, labels = mlp_task(num=4)
+    one = lambda x, y: ddn(functools.partial(mlp, params), x, y, bounds=(0.0, 1.0), steps=10)
+    want = jax.jit(jax.vmap(one))(inputs, labels)
+    compiled = jax.jit(one)
+    for i in range(4):
+        single = compiled(inputs[i], labels[i])
+        chex.assert_trees_all_close(single.norm, want.norm[i], rtol=1e-5)
+        assert single.adversarial_label == want.adversarial_label[i]
+    eager = one(inputs[0], labels[0])
+    chex.assert_trees_all_close(eager.norm, want.norm[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_traces_inside_shard_map(name):
+    params, inputs, labels = mlp_task(num=2)
+    mesh = jax.sharding.Mesh(jax.devices()[:1], ("batch",))
+
+    def one(params, x, y):
+        return SOLVERS[name](functools.partial(mlp, params), x, y, bounds=(0.0, 1.0))
+
+    sharded = jax.shard_map(
+        jax.vmap(one, (None, 0, 0)),
+        mesh=mesh,
+        in_specs=(P(), P("batch"), P("batch")),
+        out_specs=P("batch"),
+    )
+    assert jax.eval_shape(sharded, params, inputs, labels).delta.shape == inputs.shape
+
+
+def test_solve_compiles_once_and_maps_in_batches():
+    params, inputs, labels = mlp_task(num=6)
+    calls = []
+
+    def apply(params, x):
+        calls.append(1)
+        return mlp(params, x)
+
+    run = functools.partial(solve, apply, solver=affine, bounds=(0.0, 1.0), num_classes=2)
+    first = run(params, inputs, labels)
+    traced = len(calls)
+    again = run(jax.tree.map(lambda p: p * 2, params), inputs * 0.9, labels)
+    assert len(calls) == traced
+    assert (again.norm != first.norm).any()
+    mapped = run(params, inputs, labels, batch_size=4)
+    np.testing.assert_allclose(mapped.norm, first.norm, rtol=1e-5)
+    targets = (labels + 1) % 4
+    aimed = run(params, inputs, labels, targets=targets)
+    assert (aimed.norm >= first.norm * (1 - 1e-5)).all()
+    points = (inputs + aimed.delta)[np.asarray(aimed.found)]
+    kept = np.flatnonzero(aimed.found)
+    for x, i in zip(points, kept, strict=True):
+        assert margin(mlp(params, x), labels[i], targets[i]) < 0
+    none = run(params, inputs[:0], labels[:0])
+    assert none.delta.shape == (0, 3, 4, 1)
+    with pytest.raises(ValueError, match="wanted inputs"):
+        solve(apply, params, inputs, labels[:3])
+
+
+def test_traced_target_and_label_in_one_compilation():
+    problem = problems.affine(4, 2, False, np.float64, num=1)
+    weight, bias = problem.params
+    x, label = problem.inputs[0], problem.labels[0]
+
+    @jax.jit
+    @chex.assert_max_traces(1)
+    def run(label, target):
+        return affine(lambda z: jnp.asarray(weight) @ z + bias, x, label, target=target)
+
+    norms = []
+    for target in set(range(4)) - {int(label)}:
+        got = run(label, target)
+        pair = weight[label] - weight[target]
+        want = (pair @ x + bias[label] - bias[target]) / np.linalg.norm(pair)
+        np.testing.assert_allclose(got.norm, want, rtol=1e-6)
+        norms.append(got.norm)
+    np.testing.assert_allclose(min(norms), problem.radius[0], rtol=1e-6)
+    for bad in (-1, 4, label):
+        assert run(label, bad).status == Status.NOT_FINITE
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_half_precision_networks_and_inputs(dtype):
+    params, inputs, labels = mlp_task(num=8)
+    low = jax.tree.map(lambda p: p.astype(dtype), params)
+    half = lambda p, x: mlp(p, x.astype(dtype))
+    exact = solve(mlp, params, inputs, labels, solver=ddn)
+    labels = jax.vmap(lambda x: jnp.argmax(half(low, x)))(inputs)
+    for xs in (inputs, inputs.astype(dtype)):
+        got = solve(half, low, xs, labels, solver=ddn)
+        assert got.found.sum() >= 6
+        assert got.delta.dtype == xs.dtype
+        points = (xs + got.delta)[got.found]
+        answers = jax.vmap(lambda x: jnp.argmax(half(low, x)))(points)
+        assert (answers != labels[got.found]).all()
+        assert np.median((got.norm.astype(F32) / exact.norm)[got.found]) < 1.5
+
+
+def test_bounds_hold_to_the_last_bit_and_inputs_may_start_outside():
+    rng = np.random.default_rng(4)
+    lower = -(10.0 ** rng.uniform(-6, 3, (64, 5))).astype(np.float32)
+    upper = (10.0 ** rng.uniform(-6, 3, (64, 5))).astype(np.float32)
+    xs = rng.uniform(lower, upper).astype(np.float32)
+    xs[::4] = 1.5 * upper[::4]
+    weight = rng.normal(size=(64, 5)).astype(np.float32)
+    # The boundary lies just inside the corner where the output is least.
+    least = (weight * np.where(weight > 0, lower, upper)).sum(1)
+    offset = -0.999 * least
+
+    def one(x, w, b, l, u):
+        return affine(lambda z: jnp.sum(w * z) + b, x, 0, bounds=(l, u), ord=np.inf)
+
+    got = jax.jit(jax.vmap(one))(xs, weight, offset, lower, upper)
+    assert got.found.mean() > 0.95
+    points = xs + np.asarray(got.delta)
+    inside = (points >= lower) & (points <= upper)
+    assert inside[np.asarray(got.found)].all()
+
+
+def test_ddn_options():
+    problem = problems.affine(10, 2, False, np.float32, num=32)
+    run = functools.partial(
+        solve, problem.apply, problem.params, problem.inputs, problem.labels, solver=ddn
+    )
+    best = {
+        loss: np.asarray(run(loss=loss).norm) / problem.radius
+        for loss in ("margin", "cross_entropy")
+    }
+    assert np.median(best["margin"]) < 1.001
+    assert np.median(best["margin"]) <= np.median(best["cross_entropy"])
+    network = functools.partial(problem.apply, problem.params)
+    for options in (dict(ord=1), dict(loss="mse"), dict(steps=0), dict(gamma=1.0)):
+        with pytest.raises(ValueError, match=r"ord|loss|steps"):
+            ddn(network, problem.inputs[0], 0, **options)
+    with pytest.raises(ValueError, match="effort"):
+        minimal(network, problem.inputs[0], 0, effort="extreme")
+    with pytest.raises(ValueError, match="delta"):
+        refine(network, problem.inputs[0], 0, problem.inputs[0, :3])
+    with pytest.raises(ValueError, match="overshoot"):
+        deepfool(network, problem.inputs[0], 0, overshoot=-1)
+
+
+@pytest.mark.parametrize("ord", [1, 2, np.inf])
+@pytest.mark.parametrize("bounds", [None, (-0.4, 0.5)])
+def test_radius_has_the_derivative_of_the_minimum(ord, bounds):
+    rng = np.random.default_rng(5)
+    curve = jnp.asarray(0.1 * rng.normal(size=(5, 5)))
+    theta = jnp.asarray(rng.normal(size=5))
+    x = jnp.asarray(rng.uniform(-0.2, 0.2, 5))
+
+    def value(theta, x):
+        network = lambda z: theta @ z + jnp.sum(jnp.tanh(curve @ z) ** 2) + 0.3
+        return radius(network, x, 0, ord=ord, bounds=bounds, solver=solver)
+
+    def solver(*args, **options):  # to second order, as finite differences need
+        start = affine(*args, **options)
+        return refine(*args, start.delta, steps=60, **options)
+
+    value = jax.jit(value)
+    both = jax.jit(jax.grad(value, (0, 1)))(theta, x)
+    step = 1e-4
+    for argument, got in enumerate(both):
+        for i in range(5):
+            shift = jnp.zeros(5).at[i].set(step)
+            ends = [
+                value(theta + s * shift, x) if argument == 0 else value(theta, x + s * shift)
+                for s in (1, -1)
+            ]
+            want = (ends[0] - ends[1]) / (2 * step)
+            np.testing.assert_allclose(got[i], want, rtol=1e-3, atol=1e-4)
+    assert value(theta, x) > 0
+
+
+def test_radius_modes_and_degenerate_inputs():
+    def value(theta, x):
+        return radius(lambda z: theta * jnp.sum(z), x, 0, solver=affine)
+
+    x = jnp.ones(3)
+    want = (0.0, np.full(3, 1 / np.sqrt(3)))
+    for jacobian in (jax.jacrev, jax.jacfwd):
+        got = jacobian(value, (0, 1))(2.0, x)
+        np.testing.assert_allclose(got[0], want[0], atol=1e-6)
+        np.testing.assert_allclose(got[1], want[1], rtol=1e-6)
+    for theta in (-1.0, 0.0):  # misclassified, and no boundary
+        got = jax.grad(value, (0, 1))(theta, x)
+        np.testing.assert_array_equal(got[0], 0)
+        np.testing.assert_array_equal(got[1], 0)

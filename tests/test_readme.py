@@ -1,0 +1,23 @@
+"""The README's example runs as it stands, and its commands name what exists."""
+
+import re
+from pathlib import Path
+
+import jax
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.mark.fast
+def test_example_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    with jax.numpy_dtype_promotion("standard"):  # users have not asked for strictness
+        exec(code, {})
+    network, optimal = map(float, re.findall(r"\d+\.\d+", capsys.readouterr().out)[:2])
+    assert 0 < network < optimal
+
+
+def test_commands_stand_alone_on_their_lines():
+    commands = [line for line in README.read_text().splitlines() if line.startswith("python3 -m")]
+    assert [command.split()[-1] for command in commands] == ["sweep", "pytest"]

@@ -1,0 +1,169 @@
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+from fracture.sweeps import StoreMismatchError, Sweep, Variable, run, write_atomically
+
+
+class Cell(NamedTuple):
+    draw: jax.Array
+    pair: jax.Array
+
+
+def cell(key, shared, *, dim):
+    draw = jax.random.normal(key, (dim,))
+    return Cell(jnp.linalg.vector_norm(draw), draw[:2] + shared)
+
+
+VARIABLES = {"draw": Variable("norm", "m"), "pair": Variable("pair", "m", ("coordinate",))}
+
+
+def sweep(**changes):
+    axes = {"dims": (3, 5), "seeds": (7, 4), "chunks": (3, 4), **changes}
+    return Sweep("toy", cell, variables=VARIABLES, shared=lambda dim: jnp.float64(dim), **axes)
+
+
+@pytest.mark.fast
+def test_values_are_those_of_a_loop_over_cells():
+    got = run(sweep())
+    assert got["draw"].dims == ("dim", "seed")
+    assert got["pair"].dims == ("dim", "seed", "coordinate")
+    assert got["draw"].attrs == {"long_name": "norm", "units": "m"}
+    for dim, seeds in ((3, 7), (5, 4)):
+        for seed in range(seeds):
+            expected = cell(sweep().cell_key(dim, seed), jnp.float64(dim), dim=dim)
+            np.testing.assert_allclose(got["draw"].sel(dim=dim, seed=seed), expected.draw)
+            np.testing.assert_allclose(got["pair"].sel(dim=dim, seed=seed), expected.pair)
+    assert got["draw"].sel(dim=5).isnull().sum() == 3
+    assert (got["compile_seconds"] > 0).all()
+    assert (got["run_seconds"] > 0).all()
+
+
+def test_draws_do_not_depend_on_chunks_or_on_other_cells():
+    whole = run(sweep())
+    np.testing.assert_array_equal(whole["draw"], run(sweep(chunks=(2, 1)))["draw"])
+    fewer = run(sweep(seeds=(2, 2)))
+    np.testing.assert_array_equal(whole["draw"].isel(seed=slice(2)), fewer["draw"])
+    alone = run(sweep(dims=(5,), seeds=(4,), chunks=(4,)))
+    np.testing.assert_array_equal(whole["draw"].sel(dim=5)[:4], alone["draw"].sel(dim=5))
+
+
+def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop_after_two(what, done, total):
+        if done >= 6:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(sweep(), out=tmp_path, progress=stop_after_two)
+    finished = sorted(tmp_path.glob("chunks/toy/*.nc"))
+    assert len(finished) == 2
+    before = [path.stat().st_mtime_ns for path in finished]
+    resumed = run(sweep(), out=tmp_path)
+    assert [path.stat().st_mtime_ns for path in finished] == before
+    xr.testing.assert_identical(resumed.drop_vars(TIMINGS), run(sweep()).drop_vars(TIMINGS))
+    # A third run computes nothing: also the timings are those that were stored.
+    xr.testing.assert_identical(resumed, run(sweep(), out=tmp_path))
+
+
+TIMINGS = ["compile_seconds", "run_seconds"]
+
+
+def test_another_sweep_in_the_same_folder_is_refused(tmp_path):
+    run(sweep(), out=tmp_path)
+    with pytest.raises(StoreMismatchError, match=r"seeds = \[7, 4\].*now.*seeds = \[8, 4\]"):
+        run(sweep(seeds=(8, 4)), out=tmp_path)
+
+
+def test_a_damaged_chunk_is_named(tmp_path):
+    run(sweep(), out=tmp_path)
+    damaged = next(tmp_path.glob("chunks/toy/*.nc"))
+    damaged.write_bytes(b"not netCDF")
+    with pytest.raises(ValueError, match=damaged.name):
+        run(sweep(), out=tmp_path)
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path):
+    path = tmp_path / "file.txt"
+    write_atomically(path, lambda name: name.write_text("old"))
+
+    def fail(name):
+        name.write_text("half of the n")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"dims": ()}, {"dims": (3, 3)}, {"seeds": (1,)}, {"seeds": (0, 1)}, {"chunks": (1.5, 2)}],
+)
+def test_wrong_axes_are_refused(changes):
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        sweep(**changes)
+
+
+def test_fields_without_a_label_are_refused():
+    unlabelled = Sweep("toy", cell, (2,), (1,), (1,), {"draw": Variable("norm")}, lambda dim: 0.0)
+    with pytest.raises(ValueError, match=r"fields \['draw'\], got \['draw', 'pair'\]"):
+        run(unlabelled)
+
+
+SCRIPT = """
+    import sys, time
+    from pathlib import Path
+    import jax
+    sys.path.insert(0, {tests!r})
+    jax.config.update("jax_enable_x64", True)
+    from test_sweeps import run, sweep
+    assert len(jax.devices()) == {devices}
+    run(sweep(), out=Path({out!r}), progress=lambda *_: time.sleep({pause}))
+"""
+
+
+def start(out, *, devices=1, pause=0.0):
+    tests = os.path.dirname(__file__)
+    script = textwrap.dedent(SCRIPT).format(tests=tests, out=str(out), devices=devices, pause=pause)
+    flags = f"--xla_force_host_platform_device_count={devices}"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen([sys.executable, "-c", script], env=environment)
+
+
+def test_killed_at_any_moment_it_goes_on_with_the_same_bits(tmp_path):
+    process = start(tmp_path, pause=0.3)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("chunks/toy/dim*.nc")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 0 < len(list(tmp_path.glob("chunks/toy/dim*.nc"))) < 4
+    resumed = run(sweep(), out=tmp_path)
+    xr.testing.assert_equal(resumed.drop_vars(TIMINGS), run(sweep()).drop_vars(TIMINGS))
+
+
+def test_eight_devices_give_the_draws_of_one(tmp_path):
+    assert start(tmp_path, devices=8).wait() == 0
+    chunks = sorted(tmp_path.glob("chunks/toy/*.nc"))
+    whole = run(sweep())
+    assert len(chunks) == 4
+    for path in chunks:
+        with xr.open_dataset(path, engine="h5netcdf") as chunk:
+            expected = whole["draw"].sel(dim=chunk["dim"], seed=chunk["seed"])
+            np.testing.assert_allclose(chunk["draw"], expected, rtol=1e-12)
