@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ _out = click.option(
 @click.option("--quick", is_flag=True, help="A smaller default sweep, for a first look.")
 @_out
 def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) -> None:
-    r"""Measure how fragility scales with the dimension, and judge the laws.
+    """Measure how fragility scales with the dimension, and judge the laws.
 
     Without options: linear interpolators on one Gaussian point per class and on the mixed
     hypercube, trained networks on the hypercube, and trained networks on real digits at four
@@ -125,41 +125,136 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
     )
 
 
+class _Bounds(click.ParamType):
+    """Two numbers separated by a comma."""
+
+    name = "LOW,HIGH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
+        try:
+            low, high = (float(part) for part in value.split(","))
+        except ValueError:
+            low = high = 0.0
+        if not low < high:
+            self.fail(f"got {value!r}, wanted two numbers such as 0,1.")
+        return low, high
+
+
+_images = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@cli.command()
+@click.argument("images", type=_images, required=False)
+@click.option("--network", metavar="MODULE:NAME", help="Function of one input, or a list of them.")
+@click.option("--references", type=_images, help="Images of the optimal classifier. [IMAGES]")
+@click.option(
+    "--bounds", type=_Bounds(), help="Box that perturbed inputs stay in.  [default: none]"
+)
+@click.option("--ord", type=click.Choice(["1", "2", "inf"]), default="2", show_default=True)
+@click.option("--examples", type=click.IntRange(min=1), default=64, show_default=True)
+@click.option(
+    "--effort", type=click.Choice(["low", "medium", "high"]), default="medium", show_default=True
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("fracture-analysis"),
+    show_default=True,
+    help="Folder for the results.",
+)
+def analyze(
+    images: Path | None,
+    network: str | None,
+    references: Path | None,
+    bounds: tuple[float, float] | None,
+    ord: str,
+    examples: int,
+    effort: str,
+    out: Path,
+) -> None:
+    """Measure one network image by image: radii, compression, spectra, layers.
+
+    IMAGES is an .npz file with arrays "images" (n, …) and "labels" (n,); --network names a function
+    from ONE input to its logits, or a list of such stages applied in turn, which are then measured
+    layer by layer. Without IMAGES, a network is trained on the digits that fracture ships.
+
+    \b
+    Examples:
+      fracture analyze
+      fracture analyze images.npz --network my_module:logits_fn --bounds 0,1
+    """
+    if (images is None) != (network is None):
+        raise click.UsageError("IMAGES and --network belong together: give both or neither.")
+    if images is None and (references or bounds):
+        raise click.UsageError("--references and --bounds need IMAGES and --network.")
+    _prepare_jax()
+    from . import data, report as reports
+    from .experiments import network as experiment
+    from .sweeps import write_dataset
+
+    order = float(ord) if ord == "inf" else int(ord)
+    with _exclusive(out):
+        if images is None or network is None:
+            click.echo("Training a network on digits, then analysing it …", err=True)
+            dataset = experiment.digits(examples=examples, ord=order, effort=effort)
+        else:
+            queries = experiment.Images(*data.load_npz(images)[:2])
+            known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
+            click.echo(f"Analysing {min(examples, len(queries.labels))} images …", err=True)
+            dataset = experiment.images(
+                **experiment.user_network(_load_object(network)),
+                params=None,
+                queries=experiment.Images(*(array[:examples] for array in queries)),
+                references=known,
+                ord=order,
+                bounds=bounds,
+                effort=effort,
+            )
+        write_dataset(out / "analysis.nc", dataset)
+        _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
+
+
 @cli.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(folder: Path) -> None:
     """Draw tables, figures and the page of FOLDER again from its stored results."""
     _prepare_jax()
-    from . import experiments
+    from . import experiments, report as reports
+    from .sweeps import read_dataset
 
-    _show(experiments.load(folder), folder)
+    if (folder / "analysis.nc").exists():
+        dataset = read_dataset(folder / "analysis.nc")
+        _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, folder))
+    else:
+        _show(experiments.load(folder), folder)
 
 
 def _show(results: Any, out: Path) -> None:
-    from rich.console import Console
-
     from . import report as reports
 
+    _print(reports.tables(results), reports.render(results, out))
+
+
+def _print(tables: Sequence[Any], page: Path) -> None:
+    from rich.console import Console
+
     console = Console()
-    for table in reports.tables(results):
+    for table in tables:
         console.print(table)
-    page = reports.render(results, out)
-    for result in results.values():
-        for verdict in result.verdicts:
-            console.print(verdict.sentence, highlight=False, markup=False)
     console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _prepare_jax() -> None:
     """What an application may set, and a library must not; before JAX is imported."""
-    # One single-threaded device per core, over which sweeps spread their seeds. That uses all
-    # cores, where one device with a thread pool leaves them idle during small operations, and its
-    # independent LAPACK calls can wait for each other forever (jaxlib 0.10).
+    # One CPU device per core, over which sweeps spread their seeds: small operations, of which
+    # most cells consist, do not use several threads.
+    cores = min(8, len(os.sched_getaffinity(0)) if sys.platform == "linux" else 4)
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_force_host_platform_device_count" not in flags:
-        cores = min(8, len(os.sched_getaffinity(0)) if sys.platform == "linux" else 4)
-        flags += f" --xla_force_host_platform_device_count={cores}"
-    os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false"
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={cores}"
+    # Batched LAPACK calls that run at the same time wait for threads that wait for them (jaxlib
+    # 0.10, a pool of as many threads as cores): a larger pool has some to spare.
+    os.environ.setdefault("NPROC", str(8 * cores))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import jax
     import platformdirs

@@ -2,9 +2,9 @@
 
 import os
 
-# Independent batched LAPACK calls of one program can wait for each other forever on jaxlib 0.10's
-# CPU thread pool; without the pool they run one after the other. Set before JAX is imported.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
+# Batched LAPACK calls that run at the same time can wait forever for threads of jaxlib 0.10's CPU
+# pool that wait for them; a larger pool has some to spare. Set before JAX is imported.
+os.environ.setdefault("NPROC", "16")
 
 import jax
 

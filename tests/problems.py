@@ -42,7 +42,9 @@ def affine(num_classes, ord, boxed, dtype, *, dim=12, num=16, seed=0, scale=1.0,
     terms = np.abs(inputs.astype(float)) @ np.abs(weight.T.astype(float)) + np.abs(bias)
     dual = {1: np.inf, 2: 2, np.inf: 1}[ord]
     steepness = min(
-        np.linalg.norm(weight[i] - weight[j], dual) for i in range(num_classes) for j in range(i)
+        np.linalg.norm(weight[i].astype(float) - weight[j], dual)
+        for i in range(num_classes)
+        for j in range(i)
     )
     rounding = 4 * np.finfo(dtype).eps * terms.max(1) / steepness
     name = f"affine-{num_classes}-{ord}-{boxed}-{np.dtype(dtype).name}"
@@ -92,14 +94,18 @@ def _boxed(excess, w, low, high, ord):
 
 
 def warped(ord, dtype, *, dim=8, num=16, seed=1):
-    """One output sinh(3 f) with f affine: the boundary of f, with margins far from linear."""
+    """One output f + f^3 / 10 with f affine: the boundary of f, with margins far from linear."""
     rng = np.random.default_rng(seed)
     weight, bias = rng.normal(size=dim).astype(dtype), dtype(0.3)
     inputs = rng.normal(size=(num, dim)).astype(dtype)
     f = inputs.astype(float) @ weight.astype(float) + float(bias)
     dual = {1: np.inf, 2: 2, np.inf: 1}[ord]
     radius = np.abs(f) / np.linalg.norm(weight.astype(float), dual)
-    apply = lambda params, x: jnp.sinh(3 * (jnp.sum(params[0] * x) + params[1]))
+
+    def apply(params, x):
+        f = jnp.sum(params[0] * x) + params[1]
+        return f + f**3 / 10
+
     labels = (f < 0).astype(int)
     return Problem(f"warped-{ord}", apply, (weight, bias), inputs, labels, None, ord, radius)
 

@@ -156,7 +156,8 @@ def test_measures_at_any_scale_in_float32():
 
 
 @pytest.mark.fast
-def test_span_ignores_what_all_logits_share(dtype=jnp.float32):
+def test_span_ignores_what_all_logits_share():
+    dtype = jnp.float32
     network, (x, delta) = compose(layers(dtype)), pair(dtype)
     shifted = lambda z: network(z) + 3 * jnp.sin(z @ delta)
     rows = np.asarray(jacobian(network, x), np.float64)

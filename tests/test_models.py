@@ -1,5 +1,7 @@
 """Networks against plain NumPy, the convolution against XLA's, the closed forms against codes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 from flax import nnx
 
 from fracture import data, models
-from fracture.models._conv import strided_convolution
+from fracture.models._conv import by_blocks, strided_convolution
 
 NETWORKS = {
     "linear": lambda dtype: models.deep_linear(12, 3, dtype=dtype),
@@ -138,16 +140,21 @@ def test_strided_convolution_is_xlas(shape, kernel, stride):
         )[0]
 
     @jax.jit
-    def both(x, weight):
+    def every(x, weight, dx, dweight):
         results = []
-        for f in (lambda x, weight: strided_convolution(x, weight, stride), reference):
+        for f in (strided_convolution, by_blocks, reference):
+            f = functools.partial(lambda f, *a: f(*a, stride) if f is not reference else f(*a), f)
             outputs, pull = jax.vjp(f, x, weight)
-            results.append((outputs, pull(jnp.sin(outputs))))
+            _, push = jax.jvp(f, (x, weight), (dx, dweight))
+            _, push_x = jax.jvp(lambda x, f=f: f(x, weight), (x,), (dx,))
+            results.append((outputs, pull(jnp.sin(outputs)), push, push_x))
         return results
 
-    ours, theirs = both(x, weight)
-    check = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    dx, dweight = rng.normal(size=x.shape), rng.normal(size=weight.shape)
+    ours, blocks, theirs = every(x, weight, dx, dweight)
+    check = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
     jax.tree.map(check, ours, theirs)
+    jax.tree.map(check, blocks, theirs)
     single = strided_convolution(jnp.float32(x), jnp.float32(weight), stride)
     assert single.dtype == jnp.float32
 

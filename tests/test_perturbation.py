@@ -11,16 +11,13 @@ import pytest
 from fracture.perturbation import SOLVERS, Perturbation, Status, affine_radius, margin, solve
 
 F32, F64 = np.float32, np.float64
-# Classes, order, boxed, dtype: every pair of choices occurs.
-AFFINE = [
+AFFINE = [  # classes, order, boxed, dtype
     (2, 2, True, F32),
-    (2, np.inf, False, F64),
-    (3, 1, True, F64),
-    (3, 2, False, F32),
-    (10, np.inf, True, F32),
-    (10, 2, False, F64),
-    (100, 1, False, F32),
-    (100, 2, True, F64),
+    (2, 1, False, F64),
+    (3, np.inf, False, F32),
+    (10, 1, True, F32),
+    (100, np.inf, True, F64),
+    (100, 2, False, F32),
 ]
 
 
@@ -57,7 +54,7 @@ def check(problem, got, rtol=None):
     if rtol is not None:
         assert got.found.all()
         np.testing.assert_array_less(got.norm, problem.radius * (1 + rtol) + problem.rounding)
-        np.testing.assert_array_less(got.gap, rtol)
+        np.testing.assert_array_less(got.gap, rtol + 20 * problem.rounding / problem.radius)
 
 
 def logits_of(problem, x):
@@ -73,8 +70,8 @@ def test_minimal_is_exact_on_affine_networks(case):
 
 
 @pytest.mark.parametrize("name", ["affine", "deepfool", "ddn"])
-@pytest.mark.parametrize("case", [(3, 2, True, F32), (10, 2, False, F32)], ids=str)
-def test_solvers_on_affine_networks_at_any_scale(case, name):
+def test_solvers_on_affine_networks_at_any_scale(name):
+    case = (10, 2, name != "affine", F32)
     for scale, unit in [(1, 1), (1e-3, 1), (1e3, 1), (1, 1e30), (1, 1e-30), (1e30, 1), (1e-30, 1)]:
         problem = problems.affine(*case, scale=scale, input_scale=unit)
         got = run(problem, SOLVERS[name])
@@ -85,34 +82,32 @@ def test_solvers_on_affine_networks_at_any_scale(case, name):
 @pytest.mark.parametrize("ord", [1, 2, np.inf])
 @pytest.mark.parametrize("boxed", [False, True])
 def test_closed_form_is_the_infimum(ord, boxed):
-    for classes in (2, 10):
-        problem = problems.affine(classes, ord, boxed, F64)
+    closed = lambda w, b, x, y, box: affine_radius(w, b, x, y, ord=ord, bounds=box)
+    mapped = jax.jit(jax.vmap(closed, (None, None, 0, 0, None)))
+    for scale in (1.0, 1e20):
+        problem = problems.affine(4, ord, boxed, F64, scale=scale, input_scale=1 / scale)
         weight, bias = map(jnp.asarray, problem.params)
-        closed = functools.partial(affine_radius, ord=ord, bounds=problem.bounds)
-        mapped = jax.jit(jax.vmap(closed, (None, None, 0, 0)))
-        got = mapped(weight, bias, problem.inputs, problem.labels)
+        got = mapped(weight, bias, problem.inputs, problem.labels, problem.bounds)
         np.testing.assert_allclose(got.radius, problem.radius, rtol=1e-10)
         gaps = jax.vmap(margin)(
             (problem.inputs + got.delta) @ weight.T + bias[None], problem.labels
         )
-        np.testing.assert_allclose(gaps, 0, atol=1e-12)
-
-
-@pytest.mark.fast
-@pytest.mark.parametrize("name", ["affine", "deepfool", "ddn"])
-@pytest.mark.parametrize("make", [problems.warped, problems.ball])
-def test_solvers_on_curved_problems(make, name):
-    problem = make(2, F32)
-    got = run(problem, SOLVERS[name])
-    check(problem, got, 1e-2)  # both boundaries lie along the gradient
+        np.testing.assert_allclose(gaps / scale, 0, atol=1e-12)
 
 
 @pytest.mark.parametrize(
-    ("make", "ord"), [(problems.ball, 1), (problems.ball, np.inf), (problems.warped, 2)]
+    ("make", "ord", "name", "rtol"),
+    [
+        (problems.warped, 1, "deepfool", 1e-2),
+        (problems.warped, 2, "ddn", 1e-2),
+        (problems.ball, 2, "affine", 1e-3),  # the boundary lies along the gradient
+        (problems.ball, np.inf, "minimal", 1e-3),
+        (problems.ball, 1, "minimal", 1e-3),
+    ],
 )
-def test_minimal_on_curved_problems(make, ord):
+def test_solvers_on_curved_problems(make, ord, name, rtol):
     problem = make(ord, F32)
-    check(problem, run(problem, SOLVERS["minimal"]), 1e-3)
+    check(problem, run(problem, SOLVERS[name]), rtol)
 
 
 HARD = [  # x, label, slope, offset → status

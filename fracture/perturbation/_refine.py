@@ -27,7 +27,9 @@ def refine(
 
     Each step linearises the boundary at the best point so far, projects `x` on it (exactly, box
     included), goes part of the way there, and searches the boundary on the ray through that point.
-    A step that is no improvement is undone and the next one goes half as far.
+    After a step that is no improvement it linearises there once (at a corner of the l1 or the l∞
+    ball, or of the box, that is what converges); if that does not help either, it goes back and
+    half as far.
 
     Parameters
     ----------
@@ -68,21 +70,26 @@ def polish(problem: Problem, delta: Array, steps: int) -> tuple[Crossing, Array]
     dtype = problem.center.dtype
 
     def step(carry, k):
-        best, aim, damping, finite = carry
+        best, aim, damping, retried, finite = carry
         last = k == steps
         found = cross(problem, aim, jnp.where(last, SEARCH_STEPS, LOOK))
-        # The last search only tightens the bracket; landing again may cost an ulp.
-        better = found.norm <= best.norm * jnp.where(last, 1 + 4 * jnp.finfo(dtype).eps, 1)
+        # The last search starts from the best point to tighten the bracket; rounding may cost it
+        # an ulp or two.
+        limit = best.norm * jnp.where(last, 1 + jnp.finfo(dtype).eps ** 0.5, 1)
+        better = found.norm <= limit
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), found, best)
-        damping = jnp.where(better, jnp.minimum(2 * damping, 1), damping / 2)
-        delta = jnp.where(best.norm < jnp.inf, best.delta.astype(dtype), aim)
-        _, point = problem.land(problem.origin + delta)
+        retried = ~better & ~retried
+        halved = jnp.where(retried, damping, damping / 2)
+        damping = jnp.where(better, jnp.minimum(2 * damping, 1), halved)
+        base = jnp.where(retried | (best.norm == jnp.inf), aim, best.delta.astype(dtype))
+        _, point = problem.land(problem.origin + base)
         reading, grad = problem.read_and_grad(point)
-        move, _ = problem.step(problem.origin, reading.margin - jnp.sum(grad * delta), grad)
-        aim = delta + jnp.where(k + 1 == steps, 0, damping) * (move - delta)
-        return (best, aim, damping, finite & jnp.all(jnp.isfinite(grad))), None
+        move, _ = problem.step(problem.origin, reading.margin - jnp.sum(grad * base), grad)
+        aim = base + jnp.where(retried, 1, damping) * (move - base)
+        aim = jnp.where(k + 1 == steps, best.delta.astype(dtype), aim)
+        return (best, aim, damping, retried, finite & jnp.all(jnp.isfinite(grad))), None
 
     one = jnp.ones((), dtype)
-    init = problem.init((nothing(problem), delta, one, one > 0))
-    (best, _, _, finite), _ = jax.lax.scan(step, init, jnp.arange(steps + 1))
+    init = problem.init((nothing(problem), delta, one, one < 0, one > 0))
+    (best, *_, finite), _ = jax.lax.scan(step, init, jnp.arange(steps + 1))
     return best, finite

@@ -101,31 +101,28 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
     clearance = ULPS * rounding / jnp.where(length > 0, length, 1)
 
     def step(k, carry):
-        t, side, best = carry
+        t, best = carry
         delta, point = problem.land(problem.center + t * ray)
         reading = problem.read(point)
         nearer = reading.crossed & ((t < best.high) | (k == steps - 1))
         right = (reading.margin > reading.slack) & (t > best.low) & (t < best.high)
-        # An end that stays twice in a row has its margin halved (the Illinois method).
-        low_margin = jnp.where(nearer & (side < 0), best.low_margin / 2, best.low_margin)
-        high_margin = jnp.where(right & (side > 0), best.high_margin / 2, best.high_margin)
         best = Crossing(
             jnp.where(right, t, best.low),
             jnp.where(nearer, t, best.high),
-            jnp.where(right, reading.margin, low_margin),
-            jnp.where(nearer, reading.margin, high_margin),
+            jnp.where(right, reading.margin, best.low_margin),
+            jnp.where(nearer, reading.margin, best.high_margin),
             jnp.where(nearer, delta, best.delta),
             jnp.where(nearer, problem.size(delta), best.norm),
             jnp.where(nearer, reading.answer, best.answer),
         )
-        side = jnp.where(nearer, -1, jnp.where(right, 1, side))
         more = slack * 2 ** (1 + jnp.asarray(k // 2, dtype))
         inner = jnp.where(k == steps - 2, best.high + clearance, within(best, more, k))
         following = jnp.where(best.high < jnp.inf, inner, beyond(t, reading, more, k))
-        return following, side, best
+        return following, best
 
     def within(best, more, k):
-        aim = jnp.where(k % 2 == 0, -more, more)
+        aim = jnp.maximum(more, jnp.minimum(best.low_margin, -best.high_margin) / 10)
+        aim = jnp.where(k % 2 == 0, -aim, aim)
         share = (best.low_margin - aim) / (best.low_margin - best.high_margin)
         share = jnp.where((k % 3 != 2) & (share > 0) & (share < 1), share, 0.5)
         return best.low + share * (best.high - best.low)
@@ -136,8 +133,8 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
         nudge = t * (1 + tiny * 4 ** jnp.asarray(k + 1, dtype))
         return jnp.where(fall > 0, jnp.clip(root, nudge, 2 * t), 2 * t)
 
-    init = problem.init((jnp.ones((), dtype), jnp.zeros((), jnp.int32), nothing(problem)))
-    return jax.lax.fori_loop(0, steps, step, init)[2]
+    init = problem.init((jnp.ones((), dtype), nothing(problem)))
+    return jax.lax.fori_loop(0, steps, step, init)[1]
 
 
 def finish(problem: Problem, best: Crossing, num_grads: Array | int, finite: Array) -> Perturbation:

@@ -1,18 +1,20 @@
 """Run a sweep: `jit(shard_map(vmap(cell)))` for each dimension, chunk after chunk."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ._spec import Sweep
 from ._store import ChunkStore, read_dataset, write_dataset
+
+_TIMINGS = ["compile_seconds", "run_seconds"]
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called as `progress(what, done, total)`, in cells, before and after every chunk."""
@@ -49,49 +51,67 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     """
     provenance = sweep.provenance()
     store = None if out is None else ChunkStore(out, provenance)
+    stored = {
+        (dim, start): store is not None and store.path(dim, start).exists()
+        for dim, start, _ in _chunks(sweep)
+    }
+    missing = dict.fromkeys(dim for (dim, _), there in stored.items() if not there)
     total, done = sum(sweep.seeds), 0
-    parts = []
-    for dim, num_seeds, size in zip(sweep.dims, sweep.seeds, sweep.chunks, strict=True):
-        chunks, compute = [], None
-        for start in range(0, num_seeds, size):
-            stop = min(start + size, num_seeds)
-            path = None if store is None else store.path(dim, start)
-            if path is not None and path.exists():
-                chunk = read_dataset(path)
-            else:
-                seconds = 0.0
-                if compute is None:
-                    if progress is not None:
-                        progress(f"{sweep.name}, d = {dim}: compiling", done, total)
-                    began = time.perf_counter()
-                    compute = _compile(sweep, dim, min(size, num_seeds))
-                    seconds = time.perf_counter() - began
-                if progress is not None:
-                    progress(f"{sweep.name}, d = {dim}", done, total)
-                chunk = _label(sweep, dim, np.arange(start, stop), *_timed(compute, start, stop))
-                chunk["compile_seconds"] = ("dim", [seconds])
-                if path is not None:
-                    write_dataset(path, chunk)
-            chunks.append(chunk)
-            done += stop - start
+    parts: dict[int, list[xr.Dataset]] = {dim: [] for dim in sweep.dims}
+    # Compilation uses one core and needs no device: the next dimensions compile meanwhile.
+    pool = ThreadPoolExecutor(max_workers=2)
+    try:
+        compiling = {dim: pool.submit(_compile, sweep, dim) for dim in missing}
+        for dim, start, stop in _chunks(sweep):
             if progress is not None:
-                progress(f"{sweep.name}, d = {dim}", done, total)
-        timings = ["compile_seconds", "run_seconds"]
-        part = xr.concat([chunk.drop_vars(timings) for chunk in chunks], "seed")
-        parts.append(part.assign_coords({n: sum(chunk[n] for chunk in chunks) for n in timings}))
-    dataset = xr.concat(parts, "dim", join="outer")
+                waiting = dim in compiling and not compiling[dim].done()
+                progress(f"{sweep.name}, d = {dim}{': compiling' * waiting}", done, total)
+            if store is not None and stored[dim, start]:
+                chunk = read_dataset(store.path(dim, start))
+            else:
+                compute, seconds = compiling[dim].result()
+                chunk = _label(sweep, dim, np.arange(start, stop), *_timed(compute, start, stop))
+                first = not any(float(c["compile_seconds"].sum()) for c in parts[dim])
+                chunk["compile_seconds"] = ("dim", [seconds if first else 0.0])
+                if store is not None:
+                    write_dataset(store.path(dim, start), chunk)
+            parts[dim].append(chunk)
+            done += stop - start
+            if stop == sweep.seeds[sweep.dims.index(dim)]:
+                compiling.pop(dim, None)  # frees the program and what it shares
+        if progress is not None:
+            progress(sweep.name, done, total)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    dataset = xr.concat([_join(chunks) for chunks in parts.values()], "dim", join="outer")
     dataset["dim"].attrs = {"long_name": "input dimension d"}
     dataset["seed"].attrs = {"long_name": "seed: one independent draw of everything random"}
-    for name in timings:
+    for name in _TIMINGS:
         dataset[name].attrs = {"units": "s"}
     dataset.attrs = provenance
     return dataset
 
 
-def _compile(sweep: Sweep, dim: int, size: int) -> Callable[[int], Any]:
-    """Compiled call from the first seed of a chunk to the results of `size` (or more) cells."""
+def _chunks(sweep: Sweep) -> Iterator[tuple[int, int, int]]:
+    """Every chunk as (dimension, first seed, one past the last seed)."""
+    for dim, num_seeds, size in zip(sweep.dims, sweep.seeds, sweep.chunks, strict=True):
+        for start in range(0, num_seeds, size):
+            yield dim, start, min(start + size, num_seeds)
+
+
+def _join(chunks: list[xr.Dataset]) -> xr.Dataset:
+    """All seeds of one dimension; the timings of its chunks add up and become coordinates."""
+    part = xr.concat([chunk.drop_vars(_TIMINGS) for chunk in chunks], "seed")
+    return part.assign_coords({name: sum(chunk[name] for chunk in chunks) for name in _TIMINGS})
+
+
+def _compile(sweep: Sweep, dim: int) -> tuple[Callable[[int], Any], float]:
+    """Compiled call from the first seed of a chunk to the results of its cells; the seconds spent."""
+    began = time.perf_counter()
+    index = sweep.dims.index(dim)
     shared = sweep.shared(dim)
     mesh = Mesh(np.array(jax.devices()), ("seed",))
+    size = min(sweep.chunks[index], sweep.seeds[index])
     lanes = -(-size // mesh.size) * mesh.size
 
     def cells(seeds, shared):
@@ -104,9 +124,18 @@ def _compile(sweep: Sweep, dim: int, size: int) -> Callable[[int], Any]:
         out_specs=PartitionSpec("seed"),
         check_vma=False,  # the loops inside start from constants, which do not vary over devices
     )
-    seeds = jnp.arange(lanes, dtype=jnp.uint32)
-    compiled = jax.jit(spread).lower(seeds, shared).compile()
-    return lambda start: compiled(seeds + jnp.uint32(start), shared)
+    # A program that runs for a second or two is not worth the CPU compiler's last efforts: level 1
+    # takes two thirds of the time, and the programs are as fast.
+    options = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else {}
+    seeds = np.arange(lanes, dtype=np.uint32)
+    compiled = jax.jit(spread).lower(seeds, shared).compile(compiler_options=options)
+    sharding = NamedSharding(mesh, PartitionSpec("seed"))
+    shared = jax.device_put(shared, NamedSharding(mesh, PartitionSpec()))
+
+    def compute(start: int) -> Any:
+        return compiled(jax.device_put(seeds + np.uint32(start), sharding), shared)
+
+    return compute, time.perf_counter() - began
 
 
 def _timed(compute: Callable[[int], Any], start: int, stop: int) -> tuple[Any, float]:

@@ -1,0 +1,219 @@
+"""One network, one set of images: every measurement per image, labelled for the report."""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import xarray as xr
+
+from .. import __version__, data, models
+from .._typing import Bounds, Order
+from ..analysis import Analysis, analyze
+from ..training import fit
+
+_UNITS = {"radius", "radius_pairwise", "r_opt"}
+_LONG_NAMES = {
+    "radius": "network radius, nearest boundary",
+    "radius_pairwise": "network radius, class of the nearest reference",
+    "radius_relative": "radius over the norm of the input",
+    "r_opt": "half the distance to the nearest reference of another class",
+    "ratio": "fragility ratio, nearest boundary",
+    "ratio_pairwise": "fragility ratio, class of the nearest reference",
+    "rho_margin": "compression ratio, margin direction",
+    "rho_span": "compression ratio, span of the gradients of logit differences",
+    "null_ratio": "compression ratio of a random subspace of that dimension",
+    "midpoint": "midpoint factor μ",
+    "secant": "secant over tangent κ",
+    "tangent": "tangent factor τ",
+    "effective_rank": "effective rank of the input Jacobian",
+    "participation_ratio": "participation ratio of the input Jacobian",
+    "stable_rank": "stable rank of the input Jacobian",
+}
+_LAYERS = {
+    "layer_rho": "ratio",
+    "layer_null": "null_ratio",
+    "layer_rank": "rank",
+    "layer_effective_rank": "effective_rank",
+}
+
+
+class Images(NamedTuple):
+    """Labelled images, `inputs[n, …]` and `labels[n]`."""
+
+    inputs: jax.Array
+    labels: jax.Array
+
+
+def digits(
+    *,
+    examples: int = 64,
+    ord: Order = 2,
+    effort: str = "medium",
+    root: int = 0,
+) -> xr.Dataset:
+    """Train a network with two hidden layers on the shipped digits and analyse it on test digits.
+
+    8,000 digits are trained on and serve as references; the first `examples` of the other 2,000 are
+    analysed within the pixel range [0, 1].
+    """
+    train, test = data.split(data.digits(), 8000)
+    if not 1 <= examples <= len(test.labels):
+        raise ValueError(f"examples must be 1 to {len(test.labels):,}, got {examples}.")
+    network = models.mlp((28, 28, 1), 10, widths=(128, 128))
+    key_init, key_fit = jax.random.split(jax.random.key(root))
+    optimizer = optax.adam(1e-3)
+    train_network = jax.jit(
+        lambda key, params, inputs, labels: fit(
+            key,
+            network.apply,
+            params,
+            inputs,
+            labels,
+            loss="cross_entropy",
+            steps=600,
+            batch_size=128,
+            optimizer=optimizer,
+        )
+    )
+    trained = train_network(key_fit, network.init(key_init), train.inputs, train.labels)
+    logits = jax.vmap(network.apply, (None, 0))(trained.params, test.inputs)
+    accuracy = float(jnp.mean(logits.argmax(-1) == test.labels))
+    dataset = images(
+        network.apply,
+        trained.params,
+        Images(test.inputs[:examples], test.labels[:examples]),
+        Images(train.inputs, train.labels),
+        stages=network.stages,
+        ord=ord,
+        bounds=(0.0, 1.0),
+        effort=effort,
+    )
+    return dataset.assign_attrs(
+        title="A network with two hidden layers on real digits",
+        description=(
+            f"Trained on the spot on 8,000 digits of 28 × 28 pixels; test accuracy {accuracy:.1%}. "
+            "Pixels lie in [0, 1]. The optimal radius is an upper bound: half the distance to the "
+            "nearest of the 8,000 training digits of another class."
+        ),
+        test_accuracy=accuracy,
+        root=root,
+    )
+
+
+def user_network(network: Callable[..., Any] | Sequence[Callable[..., Any]]) -> dict[str, Any]:
+    """Arguments `apply` and `stages` for a function, or for a list of functions applied in turn.
+
+    Raises
+    ------
+    ValueError
+        Where it is neither.
+    """
+    if callable(network):
+        return {"apply": partial(_call, network), "stages": None}
+    if isinstance(network, Sequence) and network and all(callable(stage) for stage in network):
+        stages = tuple(network)
+        return {"apply": partial(_compose, stages), "stages": lambda params: stages}
+    raise ValueError(
+        f"the network must be a function of one input, or a list of functions applied in turn, "
+        f"got {type(network).__name__}."
+    )
+
+
+def _call(network: Callable[..., Any], params: Any, x: jax.Array) -> Any:
+    return network(x)
+
+
+def _compose(stages: Sequence[Callable[..., Any]], params: Any, x: Any) -> Any:
+    for stage in stages:
+        x = stage(x)
+    return x
+
+
+def images(
+    apply: Callable[..., Any],
+    params: Any,
+    queries: Images,
+    references: Images,
+    *,
+    stages: Callable[[Any], Sequence[Callable[..., Any]]] | None = None,
+    ord: Order = 2,
+    bounds: Bounds | None = None,
+    effort: str = "medium",
+) -> xr.Dataset:
+    """Analyse a network at some images, with others as the optimal classifier's references.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `fracture.analysis.analyze`; also where the network fails on an input of their shape, or
+        a label is none of its classes.
+    """
+    _check(apply, params, queries)
+    result = analyze(
+        apply, params, *queries, *references, ord=ord, bounds=bounds, stages=stages, effort=effort
+    )
+    dataset = _label(result, queries)
+    options = {"ord": str(ord), "bounds": str(bounds), "effort": effort}
+    return dataset.assign_attrs(
+        title="One network on a set of images",
+        description=(
+            f"{len(queries.labels):,} images. The optimal radius is an upper bound: half the "
+            f"distance to the nearest of {len(references.labels):,} references of another class."
+        ),
+        options=json.dumps(options),
+        fracture=__version__,
+        jax=jax.__version__,
+    )
+
+
+def _check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
+    shape = queries.inputs.shape[1:]
+    try:
+        logits = jax.eval_shape(apply, params, queries.inputs[0])
+    except Exception as error:  # the network is the user's: whatever it raises belongs to them
+        raise ValueError(
+            f"the network fails on one input of shape {shape} ({type(error).__name__}: {error}). "
+            "It must map ONE input to its logits."
+        ) from error
+    outputs = getattr(logits, "shape", None)
+    if outputs is None or len(outputs) > 1:
+        raise ValueError(
+            f"the network must map one input of shape {shape} to logits of shape (K,), got "
+            f"{outputs if outputs is not None else type(logits).__name__}."
+        )
+    classes = max(2, outputs[0] if outputs else 1)
+    least, largest = int(queries.labels.min()), int(queries.labels.max())
+    if least < 0 or largest >= classes:
+        raise ValueError(
+            f"labels must be 0 to {classes - 1} for a network with {classes} classes, got "
+            f"{least} to {largest}."
+        )
+
+
+def _label(result: Analysis, queries: Images) -> xr.Dataset:
+    fields = jax.device_get(result._asdict())
+    variables: dict[str, Any] = {"label": ("example", np.asarray(queries.labels))}
+    for name, values in fields.items():
+        if name in ("layers", "delta"):
+            continue
+        dims = ("example", "rank")[: values.ndim]
+        attrs = {"long_name": _LONG_NAMES.get(name, name.replace("_", " "))}
+        variables[name] = (
+            dims,
+            values,
+            attrs | ({"units": "input units"} if name in _UNITS else {}),
+        )
+    if fields["layers"] is not None:
+        for name, field in _LAYERS.items():
+            variables[name] = (("example", "layer"), getattr(fields["layers"], field))
+    inputs = np.asarray(queries.inputs)
+    if inputs.ndim in (3, 4):
+        dims = ("example", "height", "width", "channel")[: inputs.ndim]
+        variables["images"] = (dims, inputs)
+        variables["adversarial_images"] = (dims, inputs + fields["delta"])
+    return xr.Dataset(variables)
