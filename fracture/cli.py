@@ -16,7 +16,7 @@ from . import __version__
 # JAX and the experiments are imported inside the commands: `--help` and a mistyped option answer
 # at once.
 
-_DATA = ("points", "hypercube", "mixture", "spheres", "subspace", "correlated", "digits")
+_DATA = ("points", "hypercube", "mixture", "spheres", "subspace", "correlated", "spiked", "digits")
 _MODELS = ("interpolator", "linear", "mlp", "cnn")
 _SOLVERS = ("affine", "deepfool", "ddn", "minimal")
 
@@ -198,11 +198,12 @@ def analyze(
             click.echo("Training a network on digits, then analysing it …", err=True)
             dataset = experiment.digits(examples=examples, ord=order, effort=effort)
         else:
+            functions = experiment.user_network(_load_object(network))
             queries = experiment.Images(*data.load_npz(images)[:2])
             known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
             click.echo(f"Analysing {min(examples, len(queries.labels))} images …", err=True)
             dataset = experiment.images(
-                **experiment.user_network(_load_object(network)),
+                **functions,
                 params=None,
                 queries=experiment.Images(*(array[:examples] for array in queries)),
                 references=known,

@@ -267,3 +267,21 @@ def test_closed_forms_compose(closed_form):
 def test_misuse_raises(misuse):
     with pytest.raises(ValueError, match="got"):
         misuse()
+
+
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        (models.mlp((3, 2), 4, widths=(5, 6)), (3, 2)),
+        (models.deep_linear(6, 4, widths=(5,)), (6,)),
+        (models.cnn((6, 6, 2), 3, head="average"), (6, 6, 2)),
+    ],
+)
+def test_stages_applied_in_turn_are_the_features(network, shape):
+    params = network.init(jax.random.key(0))
+    x = h = jax.random.normal(jax.random.key(1), shape, jnp.float32)
+    features = network.features(params, x)
+    for stage, expected in zip(network.stages(params), features.values(), strict=True):
+        h = stage(h)
+        np.testing.assert_array_equal(h, expected)
+    np.testing.assert_array_equal(h, network.apply(params, x))

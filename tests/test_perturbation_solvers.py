@@ -93,7 +93,7 @@ def test_jit_vmap_loop_and_eager_agree():
     want = jax.jit(jax.vmap(one))(inputs, labels)
     compiled = jax.jit(one)
     rtol = 2 * want.gap.max()  # a norm is known to within its bracket
-    assert rtol < 1e-4
+    assert rtol < 1e-3
     for i in range(4):
         single = compiled(inputs[i], labels[i])
         np.testing.assert_allclose(single.norm, want.norm[i], rtol=rtol)

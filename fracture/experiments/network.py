@@ -211,6 +211,8 @@ def _label(result: Analysis, queries: Images) -> xr.Dataset:
     if fields["layers"] is not None:
         for name, field in _LAYERS.items():
             variables[name] = (("example", "layer"), getattr(fields["layers"], field))
+        depth = fields["layers"].ratio.shape[1]
+        variables["layer"] = ["input", *(f"after stage {i}" for i in range(1, depth))]
     inputs = np.asarray(queries.inputs)
     if inputs.ndim in (3, 4):
         dims = ("example", "height", "width", "channel")[: inputs.ndim]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import jax.numpy as jnp
 from flax import nnx
@@ -13,11 +14,13 @@ from ._network import Network, functional
 from ._parts import (
     LINEAR,
     Activation,
-    as_input,
+    Stages,
     find_activation,
     layer_names,
     normalizations,
     positive,
+    run_stages,
+    takes_input,
 )
 
 
@@ -61,19 +64,25 @@ class CNN(nnx.Module):
             positions * maps[-1], num_outputs, param_dtype=dtype, kernel_init=LINEAR, rngs=rngs
         )
 
-    def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
-        """Maps of each convolution after its activation, `conv_1`, …; then `logits`.
+    def stages(self) -> Stages:
+        """The convolutions, each with its activation, applied in turn: `conv_1`, …, `logits`.
 
         With the head "average", `conv_mean` holds the mean of the last maps over positions.
         """
-        outputs = {}
-        h = as_input(x, self.input_shape)
-        for i, name in enumerate(layer_names("conv", len(self.layers))):
-            h = self.layers[i](h)
-            h = outputs[name] = self.activation(self.norms[i](h) if self.norms else h)
+        names = layer_names("conv", len(self.layers))
+        stages = {name: partial(self._convolve, i) for i, name in enumerate(names)}
         if self.average:
-            h = outputs["conv_mean"] = h.mean((0, 1))
-        return {**outputs, "logits": self.head(h.ravel())}
+            stages["conv_mean"] = lambda h: h.mean((0, 1))
+        stages["logits"] = lambda h: self.head(h.ravel())
+        return takes_input(stages, self.input_shape, flat=False)
+
+    def _convolve(self, i: int, h: Array) -> Array:
+        h = self.layers[i](h)
+        return self.activation(self.norms[i](h) if self.norms else h)
+
+    def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
+        """Maps of each convolution after its activation, then the logits, by name."""
+        return run_stages(self.stages(), x)
 
     def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
         """Logits of one image."""

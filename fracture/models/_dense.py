@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import jax.numpy as jnp
 from flax import nnx
@@ -14,11 +15,13 @@ from ._parts import (
     LINEAR,
     RECTIFIED,
     Activation,
-    as_input,
+    Stages,
     find_activation,
     layer_names,
     normalizations,
     positive,
+    run_stages,
+    takes_input,
 )
 
 
@@ -42,14 +45,15 @@ class DeepLinear(nnx.Module):
             for n, m in itertools.pairwise(sizes)
         )
 
+    def stages(self) -> Stages:
+        """The layers as functions applied in turn: `layer_1`, …, `logits`."""
+        names = [*layer_names("layer", len(self.layers) - 1), "logits"]
+        stages = dict(zip(names, self.layers, strict=True))
+        return takes_input(stages, self.input_shape, flat=True)
+
     def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
-        """Output of each layer: `layer_1`, …, `logits`."""
-        outputs = {}
-        h = as_input(x, self.input_shape).ravel()
-        *hidden, head = self.layers
-        for name, layer in zip(layer_names("layer", len(hidden)), hidden, strict=True):
-            h = outputs[name] = layer(h)
-        return {**outputs, "logits": head(h)}
+        """Output of each layer, by name."""
+        return run_stages(self.stages(), x)
 
     def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
         """Logits of one input."""
@@ -80,14 +84,19 @@ class MLP(nnx.Module):
         self.head = nnx.Linear(*sizes[-2:], param_dtype=dtype, kernel_init=LINEAR, rngs=rngs)
         self.norms = nnx.List(normalizations(normalization, sizes[1:-1], dtype=dtype, rngs=rngs))
 
+    def stages(self) -> Stages:
+        """The layers, each with its activation, applied in turn: `layer_1`, …, `logits`."""
+        names = layer_names("layer", len(self.layers))
+        stages = {name: partial(self._hidden, i) for i, name in enumerate(names)}
+        return takes_input(stages | {"logits": self.head}, self.input_shape, flat=True)
+
+    def _hidden(self, i: int, h: Array) -> Array:
+        h = self.layers[i](h)
+        return self.activation(self.norms[i](h) if self.norms else h)
+
     def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
-        """Output of each layer after its activation: `layer_1`, …, and `logits`."""
-        outputs = {}
-        h = as_input(x, self.input_shape).ravel()
-        for i, name in enumerate(layer_names("layer", len(self.layers))):
-            h = self.layers[i](h)
-            h = outputs[name] = self.activation(self.norms[i](h) if self.norms else h)
-        return {**outputs, "logits": self.head(h)}
+        """Output of each layer after its activation, by name."""
+        return run_stages(self.stages(), x)
 
     def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
         """Logits of one input."""

@@ -19,6 +19,8 @@ class Network(NamedTuple):
     """`apply(params, x) -> logits[K]` for one input."""
     features: Callable[[Any, Array], dict[str, Array]]
     """`features(params, x)`: what each layer returns, by name, from the input to `"logits"`."""
+    stages: Callable[[Any], list[Callable[[Array], Array]]]
+    """`stages(params)`: the layers as functions; applied in turn they are `apply`."""
 
 
 def functional(factory: Callable[[nnx.Rngs], nnx.Module]) -> Network:
@@ -28,13 +30,14 @@ def functional(factory: Callable[[nnx.Rngs], nnx.Module]) -> Network:
     ----------
     factory
         `factory(rngs) -> module`. The module takes one input and returns its logits; its method
-        `features(x)`, where it has one, returns a dict of arrays by depth. It must be stateless:
+        `features(x)`, where it has one, returns a dict of arrays by depth, and `stages()` a dict
+        of functions that are applied in turn. It must be stateless:
         parameters (`nnx.Param`) only, no batch statistics, no dropout.
 
     Returns
     -------
     Network
-        `features` raises `AttributeError` when the module has no such method.
+        `features` and `stages` raise `AttributeError` when the module has no such method.
 
     Raises
     ------
@@ -59,4 +62,5 @@ def functional(factory: Callable[[nnx.Rngs], nnx.Module]) -> Network:
         init=lambda key: nnx.to_pure_dict(nnx.state(factory(nnx.Rngs(key)), nnx.Param)),
         apply=lambda params, x: module(params)(x),
         features=lambda params, x: module(params).features(x),
+        stages=lambda params: list(module(params).stages().values()),
     )

@@ -8,6 +8,7 @@ from flax import nnx
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array
 
+Stages = dict[str, Callable[[Array], Array]]
 Activation = str | Callable[[Array], Array]
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -76,12 +77,25 @@ def positive(name: str, values: Sequence[int]) -> tuple[int, ...]:
     return values
 
 
-def as_input(x: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """`x` as an array; raises unless it is one input of the shape the network was made for."""
-    x = jnp.asarray(x)
-    if x.shape != shape:
-        raise ValueError(
-            f"the network takes one input of shape {shape}, got {x.shape}; map over a batch with "
-            "jax.vmap."
-        )
-    return x
+def takes_input(stages: Stages, shape: tuple[int, ...], *, flat: bool) -> Stages:
+    """The stages, of which the first checks that it is given ONE input, and may flatten it."""
+    name, first = next(iter(stages.items()))
+
+    def check(x: ArrayLike) -> Array:
+        x = jnp.asarray(x)
+        if x.shape != shape:
+            raise ValueError(
+                f"the network takes one input of shape {shape}, got {x.shape}; map over a batch "
+                "with jax.vmap."
+            )
+        return first(x.ravel() if flat else x)
+
+    return stages | {name: check}
+
+
+def run_stages(stages: Stages, x: ArrayLike) -> dict[str, Array]:
+    """Output of each stage, by name."""
+    outputs = {}
+    for name, stage in stages.items():
+        x = outputs[name] = stage(x)
+    return outputs

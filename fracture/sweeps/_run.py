@@ -106,7 +106,7 @@ def _join(chunks: list[xr.Dataset]) -> xr.Dataset:
 
 
 def _compile(sweep: Sweep, dim: int) -> tuple[Callable[[int], Any], float]:
-    """Compiled call from the first seed of a chunk to the results of its cells; the seconds spent."""
+    """Compiled call from the first seed of a chunk to its results; the seconds that it took."""
     began = time.perf_counter()
     index = sweep.dims.index(dim)
     shared = sweep.shared(dim)
