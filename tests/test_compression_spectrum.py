@@ -169,6 +169,23 @@ def test_participation_ratio_has_its_gradient_in_every_direction():
     np.testing.assert_allclose(grad, slope, atol=1e-12)
 
 
+def test_second_derivative_where_the_values_are_distinct():
+    matrix, direction = with_spectrum((3, 2), (2, 3)), jnp.ones((2, 3))
+    curve = lambda fn: jax.jit(jax.grad(lambda t: jnp.vdot(jax.grad(fn)(matrix + t), direction)))
+    traces = lambda m: jnp.sum(m**2) ** 2 / jnp.sum((m @ m.T) ** 2)
+    got = curve(lambda m: participation_ratio(spectrum(m)))(0.0)
+    np.testing.assert_allclose(got, curve(traces)(0.0), rtol=1e-10)
+
+
+def test_independent_batches_do_not_wait_for_each_other():
+    """Batched LAPACK calls of one program would block all threads of a small machine."""
+    matrices = jax.random.normal(jax.random.key(0), (32, 100, 6), jnp.float32)
+    many = lambda m: [spectrum(jnp.sin(k * m), method=s) for k in range(1, 4) for s in METHODS]
+    got = jax.jit(jax.vmap(many))(matrices)
+    want = np.linalg.svd(np.sin(matrices), compute_uv=False)
+    np.testing.assert_allclose(got[0], want, rtol=1e-4)
+
+
 @pytest.mark.fast
 def test_measures_of_known_spectra():
     s = jnp.array([3.0, 1.0, 0.0])

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from .._typing import Key
 from ._arrays import as_float, normalized, widest
+from ._lapack import one_by_one_on_cpu
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
 
 
@@ -119,7 +120,7 @@ def random_subspace(
     """
     if not 1 <= rank <= dim:
         raise ValueError(f"rank must be in 1 … dim = {dim}, got {rank}.")
-    return jnp.linalg.qr(jax.random.normal(key, (dim, rank), dtype))[0].T
+    return _orthonormal(jax.random.normal(key, (dim, rank), dtype)).T
 
 
 def project_and_spectrum(
@@ -169,3 +170,4 @@ def _projected_norm_jvp(rtol, primals, tangents):
 
 
 _matvec = partial(jnp.matmul, precision="highest")
+_orthonormal = one_by_one_on_cpu(lambda matrix: jnp.linalg.qr(matrix)[0])

@@ -50,9 +50,9 @@ def plan(
         Where the options do not fit the family.
     """
     if data is None:
-        linear = {"dims": (8, 16, 32, 64), "seeds": 256} if quick else {}
-        few = {"dims": (8, 16), "seeds": 8} if quick else {}
-        small = {"dims": (49, 196), "seeds": 2} if quick else {}
+        linear: dict[str, Any] = {"dims": (8, 16, 32, 64), "seeds": 256} if quick else {}
+        few: dict[str, Any] = {"dims": (8, 16), "seeds": 8} if quick else {}
+        small: dict[str, Any] = {"dims": (49, 196), "seeds": 2} if quick else {}
         return {
             linear_points.NAME: partial(linear_points.run, root=root, **linear),
             linear_hypercube.NAME: partial(linear_hypercube.run, root=root, **linear),

@@ -19,8 +19,8 @@ from jaxtyping import Array, Bool, Float
 from .. import data, models
 from .._typing import Key
 from ..compression import law_factors, span_compression
-from ..optimal import nearest_neighbour
-from ..perturbation import SOLVERS, Status
+from ..optimal import nearest_neighbour_by_count
+from ..perturbation import SOLVERS, Status, ddn
 from ..sweeps import Progress, Sweep, Variable, run as run_sweep
 from ..training import fit
 from . import _summary, _verdicts
@@ -74,7 +74,7 @@ class Options(NamedTuple):
     steps: int = 600
     batch_size: int = 128
     learning_rate: float = 1e-3
-    examples: int = 64
+    examples: int = 48
 
 
 class Shared(NamedTuple):
@@ -93,17 +93,16 @@ def shared(options: Options, dim: int) -> Shared:
     """Digits of one resolution, and the nearest training image of another class."""
     train, test = data.split(data.digits(_side(dim)), NUM_TRAIN)
     inputs, labels = test.inputs[: options.examples], test.labels[: options.examples]
-    nearest = [
-        nearest_neighbour(inputs, labels, train.inputs[:num], train.labels[:num])
-        for num in REFERENCES
-    ]
-    index = nearest[-1].index
+    nearest = nearest_neighbour_by_count(
+        inputs, labels, train.inputs, train.labels, counts=REFERENCES
+    )
+    index = nearest.index[-1]
     return Shared(
         *train[:2],
         *test[:2],
         displacements=train.inputs[index] - inputs,
         others=train.labels[index],
-        r_opt=jnp.stack([one.radius for one in nearest]),
+        r_opt=nearest.radius,
     )
 
 
@@ -129,9 +128,9 @@ def cell(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
         def logits_fn(z):
             return network.apply(trained.params, z)
 
-        solve = SOLVERS[options.solver]
-        nearest = solve(logits_fn, x, label, bounds=BOUNDS)
-        pairwise = solve(logits_fn, x, label, bounds=BOUNDS, target=other)
+        nearest = SOLVERS[options.solver](logits_fn, x, label, bounds=BOUNDS)
+        # One boundary is all that a portfolio would search: DDN compiles in a quarter of the time.
+        pairwise = ddn(logits_fn, x, label, bounds=BOUNDS, target=other)
         factors = law_factors(logits_fn, x, label, displacement, pairwise.norm, other=other)
         span = span_compression(logits_fn, x, displacement)
         return nearest, pairwise, factors, span
@@ -181,7 +180,7 @@ def run(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Sweep the resolution, 5 networks each unless `seeds` is given."""
+    """Sweep the resolution, 4 networks each unless `seeds` is given."""
     if model not in ("linear", "mlp", "cnn"):
         raise ValueError(f"model must be linear, mlp or cnn for digits, got {model!r}.")
     for dim in dims:
@@ -191,11 +190,11 @@ def run(
         name=NAME,
         cell=lambda key, given, *, dim: cell(key, given, options, dim=dim),
         dims=tuple(dims),
-        seeds=tuple(seeds or 5 for _ in dims),
-        chunks=tuple(5 for _ in dims),
+        seeds=tuple(seeds or 4 for _ in dims),
+        chunks=tuple(4 for _ in dims),
         variables=VARIABLES,
         shared=lambda dim: shared(options, dim),
-        options=options._asdict(),
+        options=options._asdict() | {"pairwise_solver": "ddn"},
         root=root,
     )
     dataset = run_sweep(sweep, out=out, progress=progress)

@@ -6,6 +6,7 @@ arXiv:2406.16200, Sections 2 and 3.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from ..compression import margin_compression
 from ..data import gaussian_points
 from ..models import interpolate_points
 from ..norms import norm
-from ..perturbation import SOLVERS
+from ..perturbation import SOLVERS, affine_radius
 from ..sweeps import Progress, Sweep, Variable, run as run_sweep
 from . import _summary, _verdicts
 from ._result import Result
@@ -67,9 +68,12 @@ def cell(key: Key, solver: str, *, dim: int) -> Cell:
         return weight @ x
 
     x, displacements = inputs[0], inputs[1:] - inputs[0]
-    solve = SOLVERS[solver]
-    r_nn = solve(logits_fn, x, 0, target=1).norm
-    r_nn_untargeted = solve(logits_fn, x, 0).norm
+    if solver == "affine":  # the weights are known: no need to differentiate for them
+        closed_form = partial(affine_radius, weight, jnp.zeros_like(x), x, 0)
+        r_nn, r_nn_untargeted = closed_form(target=1).radius, closed_form().radius
+    else:
+        search = partial(SOLVERS[solver], logits_fn, x, 0)
+        r_nn, r_nn_untargeted = search(target=1).norm, search().norm
     r_opt = norm(displacements[0]) / 2
     r_opt_untargeted = jnp.min(jax.vmap(norm)(displacements)) / 2
     return Cell(

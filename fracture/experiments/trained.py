@@ -158,7 +158,8 @@ def _network(options: Options, dim: int) -> models.Network:
 
 def _log_pivot(factors: Float[Array, "layers d d"]) -> Float[Array, ""]:
     """log |R_dd| of the product of the factors, from the QR factors of each in turn."""
-    q, log_pivot = jnp.eye(factors.shape[-1], dtype=factors.dtype), 0.0
+    q = jnp.eye(factors.shape[-1], dtype=factors.dtype)
+    log_pivot = jnp.zeros((), factors.dtype)
     for factor in factors:
         q, r = jnp.linalg.qr(factor @ q)
         log_pivot = log_pivot + jnp.log(jnp.abs(r[-1, -1]))

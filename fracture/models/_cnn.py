@@ -70,7 +70,7 @@ class CNN(nnx.Module):
         With the head "average", `conv_mean` holds the mean of the last maps over positions.
         """
         names = layer_names("conv", len(self.layers))
-        stages = {name: partial(self._convolve, i) for i, name in enumerate(names)}
+        stages: Stages = {name: partial(self._convolve, i) for i, name in enumerate(names)}
         if self.average:
             stages["conv_mean"] = lambda h: h.mean((0, 1))
         stages["logits"] = lambda h: self.head(h.ravel())

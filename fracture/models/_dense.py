@@ -48,7 +48,7 @@ class DeepLinear(nnx.Module):
     def stages(self) -> Stages:
         """The layers as functions applied in turn: `layer_1`, …, `logits`."""
         names = [*layer_names("layer", len(self.layers) - 1), "logits"]
-        stages = dict(zip(names, self.layers, strict=True))
+        stages: Stages = dict(zip(names, self.layers, strict=True))
         return takes_input(stages, self.input_shape, flat=True)
 
     def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
@@ -87,7 +87,7 @@ class MLP(nnx.Module):
     def stages(self) -> Stages:
         """The layers, each with its activation, applied in turn: `layer_1`, …, `logits`."""
         names = layer_names("layer", len(self.layers))
-        stages = {name: partial(self._hidden, i) for i, name in enumerate(names)}
+        stages: Stages = {name: partial(self._hidden, i) for i, name in enumerate(names)}
         return takes_input(stages | {"logits": self.head}, self.input_shape, flat=True)
 
     def _hidden(self, i: int, h: Array) -> Array:

@@ -4,6 +4,8 @@ A solver is a function of one input: `solver(logits_fn, x, label, *, ord=2, boun
 target=None, ...) -> Perturbation`. `minimal` is the one to reach for.
 """
 
+from collections.abc import Callable
+
 from ._affine import AffineRadius, affine, affine_radius
 from ._ddn import ddn
 from ._deepfool import deepfool
@@ -14,7 +16,12 @@ from ._refine import refine
 from ._result import Perturbation, Status
 from ._solve import solve
 
-SOLVERS = {"affine": affine, "deepfool": deepfool, "ddn": ddn, "minimal": minimal}
+SOLVERS: dict[str, Callable[..., Perturbation]] = {
+    "affine": affine,
+    "deepfool": deepfool,
+    "ddn": ddn,
+    "minimal": minimal,
+}
 """Every solver by name."""
 
 __all__ = [
