@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._linalg import one_by_one_on_cpu
 from .._typing import Key
 from ._arrays import as_float, normalized, widest
-from ._lapack import one_by_one_on_cpu
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
 
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._linalg import one_by_one_on_cpu
 from ._arrays import as_float, at_least_float32, normalized
-from ._lapack import one_by_one_on_cpu
 
 METHODS = ("svd", "qr", "gram")
 

@@ -114,8 +114,8 @@ def cell(key: Key, options: Options, *, dim: int) -> Cell:
     if options.data == "hypercube":
         displacements = jax.vmap(lambda z: twin_displacement(task.factors, z))(task.codes[:num])
         others = 1 - labels
-        one = jax.vmap(norm)(displacements)[0]
-        rho_theory = jnp.exp(_log_pivot(task.factors)) / (one / 2)
+        against, towards = models.interpolate_hypercube(task.factors)
+        rho_theory = 1 / norm(towards - against) / (norm(displacements[0]) / 2)
     else:
         nearest = nearest_neighbour(inputs, labels, task.inputs, task.labels)
         displacements = task.inputs[nearest.index] - inputs
@@ -154,16 +154,6 @@ def _network(options: Options, dim: int) -> models.Network:
     if options.model == "linear":
         return models.deep_linear((dim,), num_outputs, widths=(width,))
     return models.mlp((dim,), num_outputs, widths=(width,))
-
-
-def _log_pivot(factors: Float[Array, "layers d d"]) -> Float[Array, ""]:
-    """log |R_dd| of the product of the factors, from the QR factors of each in turn."""
-    q = jnp.eye(factors.shape[-1], dtype=factors.dtype)
-    log_pivot = jnp.zeros((), factors.dtype)
-    for factor in factors:
-        q, r = jnp.linalg.qr(factor @ q)
-        log_pivot = log_pivot + jnp.log(jnp.abs(r[-1, -1]))
-    return log_pivot
 
 
 def run(

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._linalg import one_by_one_on_cpu
+
 
 def linear_apply(
     weight: Float[ArrayLike, "K d"], x: Float[ArrayLike, "*input"]
@@ -37,7 +39,7 @@ def interpolate_points(inputs: Float[ArrayLike, "..."]) -> Float[Array, "d d"]:
     inputs = jnp.asarray(inputs)
     if inputs.ndim != 2 or inputs.shape[0] != inputs.shape[1]:
         raise ValueError(f"inputs must hold d points in R^d, got the shape {inputs.shape}.")
-    return jnp.linalg.inv(inputs).T
+    return one_by_one_on_cpu(jnp.linalg.inv)(inputs).T
 
 
 def interpolate_hypercube(factors: Float[ArrayLike, "..."]) -> Float[Array, "2 d"]:
@@ -65,8 +67,10 @@ def interpolate_hypercube(factors: Float[ArrayLike, "..."]) -> Float[Array, "2 d
     if factors.ndim != 3 or factors.shape[0] < 1 or factors.shape[1] != factors.shape[2]:
         raise ValueError(f"factors must have the shape (layers, d, d), got {factors.shape}.")
 
+    decompose = one_by_one_on_cpu(lambda matrix: tuple(jnp.linalg.qr(matrix)))
+
     def multiply(basis, factor):
-        basis, triangle = jnp.linalg.qr(jnp.matmul(factor, basis, precision="highest"))
+        basis, triangle = decompose(jnp.matmul(factor, basis, precision="highest"))
         return basis, triangle[-1, -1]
 
     identity = jnp.eye(factors.shape[1], dtype=factors.dtype)

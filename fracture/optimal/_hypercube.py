@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from .._linalg import one_by_one_on_cpu
 from ._checks import require_float
 
 
@@ -129,7 +130,8 @@ def _sorted_triangle(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     last = jnp.arange(dim) == dim - 1
     order = jnp.full(dim, dim - 1, jnp.int32)
     _, _, order = jax.lax.fori_loop(0, dim - 1, pick, (matrix, last, order))
-    return jnp.linalg.qr(matrix[:, order], mode="r"), order
+    triangle = one_by_one_on_cpu(lambda matrix: jnp.linalg.qr(matrix, mode="r"))
+    return triangle(matrix[:, order]), order
 
 
 def _search(upper: jax.Array, max_nodes: int) -> tuple[jax.Array, jax.Array, jax.Array]:

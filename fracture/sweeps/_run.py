@@ -126,7 +126,9 @@ def _compile(sweep: Sweep, dim: int) -> tuple[Callable[[int], Any], float]:
     )
     # A program that runs for a second or two is not worth the CPU compiler's last efforts: level 1
     # takes two thirds of the time, and the programs are as fast.
-    options = {"xla_backend_optimization_level": "1"} if jax.default_backend() == "cpu" else {}
+    options: dict[str, str | bool] = (
+        {"xla_backend_optimization_level": "1"} if jax.default_backend() == "cpu" else {}
+    )
     seeds = np.arange(lanes, dtype=np.uint32)
     compiled = jax.jit(spread).lower(seeds, shared).compile(compiler_options=options)
     sharding = NamedSharding(mesh, PartitionSpec("seed"))

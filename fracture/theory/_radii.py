@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from .._linalg import one_by_one_on_cpu
 from .._typing import Key, Order
 from ..norms import dual_order, norm
 from ._law import Law, empirical
@@ -60,12 +61,16 @@ def sample_points(key: Key, num: int, dim: int, *, dtype: DTypeLike | None = Non
     _check(num, dim)
     dtype = jnp.dtype(dtype or jnp.result_type(float))
 
+    invert = one_by_one_on_cpu(
+        lambda factor: jax.scipy.linalg.solve_triangular(factor, jnp.eye(dim, dtype=dtype))
+    )
+
     def draw(i):
         normal = jax.random.normal(jax.random.fold_in(key, i), (dim, dim), dtype)
         # The entries that R does not show are still there, as the lengths on its diagonal.
         diagonal = jnp.linalg.vector_norm(jnp.tril(normal), axis=0)
         factor = jnp.triu(normal, 1) + jnp.diag(diagonal)
-        inverse = jax.scipy.linalg.solve_triangular(factor, jnp.eye(dim, dtype=dtype))
+        inverse = invert(factor)
         between = jnp.linalg.vector_norm(factor[:, :-1] - factor[:, -1:], axis=0)
         slope = jnp.linalg.vector_norm(inverse[:-1] - inverse[-1:], axis=1)
         return Radii(between.min() / 2, 1 / slope.max())
