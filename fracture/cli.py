@@ -106,7 +106,7 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
     if data is not None and quick:
         raise click.UsageError("--quick is the default sweep made smaller; it takes no --data.")
     began = time.perf_counter()
-    _prepare_jax()
+    _prepare_jax(x64=True)  # the laws are tested to their last digits
     from . import experiments
 
     plan = experiments.plan(data, quick=quick, root=key, **chosen)
@@ -187,7 +187,7 @@ def analyze(
         raise click.UsageError("IMAGES and --network belong together: give both or neither.")
     if images is None and (references or bounds):
         raise click.UsageError("--references and --bounds need IMAGES and --network.")
-    _prepare_jax()
+    _prepare_jax(x64=False)  # as the user's network expects
     from . import data, report as reports
     from .experiments import network as experiment
     from .sweeps import write_dataset
@@ -195,22 +195,23 @@ def analyze(
     order = float(ord) if ord == "inf" else int(ord)
     with _exclusive(out):
         if images is None or network is None:
-            click.echo("Training a network on digits, then analysing it …", err=True)
-            dataset = experiment.digits(examples=examples, ord=order, effort=effort)
+            with _status("Training a network on digits, then analysing it"):
+                dataset = experiment.digits(examples=examples, ord=order, effort=effort)
         else:
             functions = experiment.user_network(_load_object(network))
             queries = experiment.Images(*data.load_npz(images)[:2])
             known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
-            click.echo(f"Analysing {min(examples, len(queries.labels))} images …", err=True)
-            dataset = experiment.images(
-                **functions,
-                params=None,
-                queries=experiment.Images(*(array[:examples] for array in queries)),
-                references=known,
-                ord=order,
-                bounds=bounds,
-                effort=effort,
-            )
+            queries = experiment.Images(*(array[:examples] for array in queries))
+            with _status(f"Analysing {len(queries.labels)} images"):
+                dataset = experiment.images(
+                    **functions,
+                    params=None,
+                    queries=queries,
+                    references=known,
+                    ord=order,
+                    bounds=bounds,
+                    effort=effort,
+                )
         write_dataset(out / "analysis.nc", dataset)
         _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
 
@@ -219,7 +220,7 @@ def analyze(
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def report(folder: Path) -> None:
     """Draw tables, figures and the page of FOLDER again from its stored results."""
-    _prepare_jax()
+    _prepare_jax(x64=True)
     from . import experiments, report as reports
     from .sweeps import read_dataset
 
@@ -245,7 +246,7 @@ def _print(tables: Sequence[Any], page: Path) -> None:
     console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _prepare_jax() -> None:
+def _prepare_jax(*, x64: bool) -> None:
     """What an application may set, and a library must not; before JAX is imported."""
     # One CPU device per core, over which sweeps spread their seeds: small operations, of which
     # most cells consist, do not use several threads.
@@ -260,7 +261,7 @@ def _prepare_jax() -> None:
     import jax
     import platformdirs
 
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", x64)
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or platformdirs.user_cache_dir("fracture")
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
@@ -312,6 +313,13 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[name], description=what, completed=done, total=total)
 
         yield update
+
+
+def _status(what: str) -> contextlib.AbstractContextManager[Any]:
+    """A spinner on a terminal, nothing elsewhere."""
+    from rich.console import Console
+
+    return Console(stderr=True).status(f"{what} …")
 
 
 def _load_object(name: str) -> Any:

@@ -4,6 +4,8 @@ import subprocess
 import sys
 import time
 
+import jax
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -13,6 +15,8 @@ from fracture.cli import main
 @pytest.fixture
 def fracture(monkeypatch, capfd, tmp_path):
     """Run the command in an empty folder; returns exit code, standard output and error."""
+    for name in ("XLA_FLAGS", "NPROC", "OPENBLAS_NUM_THREADS"):  # what the command sets
+        monkeypatch.setenv(name, os.environ.get(name, "" if name == "XLA_FLAGS" else "2"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cache"))
 
@@ -25,7 +29,8 @@ def fracture(monkeypatch, capfd, tmp_path):
             code = exit_.code or 0
         return code, *capfd.readouterr()
 
-    return call
+    yield call
+    jax.config.update("jax_enable_x64", True)
 
 
 @pytest.mark.fast
@@ -57,6 +62,11 @@ def test_help_explains_every_option(fracture, command):
         (["report", "nowhere"], "nowhere"),
         (["report", "."], "no results"),
         (["strengthen"], "strengthen"),
+        (["analyze", "nowhere.npz", "--network", "os:getcwd"], "nowhere.npz"),
+        (["analyze", "--network", "os:getcwd"], "belong together"),
+        (["analyze", "--bounds", "0,1"], "need IMAGES"),
+        (["analyze", "--bounds", "1,0"], "two numbers"),
+        (["analyze", "--examples", "3000"], "examples must be 1 to 2,000"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(fracture, arguments, message):
@@ -75,7 +85,7 @@ def test_a_sweep_leaves_results_figures_and_a_page(fracture, tmp_path):
     code, out, err = fracture(*SMALL)
     assert code == 0, err
     assert "compiling" in err
-    assert "Law A (pairwise)" in out
+    assert "Law A, pairwise" in out
     run = tmp_path / "run"
     assert (run / "index.html").stat().st_size > 10_000
     assert list(run.glob("figures/*.png"))
@@ -87,7 +97,7 @@ def test_a_sweep_leaves_results_figures_and_a_page(fracture, tmp_path):
     page = (run / "index.html").read_bytes()
     code, again, err = fracture("report", "run")
     assert code == 0, err
-    assert "Law A (pairwise)" in again
+    assert "Law A, pairwise" in again
     assert (run / "index.html").read_bytes() == page
 
     code, _, err = fracture(*SMALL[:-3], "41", "--out", "run")
@@ -122,3 +132,77 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
         results.append(xr.load_dataset(tmp_path / name / "linear_hypercube.nc", engine="h5netcdf"))
     timings = ["compile_seconds", "run_seconds"]
     xr.testing.assert_identical(*(result.drop_vars(timings) for result in results))
+
+
+NETWORK = """
+import jax.numpy as jnp
+weight = jnp.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]], jnp.float32)
+logits = lambda x: weight @ x.ravel()
+stages = [lambda x: x.ravel(), lambda h: weight @ h]
+batched = lambda x: jnp.zeros((2, 3)) + x.sum()
+two = lambda x: weight[:2] @ x.ravel()
+number = 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A user's network and images, the radius of the first two of which is 1 / sqrt(3)."""
+    (tmp_path / "own_network.py").write_text(NETWORK)
+    images = np.eye(4, dtype=np.float32)[[0, 1, 2, 3]].reshape(4, 2, 2)
+    np.savez(tmp_path / "own.npz", images=images, labels=[0, 1, 2, 1])
+    np.savez(tmp_path / "nan.npz", images=images * np.nan, labels=[0, 1, 2, 1])
+    np.savez(tmp_path / "unnamed.npz", a=images)
+    np.savez(tmp_path / "empty.npz", images=images[:0], labels=np.zeros(0, int))
+    np.savez(tmp_path / "one_class.npz", images=images[:1], labels=[0])
+    yield "own.npz"
+    sys.modules.pop("own_network", None)
+
+
+@pytest.mark.parametrize("name", ["logits", "stages"])
+def test_own_network_on_own_images(fracture, own, tmp_path, name):
+    code, out, err = fracture("analyze", own, "--network", f"own_network:{name}", "--out", "run")
+    assert code == 0, err
+    assert "3 found, 1 misclassified" in out
+    assert (tmp_path / "run" / "index.html").stat().st_size > 10_000
+    with xr.open_dataset(tmp_path / "run" / "analysis.nc", engine="h5netcdf") as dataset:
+        np.testing.assert_allclose(dataset["radius"][:2], 3**-0.5, rtol=1e-3)
+        np.testing.assert_allclose(dataset["r_opt"], 0.5**0.5, rtol=1e-6)
+        np.testing.assert_allclose(dataset["ratio"][:2], (2 / 3) ** 0.5, rtol=1e-3)
+        assert ("layer_rho" in dataset) == (name == "stages")
+    code, again, err = fracture("report", "run")
+    assert code == 0, err
+    assert "3 found, 1 misclassified" in again
+
+
+def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
+    network = ("--network", "own_network:logits")
+    code, _, err = fracture("analyze", "one_class.npz", *network, "--out", "run")
+    assert code == 0, err
+    with xr.open_dataset(tmp_path / "run" / "analysis.nc", engine="h5netcdf") as dataset:
+        np.testing.assert_allclose(dataset["radius"], 3**-0.5, rtol=1e-3)
+        assert dataset["ratio"].isnull().all()
+
+
+@pytest.mark.parametrize(
+    ("images", "network", "message"),
+    [
+        ("nan.npz", "own_network:logits", "finite"),
+        ("unnamed.npz", "own_network:logits", "images"),
+        ("empty.npz", "own_network:logits", "no items"),
+        ("own_network.py", "own_network:logits", "own_network.py"),
+        ("own.npz", "own_network", "module:function"),
+        ("own.npz", "no_such_module:logits", "no_such_module"),
+        ("own.npz", "own_network:missing", "missing"),
+        ("own.npz", "own_network:number", "function of one input"),
+        ("own.npz", "own_network:batched", "shape (K,)"),
+        ("own.npz", "own_network:two", "labels must be 0 to 1"),
+        ("own.npz", "numpy:linalg.nothing", "cannot be loaded"),
+    ],
+)
+def test_wrong_images_or_networks_are_one_line(fracture, own, images, network, message):
+    code, out, err = fracture("analyze", images, "--network", network)
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1

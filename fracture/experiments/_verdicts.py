@@ -71,4 +71,4 @@ def scaling(law: str, fit: Fit | None, *, within: float = 0.1) -> Verdict:
 
 def _exponent(fit: Fit) -> str:
     expected = "" if fit.expected is None else f", expected {fit.expected:.3f}"
-    return f"{fit.exponent:.3f} [{fit.low:.3f}, {fit.high:.3f}]{expected}"
+    return f"{fit.exponent:.3f} [{fit.low:.3f}, {fit.high:.3f}]{expected}".replace("-", "−")

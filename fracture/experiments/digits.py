@@ -122,7 +122,7 @@ def cell(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
         optimizer=optax.adam(options.learning_rate),
     )
     logits = jax.vmap(lambda x: network.apply(trained.params, x))(given.test_inputs)
-    accuracy = jnp.mean(logits.argmax(-1) == given.test_labels, dtype=logits.dtype)
+    accuracy = jnp.mean(logits.argmax(-1).astype(jnp.int32) == given.test_labels, dtype=logits.dtype)
 
     def attack(x, label, displacement, other):
         def logits_fn(z):

@@ -67,7 +67,7 @@ def cell(key: Key, solver: str, *, dim: int) -> Cell:
     def logits_fn(x):
         return weight @ x
 
-    x, displacements = inputs[0], inputs[1:] - inputs[0]
+    x, displacements = inputs[0], inputs[1:] - inputs[:1]
     if solver == "affine":  # the weights are known: no need to differentiate for them
         closed_form = partial(affine_radius, weight, jnp.zeros_like(x), x, 0)
         r_nn, r_nn_untargeted = closed_form(target=1).radius, closed_form().radius

@@ -82,7 +82,7 @@ def digits(
     )
     trained = train_network(key_fit, network.init(key_init), train.inputs, train.labels)
     logits = jax.vmap(network.apply, (None, 0))(trained.params, test.inputs)
-    accuracy = float(jnp.mean(logits.argmax(-1) == test.labels))
+    accuracy = float(jnp.mean(logits.argmax(-1).astype(jnp.int32) == test.labels))
     dataset = images(
         network.apply,
         trained.params,
@@ -105,7 +105,7 @@ def digits(
     )
 
 
-def user_network(network: Callable[..., Any] | Sequence[Callable[..., Any]]) -> dict[str, Any]:
+def user_network(network: Any) -> dict[str, Any]:
     """Arguments `apply` and `stages` for a function, or for a list of functions applied in turn.
 
     Raises

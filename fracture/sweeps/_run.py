@@ -88,7 +88,8 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     dataset["seed"].attrs = {"long_name": "seed: one independent draw of everything random"}
     for name in _TIMINGS:
         dataset[name].attrs = {"units": "s"}
-    dataset.attrs = provenance
+    # Lists as arrays: what netCDF gives back, so that a stored result is the same in every way.
+    dataset.attrs = {k: np.array(v) if isinstance(v, list) else v for k, v in provenance.items()}
     return dataset
 
 
