@@ -19,20 +19,20 @@ from . import __version__
 _DATA = ("points", "hypercube", "mixture", "spheres", "subspace", "correlated", "spiked", "digits")
 _MODELS = ("interpolator", "linear", "mlp", "cnn")
 _SOLVERS = ("affine", "deepfool", "ddn", "minimal")
+_COUNT = click.IntRange(1, 2**31 - 1)
 
 
 def main() -> None:
-    """Entry point: a misuse is one line on standard error and exit code 2."""
+    """Run the command line: a misuse is one line on standard error and exit code 2."""
     try:
-        sys.exit(cli.main(prog_name="fracture", standalone_mode=False))
+        arguments = sys.argv[1:] or ["--help"]
+        sys.exit(cli.main(arguments, prog_name="fracture", standalone_mode=False))
     except click.ClickException as error:
         _fail(error.format_message())
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         _fail(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "\nInterrupted: what was finished is stored, the same command goes on.", err=True
-        )
+    except (click.Abort, KeyboardInterrupt) as error:
+        click.echo(": ".join(("Interrupted", *error.args)) + ".", err=True)
         sys.exit(130)
 
 
@@ -63,8 +63,11 @@ class _Integers(click.ParamType):
             numbers = tuple(int(part) for part in value.split(","))
         except ValueError:
             numbers = ()
-        if not numbers or min(numbers) < 1 or len(set(numbers)) != len(numbers):
-            self.fail(f"got {value!r}, wanted distinct positive integers such as 8,16,32.")
+        distinct = len(set(numbers)) == len(numbers) > 0
+        if not distinct or min(numbers) < 1 or max(numbers) >= 2**31:
+            self.fail(
+                f"got {value!r}, wanted distinct positive integers below 2**31, such as 8,16,32."
+            )
         return tuple(sorted(numbers))
 
 
@@ -81,10 +84,16 @@ _out = click.option(
 @click.option("--data", type=click.Choice(_DATA), help="Sweep this family only.")
 @click.option("--model", type=click.Choice(_MODELS), help="Network.  [default: by the data]")
 @click.option("--dims", type=_Integers(), help="Dimensions d; for digits, numbers of pixels.")
-@click.option("--seeds", type=click.IntRange(min=1), help="Independent draws at each dimension.")
+@click.option("--seeds", type=_COUNT, help="Independent draws at each dimension.")
 @click.option("--solver", type=click.Choice(_SOLVERS), help="How perturbations are searched.")
-@click.option("--layers", type=click.IntRange(min=1), help="Mixing layers of the hypercube.")
-@click.option("--key", type=click.IntRange(min=0), default=0, help="Root of all random draws.")
+@click.option("--layers", type=_COUNT, help="Mixing layers of the hypercube.")
+@click.option(
+    "--key",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Root of all random draws.",
+)
 @click.option("--quick", is_flag=True, help="A smaller default sweep, for a first look.")
 @_out
 def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) -> None:
@@ -110,12 +119,13 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
     from . import experiments
 
     plan = experiments.plan(data, quick=quick, root=key, **chosen)
-    with _exclusive(out), _progress() as progress:
+    with _exclusive(out), _resumable():
         results = {}
-        for name, run in plan.items():
-            results[name] = run(out=out, progress=progress)
-            experiments.save(results[name], out)
-    _show(results, out)
+        with _progress() as progress:
+            for name, run in plan.items():
+                results[name] = run(out=out, progress=progress)
+                experiments.save(results[name], out)
+        _show(results, out)
     timings = [result.dataset for result in results.values()]
     compiled = sum(float(dataset["compile_seconds"].sum()) for dataset in timings)
     worked = sum(float(dataset["run_seconds"].sum()) for dataset in timings)
@@ -150,10 +160,26 @@ _images = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--bounds", type=_Bounds(), help="Box that perturbed inputs stay in.  [default: none]"
 )
-@click.option("--ord", type=click.Choice(["1", "2", "inf"]), default="2", show_default=True)
-@click.option("--examples", type=click.IntRange(min=1), default=64, show_default=True)
 @click.option(
-    "--effort", type=click.Choice(["low", "medium", "high"]), default="medium", show_default=True
+    "--ord",
+    type=click.Choice(["1", "2", "inf"]),
+    default="2",
+    show_default=True,
+    help="Norm that perturbations are measured in.",
+)
+@click.option(
+    "--examples",
+    type=_COUNT,
+    default=64,
+    show_default=True,
+    help="How many images are analysed, from the first.",
+)
+@click.option(
+    "--effort",
+    type=click.Choice(["low", "medium", "high"]),
+    default="medium",
+    show_default=True,
+    help="How thoroughly the nearest boundary is searched.",
 )
 @click.option(
     "--out",
@@ -224,11 +250,12 @@ def report(folder: Path) -> None:
     from . import experiments, report as reports
     from .sweeps import read_dataset
 
-    if (folder / "analysis.nc").exists():
-        dataset = read_dataset(folder / "analysis.nc")
-        _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, folder))
-    else:
-        _show(experiments.load(folder), folder)
+    with _exclusive(folder):
+        if (folder / "analysis.nc").exists():
+            dataset = read_dataset(folder / "analysis.nc")
+            _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, folder))
+        else:
+            _show(experiments.load(folder), folder)
 
 
 def _show(results: Any, out: Path) -> None:
@@ -281,6 +308,15 @@ def _exclusive(out: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Say to whoever interrupts that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.Abort("what was finished is stored, the same command goes on") from None
+
+
+@contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A bar on a terminal, a line per step elsewhere."""
     from rich.console import Console
@@ -330,5 +366,7 @@ def _load_object(name: str) -> Any:
     sys.path.insert(0, os.getcwd())
     try:
         return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise click.UsageError(f"{name} cannot be loaded: {error}.") from error
+    except (Exception, SystemExit) as error:  # the module is the user's: it may raise anything
+        raise click.UsageError(
+            f"{name} cannot be loaded ({type(error).__name__}: {error})."
+        ) from error

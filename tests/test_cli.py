@@ -4,12 +4,15 @@ import subprocess
 import sys
 import time
 
+import click
+import filelock
 import jax
 import numpy as np
 import pytest
 import xarray as xr
 
-from fracture.cli import main
+from fracture import cli, experiments, perturbation
+from fracture.__main__ import main
 
 
 @pytest.fixture
@@ -40,8 +43,35 @@ def test_help_explains_every_option(fracture, command):
     assert code == 0
     assert err == ""
     assert "Usage: fracture" in out
-    options = [line for line in out.splitlines() if line.lstrip().startswith("-")]
-    assert all(len(line.split("  ")) > 1 for line in options)
+    documented = cli.cli.commands[command[0]] if command else cli.cli
+    options = [option for option in documented.params if isinstance(option, click.Option)]
+    assert all(option.help for option in options)
+    assert all(option.opts[0] in out for option in options)
+
+
+@pytest.mark.fast
+def test_alone_it_prints_its_help(fracture):
+    assert fracture() == fracture("--help")
+
+
+@pytest.mark.fast
+def test_choices_are_those_of_the_library():
+    # Repeated in the command line, which answers --help without importing JAX.
+    assert cli._DATA == (*experiments.trained.FAMILIES, "digits")
+    assert cli._SOLVERS == tuple(perturbation.SOLVERS)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("package", ["click", "platformdirs"])
+def test_without_the_extra_one_line_says_so(fracture, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "fracture.cli")
+    code, out, err = fracture("sweep")
+    assert code == 2
+    assert out == ""
+    assert f"no module '{package}'" in err
+    assert "pip install 'fracture-jax[cli]'" in err
+    assert err.count("\n") == 1
 
 
 @pytest.mark.fast
@@ -51,6 +81,11 @@ def test_help_explains_every_option(fracture, command):
         (["sweep", "--dims", "8,x", "--data", "points"], "distinct positive integers"),
         (["sweep", "--dims", "8,8", "--data", "points"], "distinct positive integers"),
         (["sweep", "--dims", "-8", "--data", "points"], "distinct positive integers"),
+        (["sweep", "--dims", "99999999999", "--data", "points"], "below 2**31"),
+        (["sweep", "--key", "99999999999999999999999"], "0<=x<=4294967295"),
+        (["sweep", "--key", "-1"], "0<=x<=4294967295"),
+        (["sweep", "--data", "points", "--seeds", "99999999999"], "1<=x<=2147483647"),
+        (["sweep", "--data", "hypercube", "--layers", "99999999999"], "1<=x<=2147483647"),
         (["sweep", "--data", "cubes"], "'cubes' is not one of"),
         (["sweep", "--seeds", "0"], "--seeds"),
         (["sweep", "--dims", "8,16"], "--dims needs --data"),
@@ -76,6 +111,31 @@ def test_wrong_use_is_one_line_and_exit_code_2(fracture, arguments, message):
     assert message in err
     assert err.startswith("fracture: error: ")
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["sweep"], ["analyze"], ["report", "run"]])
+def test_one_process_at_a_time_writes_to_a_folder(fracture, tmp_path, command):
+    (tmp_path / "run").mkdir()
+    out = [] if command[0] == "report" else ["--out", "run"]
+    with filelock.FileLock(tmp_path / "run" / ".lock"):
+        code, _, err = fracture(*command, *out)
+    assert code == 2
+    assert err == "fracture: error: another process is writing to run.\n"
+
+
+@pytest.mark.parametrize("command", [["sweep"], ["analyze"], ["report", "."]])
+def test_only_an_interrupted_sweep_goes_on(fracture, monkeypatch, command):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiments, "plan", lambda *_, **__: {"points": interrupt})
+    monkeypatch.setattr(experiments.network, "digits", interrupt)
+    monkeypatch.setattr(experiments, "load", interrupt)
+    code, out, err = fracture(*command)
+    assert code == 130
+    assert out == ""
+    assert "Interrupted" in err
+    assert ("the same command goes on" in err) == (command == ["sweep"])
 
 
 SMALL = ["sweep", "--data", "points", "--dims", "4,8", "--seeds", "40", "--out", "run"]
@@ -106,7 +166,7 @@ def test_a_sweep_leaves_results_figures_and_a_page(fracture, tmp_path):
 
 
 def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
-    command = [sys.executable, "-c", "from fracture.cli import main; main()"]
+    command = [sys.executable, "-m", "fracture"]
     command += ["sweep", "--data", "hypercube", "--dims", "4,8,16,24", "--seeds", "64"]
     cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
     environment = {**os.environ, **cache, "JAX_PLATFORMS": "cpu"}
@@ -141,8 +201,16 @@ logits = lambda x: weight @ x.ravel()
 stages = [lambda x: x.ravel(), lambda h: weight @ h]
 batched = lambda x: jnp.zeros((2, 3)) + x.sum()
 two = lambda x: weight[:2] @ x.ravel()
+integers = lambda x: jnp.ones(3, jnp.int32)
+none = lambda x: jnp.zeros(0)
 number = 3
 """
+BROKEN = {
+    "syntax": "def logits(x:",
+    "raises": "1 / 0",
+    "exits": "raise SystemExit('no weights')",
+    "imports": "import no_such_package",
+}
 
 
 @pytest.fixture
@@ -151,6 +219,10 @@ def own(tmp_path):
     (tmp_path / "own_network.py").write_text(NETWORK)
     images = np.eye(4, dtype=np.float32)[[0, 1, 2, 3]].reshape(4, 2, 2)
     np.savez(tmp_path / "own.npz", images=images, labels=[0, 1, 2, 1])
+    for name, source in BROKEN.items():
+        (tmp_path / f"own_{name}.py").write_text(source)
+    np.savez(tmp_path / "float_labels.npz", images=images, labels=[0.0, 1.0, 2.0, 1.0])
+    np.savez(tmp_path / "integers.npz", images=images.astype(np.int64), labels=[0, 1, 2, 1])
     np.savez(tmp_path / "nan.npz", images=images * np.nan, labels=[0, 1, 2, 1])
     np.savez(tmp_path / "unnamed.npz", a=images)
     np.savez(tmp_path / "empty.npz", images=images[:0], labels=np.zeros(0, int))
@@ -190,7 +262,15 @@ def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
         ("nan.npz", "own_network:logits", "finite"),
         ("unnamed.npz", "own_network:logits", "images"),
         ("empty.npz", "own_network:logits", "no items"),
+        ("float_labels.npz", "own_network:logits", "labels must be integers, got float64"),
+        ("integers.npz", "own_network:logits", "inputs must be uint8 or floating, got int64"),
         ("own_network.py", "own_network:logits", "own_network.py"),
+        ("own.npz", "own_network:integers", "floating-point logits, got int32"),
+        ("own.npz", "own_network:none", "shape (K,), got (0,)"),
+        ("own.npz", "own_syntax:logits", "cannot be loaded (SyntaxError: "),
+        ("own.npz", "own_raises:logits", "(ZeroDivisionError: division by zero)"),
+        ("own.npz", "own_exits:logits", "(SystemExit: no weights)"),
+        ("own.npz", "own_imports:logits", "No module named 'no_such_package'"),
         ("own.npz", "own_network", "module:function"),
         ("own.npz", "no_such_module:logits", "no_such_module"),
         ("own.npz", "own_network:missing", "missing"),

@@ -13,10 +13,8 @@ from fracture.perturbation import SOLVERS, Perturbation, Status, affine_radius, 
 F32, F64 = np.float32, np.float64
 AFFINE = [  # classes, order, boxed, dtype
     (2, 2, True, F32),
-    (2, 1, False, F64),
-    (3, np.inf, False, F32),
-    (10, 1, True, F32),
-    (100, np.inf, True, F64),
+    (3, np.inf, False, F64),
+    (10, 1, True, F64),
     (100, 2, False, F32),
 ]
 
@@ -102,7 +100,6 @@ def test_closed_form_is_the_infimum(ord, boxed):
         (problems.warped, 2, "ddn", 1e-2),
         (problems.ball, 2, "affine", 1e-3),  # the boundary lies along the gradient
         (problems.ball, np.inf, "minimal", 1e-3),
-        (problems.ball, 1, "minimal", 1e-3),
     ],
 )
 def test_solvers_on_curved_problems(make, ord, name, rtol):

@@ -136,6 +136,10 @@ SCRIPT = """
 """
 
 
+def count(folder):
+    return len(list(folder.glob("dim*.nc")))
+
+
 def start(out, *, devices=1, pause=0.0):
     tests = os.path.dirname(__file__)
     script = textwrap.dedent(SCRIPT).format(tests=tests, out=str(out), devices=devices, pause=pause)
@@ -144,17 +148,21 @@ def start(out, *, devices=1, pause=0.0):
     return subprocess.Popen([sys.executable, "-c", script], env=environment)
 
 
-def test_killed_at_any_moment_it_goes_on_with_the_same_bits(tmp_path):
-    process = start(tmp_path, pause=0.3)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("chunks/toy/dim*.nc")):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert 0 < len(list(tmp_path.glob("chunks/toy/dim*.nc"))) < 4
+def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path):
+    folder = tmp_path / "chunks" / "toy"
+    for finished in (0, 1, 3):
+        process = start(tmp_path, devices=jax.device_count(), pause=0.3)
+        deadline = time.monotonic() + 120
+        while not (folder / "sweep.json").exists() or count(folder) < finished:
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert finished <= count(folder) < 4
+    (folder / ".dim5-seed2-half.nc").write_bytes(b"killed while writing")
     resumed = run(sweep(), out=tmp_path)
+    assert not list(folder.glob(".*"))
     xr.testing.assert_equal(resumed.drop_vars(TIMINGS), run(sweep()).drop_vars(TIMINGS))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sweeps import read_dataset, write_dataset
-from . import digits, linear_hypercube, linear_points, trained
+from . import digits, linear_hypercube, linear_points, network, trained
 from ._result import Fit, Result, Verdict
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "linear_hypercube",
     "linear_points",
     "load",
+    "network",
     "plan",
     "save",
     "trained",
@@ -52,7 +53,7 @@ def plan(
     if data is None:
         linear: dict[str, Any] = {"dims": (8, 16, 32, 64), "seeds": 256} if quick else {}
         few: dict[str, Any] = {"dims": (8, 16), "seeds": 8} if quick else {}
-        small: dict[str, Any] = {"dims": (49, 196), "seeds": 2} if quick else {}
+        small: dict[str, Any] = {"dims": (49, 196), "seeds": 6} if quick else {}
         return {
             linear_points.NAME: partial(linear_points.run, root=root, **linear),
             linear_hypercube.NAME: partial(linear_hypercube.run, root=root, **linear),

@@ -10,10 +10,11 @@ from ..theory import Law
 from ._result import Fit
 
 _RESAMPLES = 2000
+_LEAST_SEEDS = 6  # fewer cannot give a 95 % interval of a median
 
 
 class Interval(NamedTuple):
-    """An estimate with its 95 % percentile-bootstrap interval."""
+    """An estimate with its 95 % confidence interval."""
 
     value: float
     low: float
@@ -29,46 +30,78 @@ def by_dim(values: xr.DataArray) -> dict[int, np.ndarray]:
     return {dim: row[np.isfinite(row)] for dim, row in rows.items() if np.isfinite(row).any()}
 
 
-def bootstrap_medians(rows: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """`_RESAMPLES` medians of each dimension's seeds, drawn with replacement (fixed key)."""
-    rng = np.random.default_rng(0)
-    return {
-        dim: np.median(row[rng.integers(0, row.size, (_RESAMPLES, row.size))], axis=1)
-        for dim, row in rows.items()
-    }
-
-
 def medians(values: xr.DataArray) -> dict[int, Interval]:
-    """Median over the seeds of each dimension; an interval of a single seed is infinite."""
-    rows = by_dim(values)
-    intervals = {}
-    for dim, resampled in bootstrap_medians(rows).items():
-        low, high = np.quantile(resampled, [0.025, 0.975])
-        if rows[dim].size < 2:
-            low, high = -np.inf, np.inf
-        intervals[dim] = Interval(float(np.median(rows[dim])), float(low), float(high))
-    return intervals
+    """Median over the seeds of each dimension, between two order statistics.
+
+    The number of values below the true median is binomial, whatever their distribution; below six
+    seeds the interval is infinite.
+    """
+    return {dim: _median(np.sort(row)) for dim, row in by_dim(values).items()}
 
 
-def exponent(values: xr.DataArray, label: str, expected: float | None = None) -> Fit | None:
+def _median(ordered: np.ndarray) -> Interval:
+    n = ordered.size
+    below = int(scipy.stats.binom.ppf(0.025, n, 0.5))  # P(fewer than this many below) <= 2.5 %
+    low, high = (ordered[below - 1], ordered[n - below]) if below else (-np.inf, np.inf)
+    return Interval(float(np.median(ordered)), float(low), float(high))
+
+
+def exponent(
+    values: xr.DataArray,
+    label: str,
+    expected: float | None = None,
+    *,
+    against: dict[int, np.ndarray] | None = None,
+) -> Fit | None:
     """Slope of the log median against log d, by least squares; None below two dimensions.
 
-    Seeds are resampled within each dimension. Dimensions whose median is not positive are left
-    out.
+    Seeds are resampled within each dimension; with fewer than six, the interval is infinite.
+    Dimensions whose median is not positive are left out. With `against`, a sample of the law at
+    each dimension, that sample's slope is what is expected, and the interval covers the
+    uncertainty of both.
     """
     rows = {dim: row for dim, row in by_dim(values).items() if np.median(row) > 0}
     if len(rows) < 2:
         return None
-    log_dims = np.log(list(rows))
-    centred = (log_dims - log_dims.mean()) / np.sum((log_dims - log_dims.mean()) ** 2)
-    slope = centred @ np.log([np.median(row) for row in rows.values()])
-    with np.errstate(divide="ignore", invalid="ignore"):  # a resampled median may be zero
-        slopes = centred @ np.log(list(bootstrap_medians(rows).values()))
-    slopes = slopes[np.isfinite(slopes)]
-    low, high = np.quantile(slopes, [0.025, 0.975])
-    if min(row.size for row in rows.values()) < 2:
+    slope, slopes = _slopes(rows, np.random.default_rng(0))
+    if against is not None:
+        expected, theirs = _slopes({d: against[d] for d in rows}, np.random.default_rng(1))
+        slopes = slopes - theirs + expected
+    low, high = np.quantile(slopes[np.isfinite(slopes)], [0.025, 0.975])
+    if min(row.size for row in rows.values()) < _LEAST_SEEDS:
         low, high = -np.inf, np.inf
-    return Fit(str(values.name), label, float(slope), float(low), float(high), expected)
+    return Fit(str(values.name), label, slope, float(low), float(high), expected)
+
+
+def _slopes(rows: dict[int, np.ndarray], rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """Slope of the log medians, and of those of `_RESAMPLES` bootstrap samples."""
+    log_dims = np.log(list(rows))
+    weights = (log_dims - log_dims.mean()) / np.sum((log_dims - log_dims.mean()) ** 2)
+    resampled = [
+        np.median(row[rng.integers(0, row.size, (_RESAMPLES, row.size))], axis=1)
+        for row in rows.values()
+    ]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resampled median may be zero
+        slopes = weights @ np.log(resampled)
+    return float(weights @ np.log([np.median(row) for row in rows.values()])), slopes
+
+
+def usable(dataset: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Inputs that are classified correctly and were fooled, and their share of the correct ones.
+
+    Medians over inputs say little about a network of which they leave out many.
+    """
+    correct, found = dataset["correct"] > 0, dataset["found"] > 0
+    share = (correct & found).sum("example") / correct.sum("example")
+    share.attrs = {"long_name": "found, of the correctly classified", "units": ""}
+    return correct & found, share
+
+
+def incomplete(values: xr.DataArray, dataset: xr.Dataset) -> list[int]:
+    """Dimensions at which fewer than nine in ten of the seeds of a sweep gave a finite value."""
+    rows = by_dim(values)
+    wanted = zip(np.atleast_1d(dataset["dim"]), np.atleast_1d(dataset.attrs["seeds"]), strict=True)
+    return [int(d) for d, n in wanted if rows.get(int(d), np.empty(0)).size < 0.9 * int(n)]
 
 
 def law_exponent(laws: dict[int, Law]) -> float | None:
@@ -87,20 +120,26 @@ def kolmogorov_smirnov(values: xr.DataArray, laws: dict[int, Law]) -> xr.Dataset
         for dim, law in laws.items()
         if dim in rows
     }
-    return _tests(tests)
+    return _tests(tests, {dim: float(rows[dim].size) for dim in tests})
 
 
 def two_samples(values: xr.DataArray, drawn: dict[int, np.ndarray]) -> xr.Dataset:
     """As `kolmogorov_smirnov`, for a law of which there is a sample only."""
     rows = by_dim(values)
     both = rows.keys() & drawn.keys()
-    return _tests({dim: scipy.stats.ks_2samp(rows[dim], drawn[dim]) for dim in sorted(both)})
+    tests = {dim: scipy.stats.ks_2samp(rows[dim], drawn[dim]) for dim in sorted(both)}
+    return _tests(tests, {d: 1 / (1 / rows[d].size + 1 / drawn[d].size) for d in tests})
 
 
-def _tests(tests: dict[int, Any]) -> xr.Dataset:
+def _tests(tests: dict[int, Any], sizes: dict[int, float]) -> xr.Dataset:
+    # Dvoretzky–Kiefer–Wolfowitz: what the true distance is below, with 95 % confidence.
+    largest = {
+        d: t.statistic + (np.log(2 / 0.05) / (2 * sizes[d])) ** 0.5 for d, t in tests.items()
+    }
     return per_dim(
         ks_statistic=({d: t.statistic for d, t in tests.items()}, "Kolmogorov–Smirnov distance"),
         ks_pvalue=({d: t.pvalue for d, t in tests.items()}, "Kolmogorov–Smirnov p-value"),
+        ks_largest=(largest, "largest distance that the sample allows"),
     )
 
 
@@ -127,13 +166,8 @@ def median_table(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
                 attrs["long_name"],
                 attrs["units"],
             )
-    counts = {int(d): int(n) for d, n in zip(dataset["dim"], seeds_of(dataset), strict=True)}
-    return per_dim(seeds=(counts, "seeds"), **columns)
-
-
-def seeds_of(dataset: xr.Dataset) -> list[int]:
-    """How many seeds each dimension of a sweep was given."""
-    return [int(n) for n in np.atleast_1d(dataset.attrs["seeds"])]
+    used = {dim: row.size for dim, row in by_dim(dataset["ratio"]).items()}
+    return per_dim(seeds=(used, "seeds with a result"), **columns)
 
 
 def per_dim(**columns: Any) -> xr.Dataset:

@@ -74,7 +74,7 @@ class Options(NamedTuple):
     steps: int = 600
     batch_size: int = 128
     learning_rate: float = 1e-3
-    examples: int = 48
+    examples: int = 32
 
 
 class Shared(NamedTuple):
@@ -122,7 +122,9 @@ def cell(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
         optimizer=optax.adam(options.learning_rate),
     )
     logits = jax.vmap(lambda x: network.apply(trained.params, x))(given.test_inputs)
-    accuracy = jnp.mean(logits.argmax(-1).astype(jnp.int32) == given.test_labels, dtype=logits.dtype)
+    accuracy = jnp.mean(
+        logits.argmax(-1).astype(jnp.int32) == given.test_labels, dtype=logits.dtype
+    )
 
     def attack(x, label, displacement, other):
         def logits_fn(z):
@@ -143,7 +145,7 @@ def cell(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
         r_opt=given.r_opt,
         r_nn=pairwise.norm,
         r_nn_untargeted=nearest.norm,
-        correct=nearest.status != Status.MISCLASSIFIED,
+        correct=(nearest.status == Status.FOUND) | (nearest.status == Status.NOT_FOUND),
         found=(nearest.status == Status.FOUND) & (pairwise.status == Status.FOUND),
         rho_net=factors.rho_net,
         rho_span=span.ratio,
@@ -180,7 +182,7 @@ def run(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> Result:
-    """Sweep the resolution, 4 networks each unless `seeds` is given."""
+    """Sweep the resolution, 6 networks each unless `seeds` is given."""
     if model not in ("linear", "mlp", "cnn"):
         raise ValueError(f"model must be linear, mlp or cnn for digits, got {model!r}.")
     for dim in dims:
@@ -190,8 +192,8 @@ def run(
         name=NAME,
         cell=lambda key, given, *, dim: cell(key, given, options, dim=dim),
         dims=tuple(dims),
-        seeds=tuple(seeds or 4 for _ in dims),
-        chunks=tuple(4 for _ in dims),
+        seeds=tuple(seeds or 6 for _ in dims),
+        chunks=tuple(6 for _ in dims),
         variables=VARIABLES,
         shared=lambda dim: shared(options, dim),
         options=options._asdict() | {"pairwise_solver": "ddn"},
@@ -217,7 +219,7 @@ def run(
 
 def judge(dataset: xr.Dataset) -> Result:
     """Summarise a stored sweep; judge the scaling with the resolution, and law E."""
-    keep = (dataset["correct"] > 0) & (dataset["found"] > 0)
+    keep, share = _summary.usable(dataset)
     measured = dataset[[name for name, v in VARIABLES.items() if v.dims == _EXAMPLE]]
     middle = measured.drop_vars(["correct", "found"]).where(keep).median("example", keep_attrs=True)
     ratio = (dataset["r_nn"] / dataset["r_opt"]).where(keep)
@@ -232,7 +234,8 @@ def judge(dataset: xr.Dataset) -> Result:
     for name, (values, long_name) in columns.items():
         units = "pixel range" if name == "r_opt" else ""
         middle[name] = values.median("example").assign_attrs(long_name=long_name, units=units)
-    middle["accuracy"] = dataset["accuracy"]
+    middle = middle.where(share >= 0.9)
+    middle["accuracy"], middle["found"] = dataset["accuracy"], share
     middle.attrs = dataset.attrs
     summary = _summary.median_table(
         middle,
@@ -250,6 +253,7 @@ def judge(dataset: xr.Dataset) -> Result:
             "secant",
             "tangent",
             "accuracy",
+            "found",
         ],
     )
     by_references = {"r_opt": dataset["r_opt"].where(keep), "ratio": ratio}
@@ -266,6 +270,7 @@ def judge(dataset: xr.Dataset) -> Result:
         _verdicts.agreement(
             "Law E on digits",
             _summary.medians(middle["law_e"]),
+            _summary.incomplete(middle["law_e"], dataset),
             within=WITHIN,
             what="ratio over ρ_net",
         ),

@@ -29,9 +29,9 @@ from ._result import Result
 NAME = "linear_hypercube"
 TITLE = "Family B: mixed hypercube, linear interpolator"
 DESCRIPTION = (
-    "2^d points x = A z, z in {-1, +1}^d, A Gaussian; the class is the sign of the last "
-    "coordinate of z, which the network computes linearly. Pairwise: against the point that "
-    "differs in the last coordinate only. Untargeted: against the nearest of all points of the "
+    "2^d points x = A z, z in {−1, +1}^d, A a product of Gaussian matrices; the class is the sign "
+    "of the last coordinate of z, which the network computes linearly. Twin point: the one that "
+    "differs in the last coordinate only. Nearest point: the nearest of all points of the "
     "other class, found exactly to d = 40."
 )
 LARGEST_EXACT = 40
@@ -42,6 +42,7 @@ VARIABLES = {
     "ratio": Variable("fragility ratio, twin point"),
     "ratio_untargeted": Variable("fragility ratio, nearest point"),
     "rho": Variable("compression ratio of the displacement"),
+    "proven": Variable("nearest point proven to be the nearest"),
 }
 
 
@@ -54,6 +55,7 @@ class Cell(NamedTuple):
     ratio: Float[Array, ""]
     ratio_untargeted: Float[Array, ""]
     rho: Float[Array, ""]
+    proven: Float[Array, ""]  # 1 where the search for the nearest point ended, else 0
 
 
 def cell(key: Key, solver: str, layers: int, *, dim: int) -> Cell:
@@ -75,9 +77,9 @@ def cell(key: Key, solver: str, layers: int, *, dim: int) -> Cell:
         # A vmapped search would make all lanes wait for the slowest: one after the other.
         search = jax.custom_batching.sequential_vmap(hypercube_radius)
         optimum = search(task.factors, code)
-        r_opt_untargeted = jnp.where(optimum.proven, optimum.radius, jnp.nan)
+        r_opt_untargeted, proven = optimum.radius, optimum.proven.astype(r_opt.dtype)
     else:
-        r_opt_untargeted = jnp.full_like(r_opt, jnp.nan)
+        r_opt_untargeted = proven = jnp.full_like(r_opt, jnp.nan)
     return Cell(
         r_opt=r_opt,
         r_opt_untargeted=r_opt_untargeted,
@@ -85,6 +87,7 @@ def cell(key: Key, solver: str, layers: int, *, dim: int) -> Cell:
         ratio=r_nn / r_opt,
         ratio_untargeted=r_nn / r_opt_untargeted,
         rho=margin_compression(logits_fn, x, label, displacement),
+        proven=proven,
     )
 
 
@@ -125,7 +128,12 @@ def run(
     )
     dataset = run_sweep(sweep, out=out, progress=progress)
     return judge(
-        dataset.assign_attrs(title=TITLE, description=DESCRIPTION, judge=NAME, layers=layers)
+        dataset.assign_attrs(
+            title=TITLE if layers == 1 else f"{TITLE}, {layers} mixing layers",
+            description=DESCRIPTION,
+            judge=NAME,
+            layers=layers,
+        )
     )
 
 
@@ -141,9 +149,11 @@ def judge(dataset: xr.Dataset) -> Result:
             for dim in dataset["dim"]
         }
     tests = _summary.kolmogorov_smirnov(dataset["ratio"], laws)
+    proven = {dim: values.mean() for dim, values in _summary.by_dim(dataset["proven"]).items()}
     summary = xr.merge(
         [
-            _summary.median_table(dataset, list(VARIABLES)),
+            _summary.median_table(dataset, [name for name in VARIABLES if name != "proven"]),
+            _summary.per_dim(proven=(proven, "share of nearest points proven")),
             _summary.predictions(laws, "predicted fragility ratio, twin point"),
             tests,
         ]
@@ -154,4 +164,6 @@ def judge(dataset: xr.Dataset) -> Result:
     nearest = _summary.exponent(dataset["ratio_untargeted"], "ratio, nearest point")
     fits = tuple(fit for fit in (pairwise, nearest) if fit is not None)
     name = "Law B: ratio ~ √Beta(1/2, (d−1)/2)" if layers == 1 else f"Law C, {layers} layers"
-    return Result(dataset, summary, fits, (_verdicts.exact_law(name, pairwise, tests),))
+    failed = _summary.incomplete(dataset["ratio"], dataset)
+    verdict = _verdicts.exact_law(name, pairwise, tests, failed)
+    return Result(dataset, summary, fits, (verdict,))

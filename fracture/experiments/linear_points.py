@@ -137,13 +137,15 @@ def judge(dataset: xr.Dataset) -> Result:
         dataset["ratio"], "pairwise ratio", expected=_summary.law_exponent(pairwise)
     )
     fit_untargeted = _summary.exponent(
-        dataset["ratio_untargeted"],
-        "untargeted ratio",
-        expected=_summary.law_exponent(untargeted),
+        dataset["ratio_untargeted"], "untargeted ratio", against=drawn
     )
+    failed = _summary.incomplete(dataset["ratio"], dataset)
+    failed_untargeted = _summary.incomplete(dataset["ratio_untargeted"], dataset)
     verdicts = (
-        _verdicts.exact_law("Law A, pairwise: ratio ~ √Beta(1/2, (d−1)/2)", fit, tests),
-        _verdicts.exact_law("Law A, untargeted (sampled)", fit_untargeted, tests_untargeted),
+        _verdicts.exact_law("Law A, pairwise: ratio ~ √Beta(1/2, (d−1)/2)", fit, tests, failed),
+        _verdicts.exact_law(
+            "Law A, untargeted (sampled)", fit_untargeted, tests_untargeted, failed_untargeted
+        ),
     )
     fits = tuple(fit for fit in (fit, fit_untargeted) if fit is not None)
     return Result(dataset, summary, fits, verdicts)

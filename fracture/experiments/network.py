@@ -181,11 +181,13 @@ def _check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
             "It must map ONE input to its logits."
         ) from error
     outputs = getattr(logits, "shape", None)
-    if outputs is None or len(outputs) > 1:
+    if outputs is None or len(outputs) > 1 or outputs == (0,):
         raise ValueError(
             f"the network must map one input of shape {shape} to logits of shape (K,), got "
             f"{outputs if outputs is not None else type(logits).__name__}."
         )
+    if not jnp.issubdtype(logits.dtype, jnp.floating):
+        raise TypeError(f"the network must return floating-point logits, got {logits.dtype}.")
     classes = max(2, outputs[0] if outputs else 1)
     least, largest = int(queries.labels.min()), int(queries.labels.max())
     if least < 0 or largest >= classes:

@@ -5,6 +5,7 @@ linearly; law E says that the fragility of any network is its own compression ra
 learned. arXiv:2406.16200, Sections 5 and 6.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ WITHIN = 1.25  # two radii agree if their ratio is within this factor
 
 _EXAMPLE = ("example",)
 VARIABLES = {
-    "r_opt": Variable("optimal radius", "input units", _EXAMPLE),
+    "r_opt": Variable("upper bound of the optimal radius", "input units", _EXAMPLE),
     "r_nn": Variable("network radius", "input units", _EXAMPLE),
     "correct": Variable("classified correctly", "", _EXAMPLE),
     "found": Variable("perturbation found and verified", "", _EXAMPLE),
@@ -135,7 +136,7 @@ def cell(key: Key, options: Options, *, dim: int) -> Cell:
     return Cell(
         r_opt=r_opt,
         r_nn=found.norm,
-        correct=found.status != Status.MISCLASSIFIED,
+        correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
         found=found.status == Status.FOUND,
         rho_net=factors.rho_net,
         midpoint=factors.midpoint,
@@ -188,6 +189,7 @@ def run(
     )
     dataset = run_sweep(sweep, out=out, progress=progress)
     kind = {"linear": "linear networks", "mlp": "two-layer ReLU networks"}[model]
+    number = "d" if data == "points" else f"{options.points_per_dim} d"
     yardstick = (
         "the twin point, which differs in the last coordinate of z only"
         if data == "hypercube"
@@ -197,9 +199,9 @@ def run(
         dataset.assign_attrs(
             title=f"Trained networks: {kind} on the family “{data}”",
             description=(
-                f"Full-batch Adam on the squared error, {options.points_per_dim} d points, width "
+                f"Full-batch Adam on the squared error, {number} points, width "
                 f"{options.width_per_dim} d, {options.steps} steps; attacked at training points. "
-                f"The optimal radius is half the distance to {yardstick}."
+                f"Half the distance to {yardstick} is an upper bound of the optimal radius."
             ),
             judge=NAME,
         )
@@ -208,7 +210,7 @@ def run(
 
 def judge(dataset: xr.Dataset) -> Result:
     """Summarise a stored sweep; judge law B (of the hypercube) and law E apart."""
-    keep = (dataset["correct"] > 0) & (dataset["found"] > 0)
+    keep, share = _summary.usable(dataset)
     middle = dataset[list(_MEDIANS)].where(keep).median("example", keep_attrs=True)
     ratio = (dataset["r_nn"] / dataset["r_opt"]).where(keep)
     law_e = (ratio / dataset["rho_net"]).median("example")
@@ -217,12 +219,12 @@ def judge(dataset: xr.Dataset) -> Result:
     )
     middle["law_e"] = law_e.assign_attrs(long_name="ratio over ρ_net", units="")
     names = ["r_opt", "r_nn", "ratio", "rho_net", "law_e", "midpoint", "secant", "tangent"]
+    middle = middle.where(share >= 0.9)
     for name in ("rho_theory", "accuracy"):
         if dataset[name].notnull().any():
             middle[name] = dataset[name]
             names.append(name)
-    middle["found"] = keep.sum("example") / (dataset["correct"] > 0).sum("example")
-    middle["found"].attrs = {"long_name": "found, of the correct ones", "units": ""}
+    middle["found"] = share
     middle.attrs = dataset.attrs
     summary = _summary.median_table(middle, [*names, "found"])
     fits = tuple(
@@ -233,19 +235,26 @@ def judge(dataset: xr.Dataset) -> Result:
         )
         if fit is not None
     )
+    failed = _summary.incomplete(middle["ratio"], dataset)
+    layers = json.loads(dataset.attrs["options"])["layers"]
     verdicts = []
     if "rho_theory" in middle:
         verdicts.append(
             _verdicts.agreement(
-                "Law B for trained networks",
+                f"Law {'B' if layers == 1 else 'C'} for trained networks",
                 _summary.medians(middle["ratio"] / middle["rho_theory"]),
+                failed,
                 within=WITHIN,
                 what="ratio over the interpolator's",
             )
         )
     verdicts.append(
         _verdicts.agreement(
-            "Law E", _summary.medians(middle["law_e"]), within=WITHIN, what="ratio over ρ_net"
+            "Law E",
+            _summary.medians(middle["law_e"]),
+            failed,
+            within=WITHIN,
+            what="ratio over ρ_net",
         )
     )
     return Result(dataset, summary, fits, tuple(verdicts))

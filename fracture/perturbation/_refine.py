@@ -1,5 +1,7 @@
 """Boundary refinement: slide an adversarial point along the boundary towards the input."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -10,6 +12,15 @@ from ._problem import Problem, pose
 from ._result import SEARCH_STEPS, Crossing, Perturbation, cross, finish, nothing
 
 LOOK = 4  # evaluations of the search along the ray in each step
+PATIENCE = 2  # failures in a row before the steps get shorter
+SHARES = (1 / 6, 1 / 2, 5 / 6)  # of the newer half-space, when two are combined
+
+
+class Cut(NamedTuple):
+    """The half-space {δ : excess + <grad, δ> <= 0} of displacements."""
+
+    excess: Array
+    grad: Array
 
 
 def refine(
@@ -25,11 +36,11 @@ def refine(
 ) -> Perturbation:
     """Improve a perturbation until it is a local minimum on the decision boundary.
 
-    Each step linearises the boundary at the best point so far, projects `x` on it (exactly, box
-    included), goes part of the way there, and searches the boundary on the ray through that point.
-    After a step that is no improvement it linearises there once (at a corner of the l1 or the l∞
-    ball, or of the box, that is what converges); if that does not help either, it goes back and
-    half as far.
+    Each step linearises the boundary at the best point so far, projects `x` on that half-space
+    (exactly, box included), and searches the boundary on the ray through the projection. Where
+    that is no improvement, the linearisation there is combined with the one before, as in a
+    bundle method: so it converges at kinks of the network and corners of the ball, too. After
+    more failures it goes only part of the way.
 
     Parameters
     ----------
@@ -70,7 +81,7 @@ def polish(problem: Problem, delta: Array, steps: int) -> tuple[Crossing, Array]
     dtype = problem.center.dtype
 
     def step(carry, k):
-        best, aim, damping, retried, finite = carry
+        best, aim, cut, damping, failures, finite = carry
         last = k == steps
         found = cross(problem, aim, jnp.where(last, SEARCH_STEPS, LOOK))
         # The last search starts from the best point to tighten the bracket; rounding may cost it
@@ -78,18 +89,45 @@ def polish(problem: Problem, delta: Array, steps: int) -> tuple[Crossing, Array]
         limit = best.norm * jnp.where(last, 1 + jnp.finfo(dtype).eps ** 0.5, 1)
         better = found.norm <= limit
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), found, best)
-        retried = ~better & ~retried
-        halved = jnp.where(retried, damping, damping / 2)
-        damping = jnp.where(better, jnp.minimum(2 * damping, 1), halved)
-        base = jnp.where(retried | (best.norm == jnp.inf), aim, best.delta.astype(dtype))
+        failures = jnp.where(better, 0, failures + 1)
+        damping = jnp.where(
+            better,
+            jnp.minimum(2 * damping, 1),
+            jnp.where(failures > PATIENCE, damping / 2, damping),
+        )
+        base = jnp.where(better, best.delta.astype(dtype), aim)
         _, point = problem.land(problem.origin + base)
         reading, grad = problem.read_and_grad(point)
-        move, _ = problem.step(problem.origin, reading.margin - jnp.sum(grad * base), grad)
-        aim = base + jnp.where(retried, 1, damping) * (move - base)
+        fresh = Cut(reading.margin - jnp.sum(grad * base), grad)
+        both = combine(problem, cut, fresh)
+        alone = better | (best.norm == jnp.inf)
+        cut = jax.tree.map(lambda new, old: jnp.where(alone, new, old), fresh, both)
+        move, _ = problem.step(problem.origin, cut.excess, cut.grad)
+        center = jnp.where(best.norm < jnp.inf, best.delta.astype(dtype), base)
+        aim = center + damping * (move - center)
         aim = jnp.where(k + 1 == steps, best.delta.astype(dtype), aim)
-        return (best, aim, damping, retried, finite & jnp.all(jnp.isfinite(grad))), None
+        return (best, aim, cut, damping, failures, finite & jnp.all(jnp.isfinite(grad))), None
 
     one = jnp.ones((), dtype)
-    init = problem.init((nothing(problem), delta, one, one < 0, one > 0))
+    cut = Cut(0 * one, jnp.zeros_like(delta))
+    init = problem.init((nothing(problem), delta, cut, one, jnp.int32(0), one > 0))
     (best, *_, finite), _ = jax.lax.scan(step, init, jnp.arange(steps + 1))
     return best, finite
+
+
+def combine(problem: Problem, one: Cut, other: Cut) -> Cut:
+    """A convex combination of two half-spaces, the farthest from `x` of a few.
+
+    It contains what both have in common; the farthest of all is as far as that intersection, by
+    duality in every norm. A few suffice, since the steps that follow combine again.
+    """
+
+    def mix(share):
+        return jax.tree.map(lambda a, b: (1 - share) * a + share * b, one, other)
+
+    def distance(share):
+        cut = mix(share)
+        return problem.step(problem.origin, cut.excess, cut.grad)[1]
+
+    shares = jnp.asarray(SHARES, one.excess.dtype)
+    return mix(shares[jnp.argmax(jax.vmap(distance)(shares))])

@@ -55,13 +55,13 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
         (dim, start): store is not None and store.path(dim, start).exists()
         for dim, start, _ in _chunks(sweep)
     }
-    missing = dict.fromkeys(dim for (dim, _), there in stored.items() if not there)
+    missing = {dim for (dim, _), there in stored.items() if not there}
     total, done = sum(sweep.seeds), 0
     parts: dict[int, list[xr.Dataset]] = {dim: [] for dim in sweep.dims}
     # Compilation uses one core and needs no device: the next dimensions compile meanwhile.
     pool = ThreadPoolExecutor(max_workers=2)
     try:
-        compiling = {dim: pool.submit(_compile, sweep, dim) for dim in missing}
+        compiling = {dim: pool.submit(_compile, sweep, dim) for dim in sweep.dims if dim in missing}
         for dim, start, stop in _chunks(sweep):
             if progress is not None:
                 waiting = dim in compiling and not compiling[dim].done()
@@ -71,8 +71,8 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
             else:
                 compute, seconds = compiling[dim].result()
                 chunk = _label(sweep, dim, np.arange(start, stop), *_timed(compute, start, stop))
-                first = not any(float(c["compile_seconds"].sum()) for c in parts[dim])
-                chunk["compile_seconds"] = ("dim", [seconds if first else 0.0])
+                chunk["compile_seconds"] = ("dim", [seconds if dim in missing else 0.0])
+                missing.discard(dim)  # its compilation is accounted for
                 if store is not None:
                     write_dataset(store.path(dim, start), chunk)
             parts[dim].append(chunk)

@@ -1,10 +1,13 @@
 """What a sweep is: named axes, one cell function, and a key for every cell."""
 
 import dataclasses
+import functools
+import hashlib
 import json
 import platform
 import zlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +24,16 @@ class Variable(NamedTuple):
     long_name: str
     units: str = ""
     dims: tuple[str, ...] = ()  # of one cell; the sweep adds "dim" and "seed" in front
+
+
+@functools.cache
+def _source_hash() -> str:
+    """Digest of this package's code: chunks of different code never end up in one result."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +109,7 @@ class Sweep:
             "float": jnp.zeros(()).dtype.name,
             "backend": f"{jax.default_backend()} x {jax.device_count()}",
             "python": platform.python_version(),
-            "fracture": __version__,
+            "fracture": f"{__version__}+{_source_hash()}",
             "jax": jax.__version__,
             "jaxlib": jaxlib.__version__,
         }
