@@ -253,6 +253,8 @@ def report(folder: Path) -> None:
     with _exclusive(folder):
         if (folder / "analysis.nc").exists():
             dataset = read_dataset(folder / "analysis.nc")
+            if "radius" not in dataset:
+                raise ValueError(f"{folder / 'analysis.nc'} holds no analysis of fracture.")
             _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, folder))
         else:
             _show(experiments.load(folder), folder)

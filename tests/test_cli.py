@@ -57,8 +57,8 @@ def test_alone_it_prints_its_help(fracture):
 @pytest.mark.fast
 def test_choices_are_those_of_the_library():
     # Repeated in the command line, which answers --help without importing JAX.
-    assert cli._DATA == (*experiments.trained.FAMILIES, "digits")
-    assert cli._SOLVERS == tuple(perturbation.SOLVERS)
+    assert (*experiments.trained.FAMILIES, "digits") == cli._DATA
+    assert tuple(perturbation.SOLVERS) == cli._SOLVERS
 
 
 @pytest.mark.fast
@@ -111,6 +111,13 @@ def test_wrong_use_is_one_line_and_exit_code_2(fracture, arguments, message):
     assert message in err
     assert err.startswith("fracture: error: ")
     assert err.count("\n") == 1
+
+
+def test_a_foreign_analysis_is_one_line(fracture, tmp_path):
+    xr.Dataset({"a": ("x", [1.0])}).to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
+    code, out, err = fracture("report", ".")
+    assert (code, out) == (2, "")
+    assert err == "fracture: error: analysis.nc holds no analysis of fracture.\n"
 
 
 @pytest.mark.parametrize("command", [["sweep"], ["analyze"], ["report", "run"]])

@@ -8,7 +8,10 @@ from ._result import Fit, Verdict
 from ._summary import Interval
 
 _LEVEL = 0.01
-_WIDEST = 0.2  # of an exponent's interval, and of the distance from a law, to say that it holds
+# What a sample must exclude before a law is said to hold: other exponents, and other distributions
+# (one of twice the scale is 0.32 away where the law is half-normal).
+_WIDEST_EXPONENT = 0.2
+_LARGEST_DISTANCE = 0.25
 
 
 def exact_law(law: str, fit: Fit | None, tests: xr.Dataset, incomplete: Sequence[int]) -> Verdict:
@@ -17,7 +20,7 @@ def exact_law(law: str, fit: Fit | None, tests: xr.Dataset, incomplete: Sequence
     It does not where the smallest Kolmogorov–Smirnov p-value, times the number of tests (Holm), is
     below 1 %. It does where it is not, the law's own exponent lies in the interval of the fitted
     one, and the sample is large enough to exclude another law: the interval is at most 0.2 wide,
-    and the distance from the law is below 0.2 with 95 % confidence. Otherwise, or where seeds
+    and the distance from the law is below 0.25 with 95 % confidence. Otherwise, or where seeds
     failed, the verdict is open.
     """
     pvalues = tests["ks_pvalue"].dropna("dim")
@@ -33,7 +36,8 @@ def exact_law(law: str, fit: Fit | None, tests: xr.Dataset, incomplete: Sequence
         evidence = f"exponent {_exponent(fit)}; {evidence}"
     if smallest < _LEVEL:
         return Verdict(law, False, f"{law}: does not hold here ({evidence}).")
-    sharp = fit is not None and fit.high - fit.low <= _WIDEST and largest <= _WIDEST
+    sharp = fit is not None and fit.high - fit.low <= _WIDEST_EXPONENT
+    sharp = sharp and largest <= _LARGEST_DISTANCE
     near = fit is not None and fit.expected is not None and fit.low <= fit.expected <= fit.high
     if incomplete or not sharp or not near:
         return Verdict(law, None, f"{law}: undecided ({evidence}).")

@@ -156,7 +156,8 @@ def judge(dataset: xr.Dataset) -> Result:
             _summary.per_dim(proven=(proven, "share of nearest points proven")),
             _summary.predictions(laws, "predicted fragility ratio, twin point"),
             tests,
-        ]
+        ],
+        join="outer",
     )
     pairwise = _summary.exponent(
         dataset["ratio"], "ratio, twin point", expected=_summary.law_exponent(laws)

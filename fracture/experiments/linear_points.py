@@ -83,7 +83,7 @@ def cell(key: Key, solver: str, *, dim: int) -> Cell:
         r_nn_untargeted=r_nn_untargeted,
         ratio=r_nn / r_opt,
         ratio_untargeted=r_nn_untargeted / r_opt_untargeted,
-        ratio_untargeted_theory=theory.sample_points(key_theory, 1, dim).ratio[0],
+        ratio_untargeted_theory=theory.sample_points(key_theory, 1, dim, dtype="float32").ratio[0],
         rho=margin_compression(logits_fn, x, 0, displacements[0], other=1),
     )
 
@@ -131,7 +131,8 @@ def judge(dataset: xr.Dataset) -> Result:
             _summary.predictions(pairwise, "predicted fragility ratio, pairwise"),
             _summary.predictions(untargeted, "sampled fragility ratio, untargeted", "untargeted"),
             tests,
-        ]
+        ],
+        join="outer",
     )
     fit = _summary.exponent(
         dataset["ratio"], "pairwise ratio", expected=_summary.law_exponent(pairwise)
