@@ -1,5 +1,6 @@
 """Tables of one analysis: a network and a batch of inputs, measured input by input."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -18,7 +19,12 @@ QUANTITIES = (
     "radius_relative",
     "r_opt",
     "ratio",
+    "radius_pairwise",
+    "ratio_pairwise",
     "rho_margin",
+    "midpoint",
+    "secant",
+    "tangent",
     "rho_span",
     "null_ratio",
     "effective_rank",
@@ -27,6 +33,8 @@ QUANTITIES = (
 )
 _BRIEF = ("radius", "radius_relative", "r_opt", "ratio", "rho_margin", "rho_span")
 LAYERS = ("layer_rho", "layer_null", "layer_rank", "layer_effective_rank")
+_PAIRWISE = ("radius_pairwise", "ratio_pairwise", "midpoint", "secant", "tangent")
+_ATTACKED = ("radius", "radius_relative", "ratio", *_PAIRWISE)
 _SHOWN = 20
 
 
@@ -58,11 +66,11 @@ def analysis_grids(dataset: xr.Dataset) -> list[Grid]:
     return [*made, _inputs(dataset)]
 
 
-def statuses(dataset: xr.Dataset) -> list[str]:
+def statuses(dataset: xr.Dataset, name: str = "status") -> list[str]:
     """What became of each input, in words; empty where the dataset does not say."""
-    if "status" not in dataset:
+    if name not in dataset:
         return []
-    values = np.asarray(dataset["status"]).tolist()
+    values = np.asarray(dataset[name]).tolist()
     words = [Status(value).name if isinstance(value, int) else value for value in values]
     return [str(word).lower().replace("_", " ") for word in words]
 
@@ -73,6 +81,33 @@ def status_line(dataset: xr.Dataset) -> str:
     parts = [f"{number_of} {word}" for word, number_of in sorted(counts.items())]
     total = f"{dataset.sizes['example']} inputs"
     return f"{total}: {', '.join(parts)}." if parts else f"{total}."
+
+
+def attacked(dataset: xr.Dataset, name: str) -> xr.DataArray:
+    """A variable in floating point, NaN at inputs for which its perturbation was not found.
+
+    A misclassified input has radius 0 and one that withstood the attack inf: neither is a
+    measurement. Variables that no perturbation enters are as they were.
+    """
+    values = dataset[name].astype(float)
+    needed = ("status", "status_pairwise") if name in _PAIRWISE else ("status",)
+    for status in needed if name in _ATTACKED else ():
+        words = statuses(dataset, status)
+        if words:
+            values = values.where(xr.DataArray([word == "found" for word in words], dims="example"))
+    return values
+
+
+def norm_note(dataset: xr.Dataset) -> str:
+    """In which norm radii were measured, as the attribute `options` says; else empty."""
+    order = str(json.loads(dataset.attrs.get("options", "{}")).get("ord", ""))
+    if order in ("", "2"):
+        return "Radii are l2 norms." if order else ""
+    name = {"inf": "l∞"}.get(order, f"l{order}")
+    return (
+        f"Radii and distances are {name} norms, and ρ_net takes the gradient in the dual norm; "
+        "spectra, ρ_span and layers are of l2."
+    )
 
 
 def quantiles(values: xr.DataArray) -> np.ndarray:
@@ -90,7 +125,7 @@ def quantiles(values: xr.DataArray) -> np.ndarray:
 def _summary(dataset: xr.Dataset) -> Grid:
     columns = (
         Column("quantity"),
-        Column("inputs", "with a finite value"),
+        Column("inputs", "counted"),
         Column("median"),
         Column("25–75 %"),
         Column("5–95 %"),
@@ -99,17 +134,22 @@ def _summary(dataset: xr.Dataset) -> Grid:
     for name in QUANTITIES:
         if name in dataset:
             text, units = symbol(name).text, unit(dataset, name)
-            low, lower, middle, upper, high = quantiles(dataset[name])
+            values = attacked(dataset, name)
+            low, lower, middle, upper, high = quantiles(values)
             rows.append(
                 (
                     Cell(f"{text} ({units})" if units else text),
-                    Cell(count(np.isfinite(np.asarray(dataset[name], float)).sum())),
+                    Cell(count(np.isfinite(values).sum())),
                     Cell(number(middle)),
                     Cell(interval(lower, upper) or MISSING),
                     Cell(interval(low, high) or MISSING),
                 )
             )
-    return Grid("Summary", columns, tuple(rows))
+    note = (
+        "Radii, ratios and the factors μ, κ and τ: of inputs whose status is “found”. All else: of "
+        "every input with a finite value."
+    )
+    return Grid("Summary", columns, tuple(rows), note if "status" in dataset else "")
 
 
 def _layers(dataset: xr.Dataset) -> Grid:

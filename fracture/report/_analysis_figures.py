@@ -9,15 +9,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ._analysis import layer_names, quantiles, statuses
+from ._analysis import attacked, layer_names, quantiles, statuses
 from ._drawing import Drawing, Theme
 from ._format import number
 from ._law_figures import scatter
 from ._series import legend_below, log_scale, positive, say_nothing_there
 
 _SHOWN = 6
-_ZERO = 1e-8
 _RHO = {"rho_margin": "$\\rho_\\mathrm{net}$", "rho_span": "$\\rho_\\mathrm{span}$"}
+_RATIOS = {
+    "ratio_pairwise": (
+        "$r_\\mathrm{pair}\\,/\\,r_\\mathrm{opt}$",
+        "r_pair/r_opt: radius towards the class of the nearest reference over half the distance to "
+        "it, exactly ρ_net · μ · κ · τ. An affine network whose boundary passes through the "
+        "midpoint to that reference (μ = 1) puts ρ_net on the dashed line, unless bounds bind.",
+    ),
+    "ratio": (
+        "$r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$",
+        "r_nn/r_opt: radius to the nearest boundary over that of the optimal classifier. The "
+        "nearest boundary may be another class's than the displacement's: even an affine network "
+        "need not put ρ_net on the dashed line.",
+    ),
+}
 _LAYER_RHO = {"layer_rho": "network", "layer_null": "random subspace of the same dimension"}
 _LAYER_RANK = {"layer_rank": "rank", "layer_effective_rank": "effective rank"}
 
@@ -37,8 +50,8 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
     """
     made = {}
     if "radius" in dataset:
-        made["radii"] = _radii(dataset["radius"])
-    if "ratio" in dataset and any(name in dataset for name in _RHO):
+        made["radii"] = _radii(dataset)
+    if any(n in dataset for n in _RATIOS) and any(n in dataset for n in _RHO):
         made["compression"] = _compression(dataset)
     if "singular_values" in dataset:
         made["spectrum"] = _spectrum(dataset["singular_values"])
@@ -69,13 +82,14 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
     return made
 
 
-def _radii(values: xr.DataArray) -> Drawing:
-    kept, units = positive(values), str(values.attrs.get("units") or "input units")
+def _radii(dataset: xr.Dataset) -> Drawing:
+    values = attacked(dataset, "radius")
+    kept, units = positive(values), str(dataset["radius"].attrs.get("units") or "input units")
     missing = values.size - kept.size
     return Drawing(
         title="Smallest perturbations found",
         caption=(
-            f"Histogram of the radius r, the norm of the smallest perturbation found, in {units}; "
+            f"Histogram of the radius r_nn, the norm of the smallest perturbation found, in {units}; "
             f"the line is the median. Left out: {missing} of {values.size} inputs, misclassified "
             "already or without a perturbation found."
         ),
@@ -87,7 +101,7 @@ def _radii(values: xr.DataArray) -> Drawing:
 
 def _paint_radii(values: np.ndarray, units: str, figure: Figure, theme: Theme) -> None:
     axes = figure.add_subplot()
-    axes.set_xlabel(f"radius r ({units})")
+    axes.set_xlabel(f"radius  $r_\\mathrm{{nn}}$ ({units})")
     axes.set_ylabel("inputs (count)")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if not values.size:
@@ -107,7 +121,9 @@ def _paint_radii(values: np.ndarray, units: str, figure: Figure, theme: Theme) -
 
 
 def _compression(dataset: xr.Dataset) -> Drawing:
-    ratio = np.asarray(dataset["ratio"], float)
+    name = next(name for name in _RATIOS if name in dataset)
+    tex, meaning = _RATIOS[name]
+    ratio = np.asarray(attacked(dataset, name))
     clouds = {
         label: (np.asarray(dataset[name], float), ratio)
         for name, label in _RHO.items()
@@ -116,42 +132,42 @@ def _compression(dataset: xr.Dataset) -> Drawing:
     return Drawing(
         title="Fragility ratio against compression",
         caption=(
-            "Each point is one input. r_nn/r_opt: radius of the network over that of the optimal "
-            "classifier. ρ_net: cosine between the gradient of the margin and the displacement to "
-            "the other class. ρ_span: share of that displacement within the span of the gradients "
-            "of all logit differences. An affine network puts ρ_net on the dashed line of equality."
+            "Each point is one input. ρ_net: cosine between the gradient of the margin and the "
+            "displacement to the nearest reference of another class. ρ_span: share of that "
+            f"displacement within the span of the gradients of all logit differences. {meaning}"
         ),
         alt=f"Scatter plot of {positive(ratio).size} fragility ratios against compression ratios",
-        paint=partial(_paint_compression, clouds),
+        paint=partial(_paint_compression, clouds, f"fragility ratio  {tex}"),
     )
 
 
 def _paint_compression(
-    clouds: dict[str, tuple[np.ndarray, np.ndarray]], figure: Figure, theme: Theme
+    clouds: dict[str, tuple[np.ndarray, np.ndarray]], label: str, figure: Figure, theme: Theme
 ) -> None:
     scatter(figure, theme, clouds, [theme.series[at] for at in range(len(clouds))])
-    figure.axes[0].set_xlabel("compression ratio  $\\rho$")
+    figure.axes[0].set(xlabel="compression ratio  $\\rho$", ylabel=label)
 
 
 def _spectrum(values: xr.DataArray) -> Drawing:
     points = quantiles(values.transpose("example", ...))
+    # Below this share of the largest, rounding: not worth empty decades.
+    cut = points.shape[1] * float(np.finfo(values.dtype).eps)
     return Drawing(
         title="Singular values of the input Jacobian",
         caption=(
             "σ_k is the k-th largest singular value of the Jacobian of the logits with respect to "
             "the input: how strongly the network reads its k-th direction. Line and band: median "
-            f"and 5 to 95 % over inputs; values below {_ZERO:g} of the largest are left out."
+            f"and 5 to 95 % over inputs; below {number(cut)} of the largest they are rounding, left out."
         ),
         alt=f"Singular values by index k, median {number(points[2, 0])} at k = 1 and "
         f"{number(points[2, -1])} at k = {points.shape[1]}",
-        paint=partial(_paint_spectrum, points),
+        paint=partial(_paint_spectrum, points, cut),
     )
 
 
-def _paint_spectrum(points: np.ndarray, figure: Figure, theme: Theme) -> None:
+def _paint_spectrum(points: np.ndarray, cut: float, figure: Figure, theme: Theme) -> None:
     axes, index = figure.add_subplot(), np.arange(1, points.shape[1] + 1)
-    # A numerical zero is not worth fifteen empty decades.
-    points = np.where(points > _ZERO * np.max(points, initial=0, where=points > 0), points, np.nan)
+    points = np.where(points > cut * np.max(points, initial=0, where=points > 0), points, np.nan)
     low, _, middle, _, high = points
     if np.isfinite(middle).any():
         style: dict[str, Any] = {"marker": "o", "color": theme.series[0], "label": "median"}

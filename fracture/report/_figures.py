@@ -25,9 +25,10 @@ from ._series import (
     say_nothing_there,
     span,
 )
-from ._symbols import measured_ratio, qualifier, short_title
+from ._symbols import law_kind, measured_ratio, qualifier, short_title
 
 _RATIO = "fragility ratio  $r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$"
+_ESTIMATE = "{} both radii are upper bounds of the true ones, so that the ratio is an estimate."
 
 
 def figures(result: Result) -> dict[str, Drawing]:
@@ -70,7 +71,6 @@ def overview(results: Mapping[str, Result]) -> Drawing:
             detail = f", {labels[name.removeprefix('ratio')]}" if len(names) > 1 else ""
             lines.append((at, short_title(result.dataset) + detail, result.summary, name))
     bounded = [short_title(r.dataset) for r in results.values() if _is_bounded(r.summary)]
-    note = " For {} r_opt is known as an upper bound only, so the ratio is a lower bound."
     return Drawing(
         title="Fragility ratio of every experiment",
         caption=(
@@ -78,7 +78,7 @@ def overview(results: Mapping[str, Result]) -> Drawing:
             "over the smallest that fools the optimal classifier, against the input dimension d. "
             "Bars are 95 % bootstrap intervals of the median over seeds. The grey line, 1/√d, "
             "has the slope of the law for a network that reads one random direction."
-            + (note.format(", ".join(bounded)) if bounded else "")
+            + (f" {_ESTIMATE.format(' For ' + ', '.join(bounded))}" if bounded else "")
         ),
         alt="Log–log plot of the median fragility ratio against the dimension: "
         + "; ".join(f"{label} {span(summary[name])}" for _, label, summary, name in lines),
@@ -88,8 +88,9 @@ def overview(results: Mapping[str, Result]) -> Drawing:
 
 
 def _is_bounded(summary: xr.Dataset) -> bool:
-    """Whether the optimal radius was replaced by the distance to some references."""
-    return "r_opt_by_references" in summary
+    """Whether the optimal radius was replaced by half the distance to some known point."""
+    named = str(summary["r_opt"].attrs.get("long_name", "")) if "r_opt" in summary else ""
+    return "r_opt_by_references" in summary or named.startswith("upper bound")
 
 
 def _paint_overview(
@@ -131,13 +132,14 @@ def _scaling(result: Result) -> Drawing:
     )
     if result.fits:
         caption += " Slopes in the legend: fitted exponents of d with 95 % bootstrap intervals."
-    if "predicted" in summary or "predicted_untargeted" in summary:
+    kinds = [law_kind(summary, n) for n in ("predicted", "predicted_untargeted") if n in summary]
+    if kinds:
         caption += (
-            " Solid line and band: median and 90 % interval of the exact law for single seeds, "
-            "which is wider than the interval of a median."
+            f" Solid line and band: median and 90 % interval of the {' or '.join(dict.fromkeys(kinds))} "
+            "for single seeds, which is wider than the interval of a median."
         )
     if _is_bounded(summary):
-        caption += " Here r_opt is known as an upper bound only, so the ratio is a lower bound."
+        caption += f" {_ESTIMATE.format('Here')}"
     shown = [summary["ratio" + suffix] for suffix in groups(summary) if "ratio" + suffix in summary]
     return Drawing(
         title="Fragility ratio against dimension",
@@ -156,7 +158,8 @@ def _paint_scaling(result: Result, figure: Figure, theme: Theme) -> None:
     for at, (suffix, label) in enumerate(groups(summary).items()):
         colour, law, name = theme.series[at], "predicted" + suffix, "ratio" + suffix
         if law in summary:
-            seen.append(band(axes, summary, law, colour=colour, label=f"exact law, {label}"))
+            kind = law_kind(summary, law)
+            seen.append(band(axes, summary, law, colour=colour, label=f"{kind}, {label}"))
         if name in summary:
             if name in slopes:
                 fit = slopes[name]
@@ -186,6 +189,7 @@ def _radii(summary: xr.Dataset) -> Drawing:
             "r_opt is the smallest perturbation that changes the optimal classifier's answer, "
             "r_nn the smallest found that changes the network's. Medians over seeds with 95 % "
             f"bootstrap intervals, l2 norm in {units}."
+            + (" Both are upper bounds of the true radii." if _is_bounded(summary) else "")
         ),
         alt=f"Log–log plot for d {span(summary['dim'])}: "
         + "; ".join(f"{name} {span(summary[name])}" for name in names),
@@ -238,8 +242,8 @@ def _distribution(values: xr.DataArray, summary: xr.Dataset, suffix: str, label:
         "dimension d. Curves that coincide mean that all of the distribution falls like 1/√d."
     )
     if points:
-        caption += " Rings: 5, 50 and 95 % points of the exact law at that d."
-    limit = bool(points) and suffix == ""
+        caption += f" Rings: 5, 50 and 95 % points of the {law_kind(summary, law)} at that d."
+    limit = bool(points) and suffix == "" and law_kind(summary, law) == "exact law"
     if limit:
         caption += " Dashed: the law of |N(0, 1)|, its limit for one direction and large d."
     middles = [np.median(curve) if curve.size else np.nan for curve in curves.values()]

@@ -39,6 +39,7 @@ class Grid(NamedTuple):
     title: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""  # what holds for all of it
 
 
 def grids(result: Result) -> list[Grid]:

@@ -1,9 +1,7 @@
 """Writing reports: figures as files, and everything as one HTML page that loads nothing."""
 
 import base64
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +11,8 @@ import xarray as xr
 from markupsafe import Markup, escape
 
 from ..experiments._result import Fit, Result, Verdict
-from ._analysis import analysis_grids, status_line
+from ..sweeps import write_atomically
+from ._analysis import analysis_grids, norm_note, status_line
 from ._analysis_figures import analysis_figures
 from ._drawing import Drawing
 from ._figures import figures, overview
@@ -106,13 +105,12 @@ def analysis_page(dataset: xr.Dataset, out: Path) -> Path:
     Parameters
     ----------
     dataset
-        Variables over `example`, each optional: `radius`, `radius_relative`, `r_opt`, `ratio`,
-        `rho_margin`, `rho_span`, `null_ratio`, `effective_rank`, `participation_ratio`,
-        `stable_rank`, `label`, `adversarial_label`, `status` (words, or values of
-        `perturbation.Status`), `singular_values` over (example, rank), `layer_rho`, `layer_null`,
-        `layer_rank`, `layer_effective_rank` over (example, layer), `images` and
-        `adversarial_images` over (example, height, width[, channel]). Attributes `title` and
-        `description` introduce it; the others are listed as provenance.
+        Variables over `example`, each optional: fields of `analysis.Analysis`, `label`,
+        `singular_values` over (example, rank), `layer_rho`, `layer_null`, `layer_rank`,
+        `layer_effective_rank` over (example, layer), `images` and `adversarial_images` over
+        (example, height, width[, channel]). `status` and `status_pairwise` are words, or values
+        of `perturbation.Status`. Attributes `title` and `description` introduce it; the others
+        are listed as provenance. `options`, in JSON, tells the order `ord` of the norm.
     out
         Folder, made if need be. Gets `index.html` and `figures/FIGURE.png` and `.svg`.
 
@@ -136,15 +134,21 @@ def analysis_page(dataset: xr.Dataset, out: Path) -> Path:
         provenance=_provenance(dataset),
         status=status_line(dataset),
     )
-    return _write_page("analysis.html.jinja", out, section=section, symbols=glossary([dataset]))
+    return _write_page(
+        "analysis.html.jinja",
+        out,
+        section=section,
+        symbols=glossary([dataset]),
+        norm=norm_note(dataset),
+    )
 
 
 def _pictures(drawings: Mapping[str, Drawing], folder: Path, prefix: str = "") -> list[Picture]:
     made = []
     for name, drawing in drawings.items():
         svg = drawing.encode("svg")
-        _write(folder / f"{prefix}{name}.svg", svg)
-        _write(folder / f"{prefix}{name}.png", drawing.encode("png"))
+        for kind, content in (("svg", svg), ("png", drawing.encode("png"))):
+            _write(folder / f"{prefix}{name}.{kind}", content)
         made.append(
             Picture(
                 prefix + name, drawing, _data_uri(svg), _data_uri(drawing.encode("svg", "dark"))
@@ -188,14 +192,4 @@ def subscripts(text: str) -> Markup:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write all of a file or nothing, whenever the process dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp is private to the owner
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))

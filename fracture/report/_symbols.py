@@ -27,11 +27,13 @@ SYMBOLS = {
         "compression ratio: share of the displacement to the other class along the direction "
         "that the network reads",
     ),
-    "predicted": Symbol("predicted", "fragility ratio according to the exact law"),
-    "ks_statistic": Symbol(
-        "KS", "Kolmogorov–Smirnov distance between the measured and the exact distribution"
+    "predicted": Symbol(
+        "predicted", "fragility ratio according to theory, sampled where there is no closed form"
     ),
-    "ks_pvalue": Symbol("p", "chance of at least that distance if the exact law holds", pvalue),
+    "ks_statistic": Symbol(
+        "KS", "Kolmogorov–Smirnov distance between the measured and the predicted distribution"
+    ),
+    "ks_pvalue": Symbol("p", "chance of at least that distance if the prediction holds", pvalue),
     "accuracy": Symbol("accuracy", "share of inputs classified correctly", share),
     "found": Symbol("found", "share of attacked inputs with a verified perturbation", share),
     "rho_theory": Symbol("ρ_theory", "compression ratio of the linear interpolator (law B)"),
@@ -45,8 +47,12 @@ SYMBOLS = {
     "secant": Symbol("κ", "secant over tangent of the margin along the displacement"),
     "tangent": Symbol("τ", "measured radius over the radius of the linearised margin"),
     "references": Symbol("N", "number of images searched for the nearest of another class", count),
-    "radius": Symbol("r", "smallest perturbation found that changes the network's answer"),
-    "radius_relative": Symbol("r/‖x‖", "that radius in units of the input's own length"),
+    "radius": Symbol("r_nn", "smallest perturbation found that changes the network's answer"),
+    "radius_relative": Symbol("r_nn/‖x‖", "that radius in units of the input's own length"),
+    "radius_pairwise": Symbol(
+        "r_pair", "smallest perturbation found that makes the class of the nearest reference win"
+    ),
+    "ratio_pairwise": Symbol("r_pair/r_opt", "pairwise fragility ratio; exactly ρ_net · μ · κ · τ"),
     "rho_margin": Symbol(
         "ρ_net", "cosine between the gradient of the margin and the displacement to the other class"
     ),
@@ -91,6 +97,12 @@ def qualifier(data: xr.Dataset, name: str) -> str:
     """What the `long_name` says after its last comma, as in "fragility ratio, twin point"."""
     _, comma, last = str(data[name].attrs.get("long_name", "")).rpartition(", ")
     return last if comma else ""
+
+
+def law_kind(summary: xr.Dataset, name: str) -> str:
+    """Whether a `predicted…` variable is the exact law or draws from it, as its `long_name` says."""
+    drawn = str(summary[name].attrs.get("long_name", "")).startswith("sampled")
+    return "sampled law" if drawn else "exact law"
 
 
 def short_title(dataset: xr.Dataset) -> str:

@@ -39,7 +39,14 @@ def tables(results: Mapping[str, Result]) -> list[Table]:
 
 def to_rich(grid: Grid) -> Table:
     """One grid as a rich table; a cell too wide for the terminal breaks before its interval."""
-    table = Table(title=Text(grid.title), title_justify="left", box=box.SIMPLE_HEAD, padding=0)
+    table = Table(
+        title=Text(grid.title),
+        title_justify="left",
+        caption=Text(grid.note, style="dim italic") if grid.note else None,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+    )
     kept = [at for at, column in enumerate(grid.columns) if column.brief != "nothing"]
     for column in (grid.columns[at] for at in kept):
         notes = [column.symbol, *column.unit.split()]  # a word a line: room is for the numbers
