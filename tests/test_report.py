@@ -74,7 +74,11 @@ def linear(dims=(8, 16, 32, 64, 128, 256, 512), seeds=200, untargeted=True):
     summary = summarise(dataset, list(variables))
     draws = np.sqrt(rng.beta(0.5, (d - 1) / 2, (len(dims), 4000)))
     for end, q in {"": 0.5, "_lo": 0.05, "_hi": 0.95}.items():
-        summary["predicted" + end] = ("dim", np.quantile(draws, q, axis=1))
+        points = np.quantile(draws, q, axis=1)
+        summary["predicted" + end] = ("dim", points, {"long_name": "predicted fragility ratio"})
+        if untargeted:
+            named = {"long_name": "sampled fragility ratio, untargeted"}
+            summary["predicted_untargeted" + end] = ("dim", 0.5 * points, named)
     summary["ks_statistic"] = ("dim", rng.uniform(0.01, 0.05, len(dims)))
     summary["ks_pvalue"] = ("dim", rng.uniform(0, 1, len(dims)))
     fits = (
@@ -151,10 +155,11 @@ def digits(dims=(49, 196, 784, 3136), references=(1000, 2000, 4000, 8000)):
 def analysis(examples=60, rank=10, side=14):
     rng = np.random.default_rng(2)
     radius = rng.gamma(4, 0.3, examples)
-    radius[3] = np.inf
-    rho = rng.uniform(0.05, 0.4, examples)
-    status = np.zeros(examples, int)
-    status[3] = 2
+    rho, midpoint, secant, tangent = rng.uniform(0.05, 0.4, (4, examples))
+    status, status_pairwise = np.zeros((2, examples), int)
+    radius[3], status[3] = np.inf, 2
+    radius[4], status[4], status_pairwise[4] = 0, 1, 1
+    status_pairwise[5] = 2
     layers = ["input", "hidden 1", "hidden 2", "logits"]
     images = rng.uniform(0, 1, (examples, side, side, 1))
     return xr.Dataset(
@@ -163,10 +168,16 @@ def analysis(examples=60, rank=10, side=14):
             "radius_relative": ("example", radius / 9),
             "r_opt": ("example", radius / rho),
             "ratio": ("example", rho * rng.uniform(0.9, 1.1, examples)),
+            "radius_pairwise": ("example", 1.2 * radius),
+            "ratio_pairwise": ("example", rho * midpoint * secant * tangent),
+            "midpoint": ("example", midpoint),
+            "secant": ("example", secant),
+            "tangent": ("example", tangent),
             "rho_margin": ("example", rho),
             "rho_span": ("example", rho * 1.5),
             "null_ratio": ("example", np.full(examples, 0.1)),
             "status": ("example", status),
+            "status_pairwise": ("example", status_pairwise),
             "label": ("example", rng.integers(0, 10, examples)),
             "adversarial_label": ("example", rng.integers(0, 10, examples)),
             "effective_rank": ("example", rng.uniform(4, 9, examples)),
@@ -186,7 +197,7 @@ def analysis(examples=60, rank=10, side=14):
             ),
         },
         {"layer": layers},
-        {"title": "Digits <b>28</b>", "description": "An MLP.", "solver": "minimal"},
+        {"title": "Digits <b>28</b>", "description": "An MLP.", "options": '{"ord": "inf"}'},
     )
 
 
@@ -249,7 +260,8 @@ def test_page_says_every_verdict_and_escapes_it(rendered):
         assert result.dataset.attrs["title"] in rendered.page.text
     assert "does not hold" in rendered.page.text
     assert "&lt;script&gt;" in rendered.html
-    assert rendered.page.text.count("upper bound only") == 2  # the digits' own figure and overview
+    assert rendered.page.text.count("an estimate") == 2  # the digits' own figure and overview
+    assert "lower bound" not in rendered.page.text
 
 
 def test_every_picture_has_both_themes_and_words(rendered):
@@ -297,12 +309,13 @@ def test_scaling_draws_the_medians_and_names_the_slope():
     (axes,) = figure.axes
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert "pairwise: slope −0.497 [−0.512, −0.483]" in labels
+    assert {"exact law, pairwise", "sampled law, untargeted"} <= set(labels)
     drawn = [container.lines[0].get_xydata() for container in axes.containers]
     for points, name in zip(drawn, ("ratio", "ratio_untargeted"), strict=True):
         np.testing.assert_allclose(points[:, 0], result.summary["dim"])
         np.testing.assert_allclose(points[:, 1], result.summary[name])
     low, high = axes.get_ylim()
-    assert low < float(result.summary["predicted_lo"].min())
+    assert low < float(result.summary["predicted_untargeted_lo"].min())
     assert high > float(result.summary["predicted_hi"].max())
 
 
@@ -430,14 +443,51 @@ def test_analysis(tmp_path):
     }
     page = Page(report.analysis_page(dataset, tmp_path).read_text())
     assert "Digits <b>28</b>" in page.text
-    assert "60 inputs: 59 found, 1 not found." in page.text
+    assert "60 inputs: 58 found, 1 misclassified, 1 not found." in page.text
     assert "First 20 inputs" in page.text
     assert all(target.startswith("data:") for target in page.loads)
     text = shown(report.analysis_tables(dataset))
-    radius = dataset["radius"].values[np.isfinite(dataset["radius"])]
-    for q in (0.05, 0.25, 0.5, 0.75, 0.95):
-        assert number(np.quantile(radius, q)) in text
     assert "∞" in text
+    assert "Radii and distances are l∞ norms" in page.text
+
+
+@pytest.mark.fast
+def test_summary_counts_only_inputs_whose_perturbation_was_found():
+    dataset = analysis()
+    text = shown(report.analysis_tables(dataset))
+    (summary, *_) = (line for line in text.split("Layer by layer"))
+    kept = {"radius": [3, 4], "ratio": [3, 4], "ratio_pairwise": [3, 4, 5], "midpoint": [3, 4, 5]}
+    for name, out in kept.items():
+        values = np.delete(dataset[name].values, out)
+        points = [number(np.quantile(values, q)) for q in (0.5, 0.25, 0.75, 0.05, 0.95)]
+        line = r"\s+{}\s+{}\s+\[{}, {}\]\s+\[{}, {}\]"
+        assert re.search(line.format(values.size, *map(re.escape, points)), summary), name
+    assert re.search(rf"ρ_net\s+60\s+{number(dataset['rho_margin'].median())}", summary)
+
+
+@pytest.mark.fast
+def test_compression_is_compared_with_the_pairwise_ratio():
+    dataset = analysis()
+    for name, label in (("ratio_pairwise", "pair"), ("ratio", "nn")):
+        drawing = report.analysis_figures(dataset)["compression"]
+        assert f"r_{label}/r_opt" in drawing.caption
+        (axes,) = drawing.draw().axes
+        assert f"{{{label}}}" in axes.get_ylabel()
+        drawn = axes.lines[0].get_xydata()
+        out = [3, 4, 5] if name == "ratio_pairwise" else [3, 4]
+        np.testing.assert_allclose(drawn[:, 0], np.delete(dataset["rho_margin"].values, out))
+        np.testing.assert_allclose(drawn[:, 1], np.delete(dataset[name].values, out))
+        dataset = dataset.drop_vars("ratio_pairwise", errors="ignore")
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_spectrum_leaves_out_rounding(dtype):
+    floor = 3 * np.finfo(dtype).eps
+    values = np.tile(np.array([1, 1e-3, floor, floor], dtype), (5, 1))
+    dataset = xr.Dataset({"singular_values": (("example", "rank"), values)})
+    (axes,) = report.analysis_figures(dataset)["spectrum"].draw().axes
+    assert np.isfinite(axes.lines[0].get_ydata()).tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,9 @@ def judge(dataset: xr.Dataset) -> Result:
         [
             _summary.median_table(dataset, [name for name in VARIABLES if name != "proven"]),
             _summary.per_dim(proven=(proven, "share of nearest points proven")),
-            _summary.predictions(laws, "predicted fragility ratio, twin point"),
+            _summary.predictions(
+                laws, f"{'predicted' if layers == 1 else 'sampled'} fragility ratio, twin point"
+            ),
             tests,
         ],
         join="outer",

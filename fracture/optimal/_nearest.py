@@ -39,8 +39,9 @@ def nearest_neighbour(
     is an upper bound that falls as references are added (`nearest_neighbour_by_count`).
 
     For `ord=2`, candidates are chosen by $\|q\|^2 - 2 q^\top r + \|r\|^2$, in full precision and
-    after centring, and the distances of the best four are computed again by subtraction, so that
-    the radius does not suffer from cancellation.
+    after centring, and the distances of the best four are computed again by subtraction. The
+    radius does not suffer from cancellation, unless more than four references of other classes lie
+    within the rounding of that formula, about $\sqrt\epsilon$ of the data's scale, of the query.
 
     Parameters
     ----------

@@ -125,7 +125,7 @@ def quantiles(values: xr.DataArray) -> np.ndarray:
 def _summary(dataset: xr.Dataset) -> Grid:
     columns = (
         Column("quantity"),
-        Column("inputs", "counted"),
+        Column("inputs"),
         Column("median"),
         Column("25–75 %"),
         Column("5–95 %"),
@@ -146,8 +146,8 @@ def _summary(dataset: xr.Dataset) -> Grid:
                 )
             )
     note = (
-        "Radii, ratios and the factors μ, κ and τ: of inputs whose status is “found”. All else: of "
-        "every input with a finite value."
+        "Network radii, ratios and the factors μ, κ and τ: of inputs whose perturbation was found. "
+        "All else: of every input with a finite value."
     )
     return Grid("Summary", columns, tuple(rows), note if "status" in dataset else "")
 

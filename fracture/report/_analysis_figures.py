@@ -89,7 +89,7 @@ def _radii(dataset: xr.Dataset) -> Drawing:
     return Drawing(
         title="Smallest perturbations found",
         caption=(
-            f"Histogram of the radius r_nn, the norm of the smallest perturbation found, in {units}; "
+            f"Histogram of r_nn, the norm of the smallest perturbation found, in {units}; "
             f"the line is the median. Left out: {missing} of {values.size} inputs, misclassified "
             "already or without a perturbation found."
         ),
@@ -157,7 +157,7 @@ def _spectrum(values: xr.DataArray) -> Drawing:
         caption=(
             "σ_k is the k-th largest singular value of the Jacobian of the logits with respect to "
             "the input: how strongly the network reads its k-th direction. Line and band: median "
-            f"and 5 to 95 % over inputs; below {number(cut)} of the largest they are rounding, left out."
+            f"and 5 to 95 % over inputs. Left out as rounding: below {number(cut)} of the largest."
         ),
         alt=f"Singular values by index k, median {number(points[2, 0])} at k = 1 and "
         f"{number(points[2, -1])} at k = {points.shape[1]}",
@@ -198,7 +198,11 @@ def _paint_layers(
         axes.fill_between(index, low, high, color=theme.series[at], alpha=0.14, linewidth=0)
         seen.append(positive([low, middle, high]))
     drawn = np.concatenate(seen)
-    log_scale(axes, "y", drawn)
+    if names is _LAYER_RANK:  # counts, of similar size
+        axes.set_ylim(0, 1.08 * drawn.max(initial=1))
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    else:
+        log_scale(axes, "y", drawn)
     long = sum(map(len, layers)) > 40
     axes.set_xticks(index, layers, rotation=40 if long else 0, ha="right" if long else "center")
     axes.set_xlabel("layer, from input to output")

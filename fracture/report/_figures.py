@@ -76,7 +76,7 @@ def overview(results: Mapping[str, Result]) -> Drawing:
         caption=(
             "Median fragility ratio r_nn/r_opt, the smallest perturbation that fools the network "
             "over the smallest that fools the optimal classifier, against the input dimension d. "
-            "Bars are 95 % bootstrap intervals of the median over seeds. The grey line, 1/√d, "
+            "Bars are 95 % confidence intervals of the median over seeds. The grey line, 1/√d, "
             "has the slope of the law for a network that reads one random direction."
             + (f" {_ESTIMATE.format(' For ' + ', '.join(bounded))}" if bounded else "")
         ),
@@ -127,15 +127,16 @@ def _scaling(result: Result) -> Drawing:
     summary = result.summary
     caption = (
         "Fragility ratio r_nn/r_opt, the network's radius over the optimal one, against the input "
-        "dimension d. Markers are medians over seeds with 95 % bootstrap intervals; the grey line "
+        "dimension d. Markers are medians over seeds with 95 % confidence intervals; the grey line "
         "is 1/√d."
     )
     if result.fits:
         caption += " Slopes in the legend: fitted exponents of d with 95 % bootstrap intervals."
-    kinds = [law_kind(summary, n) for n in ("predicted", "predicted_untargeted") if n in summary]
-    if kinds:
+    laws = [name for name in ("predicted", "predicted_untargeted") if name in summary]
+    if laws:
+        kinds = " or ".join(dict.fromkeys(law_kind(summary, name) for name in laws))
         caption += (
-            f" Solid line and band: median and 90 % interval of the {' or '.join(dict.fromkeys(kinds))} "
+            f" Solid line and band: median and 90 % interval of the {kinds} "
             "for single seeds, which is wider than the interval of a median."
         )
     if _is_bounded(summary):
@@ -188,7 +189,7 @@ def _radii(summary: xr.Dataset) -> Drawing:
         caption=(
             "r_opt is the smallest perturbation that changes the optimal classifier's answer, "
             "r_nn the smallest found that changes the network's. Medians over seeds with 95 % "
-            f"bootstrap intervals, l2 norm in {units}."
+            f"confidence intervals, l2 norm in {units}."
             + (" Both are upper bounds of the true radii." if _is_bounded(summary) else "")
         ),
         alt=f"Log–log plot for d {span(summary['dim'])}: "

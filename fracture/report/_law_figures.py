@@ -94,7 +94,7 @@ def scatter(
                 ratio[::stride],
                 "o",
                 color=colour,
-                markersize=4,
+                markersize=4 if rho.size > 100 else 5.5,
                 markeredgewidth=0,
                 alpha=0.6,
                 label=label,
@@ -150,7 +150,7 @@ def _compression(summary: xr.Dataset) -> Drawing:
         title="Compression ratios against dimension",
         caption=(
             f"Against the input dimension d: {'; '.join(meanings)}; the grey line is 1/√d. "
-            "Medians over seeds with 95 % bootstrap intervals."
+            "Medians over seeds with 95 % confidence intervals."
         ),
         alt=f"Log–log plot of compression ratios for d {span(summary['dim'])}: "
         + "; ".join(f"{name} {span(summary[name])}" for name in present),
@@ -190,7 +190,7 @@ def _factors(summary: xr.Dataset) -> Drawing:
             "from halfway to the nearest point of the other class, κ is secant over tangent of "
             "the margin on the way there, and τ the measured radius over that of the linearised "
             "margin. Each is 1 for an affine network; d is the input dimension; medians over "
-            "seeds with 95 % bootstrap intervals."
+            "seeds with 95 % confidence intervals."
         ),
         alt=f"Log–log plot for d {span(summary['dim'])}: "
         + "; ".join(f"{name} {span(summary[name])}" for name in present),
@@ -224,7 +224,7 @@ def _paint_factors(summary: xr.Dataset, names: list[str], figure: Figure, theme:
 def _references(summary: xr.Dataset, name: str) -> Drawing:
     radius = name.startswith("r_opt")
     units = summary[name].attrs.get("units") or "input units"
-    interval = " with 95 % bootstrap intervals" if f"{name}_lo" in summary else ""
+    interval = " with 95 % confidence intervals" if f"{name}_lo" in summary else ""
     quantity = "Half the distance" if radius else "Fragility ratio"
     return Drawing(
         title=f"{quantity} against the number of references",

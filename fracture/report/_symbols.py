@@ -100,7 +100,7 @@ def qualifier(data: xr.Dataset, name: str) -> str:
 
 
 def law_kind(summary: xr.Dataset, name: str) -> str:
-    """Whether a `predicted…` variable is the exact law or draws from it, as its `long_name` says."""
+    """`exact law` or `sampled law`: which a prediction is, as its `long_name` says."""
     drawn = str(summary[name].attrs.get("long_name", "")).startswith("sampled")
     return "sampled law" if drawn else "exact law"
 

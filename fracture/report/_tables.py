@@ -42,7 +42,7 @@ def to_rich(grid: Grid) -> Table:
     table = Table(
         title=Text(grid.title),
         title_justify="left",
-        caption=Text(grid.note, style="dim italic") if grid.note else None,
+        caption=Text(f"{grid.note}\n", style="dim italic") if grid.note else None,
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=0,
