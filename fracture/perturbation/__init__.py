@@ -7,8 +7,11 @@ target=None, ...) -> Perturbation`. `minimal` is the one to reach for.
 from collections.abc import Callable
 
 from ._affine import AffineRadius, affine, affine_radius
+from ._best_of import over_classes, over_restarts
 from ._ddn import ddn
 from ._deepfool import deepfool
+from ._fab import fab
+from ._fmn import fmn
 from ._margin import as_logits, margin
 from ._minimal import minimal
 from ._radius import radius
@@ -20,6 +23,8 @@ SOLVERS: dict[str, Callable[..., Perturbation]] = {
     "affine": affine,
     "deepfool": deepfool,
     "ddn": ddn,
+    "fmn": fmn,
+    "fab": fab,
     "minimal": minimal,
 }
 """Every solver by name."""
@@ -34,8 +39,12 @@ __all__ = [
     "as_logits",
     "ddn",
     "deepfool",
+    "fab",
+    "fmn",
     "margin",
     "minimal",
+    "over_classes",
+    "over_restarts",
     "radius",
     "refine",
     "solve",

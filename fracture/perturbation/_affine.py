@@ -89,7 +89,7 @@ def affine_radius(
     nearest = linearise(problem, problem.num_classes).nearest
     exists = problem.posed & (nearest.distance < jnp.inf)
     return AffineRadius(
-        jnp.where(exists, nearest.delta, 0).astype(x.dtype),
+        jnp.where(exists, nearest.delta, 0).astype(x.dtype).reshape(x.shape),
         jnp.where(problem.posed, nearest.distance, jnp.nan).astype(x.dtype),
         jnp.where(exists, nearest.rival, -1),
     )

@@ -6,7 +6,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import Bounds, LogitsFn, Order
-from ..norms import norm, steepest
+from ._cut import positive, unscaled_norm
 from ._margin import as_logits
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
@@ -79,20 +79,26 @@ def descend(
         delta, radius, best, best_norm, finite = carry
         landed, point = problem.land(problem.origin + delta)
         reading, grad = problem.read_and_grad(point)
-        first = jnp.maximum(reading.margin, reading.slack) / _usable(norm(grad))
         if loss == "cross_entropy":
             grad = _cross_entropy_grad(problem, point)
-        size = problem.size(landed)
+        largest = jnp.max(jnp.abs(grad))
+        unit = grad / positive(largest)
+        length = unscaled_norm(unit, 2)
+        first = jnp.maximum(reading.margin, reading.slack) / positive(largest) / positive(length)
+        landed = landed.astype(dtype)
+        # All displacements are about as long as the radius: in units of it, squares are safe.
+        unit_of_length = positive(radius)
+        size = unscaled_norm(landed / unit_of_length, 2) * unit_of_length
         shorter = reading.crossed & (size < best_norm)
         best_norm = jnp.where(shorter, size, best_norm)
-        best = jnp.where(shorter | (best_norm == jnp.inf), landed.astype(dtype), best)
+        best = jnp.where(shorter | (best_norm == jnp.inf), landed, best)
         change = jnp.where(reading.crossed, 1 - gamma, 1 + gamma)
         radius = jnp.where(k == 0, first, jnp.minimum(change * radius, best_norm))
         share = 0.01 + 0.99 * (1 + jnp.cos(jnp.pi * k / steps)) / 2
-        moved = landed.astype(dtype) - share * radius * steepest(grad)
-        delta = radius * steepest(moved)
-        ok = jnp.all(jnp.isfinite(grad)) & jnp.isfinite(radius)
-        delta = jnp.where(ok, delta, landed.astype(dtype))
+        moved = landed / positive(radius) - share / positive(length) * unit
+        delta = radius / positive(unscaled_norm(moved, 2)) * moved
+        ok = jnp.isfinite(largest) & jnp.isfinite(radius)
+        delta = jnp.where(ok, delta, landed)
         return (delta, jnp.where(ok, radius, size), best, best_norm, finite & ok), None
 
     zero = jnp.zeros((), dtype)
@@ -113,7 +119,3 @@ def _cross_entropy_grad(problem: Problem, point: Array) -> Array:
         return -logits[problem.target] if problem.targeted else logits[problem.label]
 
     return jax.grad(function)(point).astype(problem.center.dtype)
-
-
-def _usable(x: Array) -> Array:
-    return jnp.where(x > 0, x, 1)

@@ -1,20 +1,18 @@
-"""The portfolio: several solvers and target classes, each refined; the best verified one wins."""
+"""The portfolio: several classes and starts, all slid along the boundary; the best one wins."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array
 
 from .._typing import Bounds, LogitsFn, Order
 from ._affine import linearise
 from ._ddn import descend
-from ._problem import Problem, pose
-from ._refine import polish
+from ._fmn import shrink
+from ._problem import pose
+from ._refine import Slide, search, slide
 from ._result import Perturbation, finish
-
-OVERSHOOT = 0.02  # of a targeted run, so that its points are across
 
 
 class Budget(NamedTuple):
@@ -22,15 +20,16 @@ class Budget(NamedTuple):
 
     num_classes: int  # linearised at the input, to choose the targets
     num_targets: int
-    ddn_steps: int  # l2 alone
-    target_steps: int
+    target_steps: int  # towards each of the targets
+    descent_steps: int  # of DDN (l2) or FMN
+    num_kept: int  # of the targets, for the last part
     refine_steps: int
 
 
 BUDGETS = {
-    "low": Budget(32, 2, 20, 8, 4),
-    "medium": Budget(128, 3, 100, 20, 10),
-    "high": Budget(1024, 9, 300, 60, 40),
+    "low": Budget(32, 3, 8, 0, 1, 8),
+    "medium": Budget(128, 9, 4, 30, 9, 10),
+    "high": Budget(1024, 9, 30, 100, 9, 40),
 }
 
 
@@ -46,8 +45,8 @@ def minimal(
 ) -> Perturbation:
     """Smallest adversarial perturbation that a portfolio of solvers finds: the one to reach for.
 
-    Linearise every boundary at `x`; run a targeted search for each of the nearest ones, by that
-    measure; run `ddn` besides (l2); refine every outcome on the boundary; return the shortest.
+    Linearise every boundary at `x`; slide along each of the nearest ones, by that measure; run
+    `ddn` besides (l2); `refine` the best of them; return the shortest.
     The answer is an upper bound on the distance to the boundary, and exact, up to rounding, where
     the network is affine. One compiled call: `jit`, `vmap` and `shard_map` it, or use `solve`.
 
@@ -99,46 +98,25 @@ def minimal(
     near = linearise(problem, budget.num_classes)
     count = min(budget.num_targets, near.classes.size)
     targets = near.classes[jax.lax.top_k(-near.distances, count)[1]]
-    runs = jax.vmap(lambda rival: approach(problem, rival, budget.target_steps))(targets)
-    num_grads = near.classes.size + count * budget.target_steps
-    if ord == 2:
-        run, _ = descend(problem, budget.ddn_steps)
-        runs = jnp.concatenate([runs, run[None]])
-        num_grads += budget.ddn_steps
-    num_grads += len(runs) * (budget.refine_steps + 1)
-    best, _ = jax.vmap(lambda delta: polish(problem, delta, budget.refine_steps))(runs)
-    shortest = jnp.argmin(best.norm)
-    best = jax.tree.map(lambda leaf: leaf[shortest], best)
-    num_grads += len(runs) * (budget.refine_steps + 1)
-    return finish(problem, best, num_grads, near.finite)
-
-
-def approach(problem: Problem, rival: Array, steps: int) -> Array:
-    """Shortest displacement of a run towards one class, in the manner of FAB.
-
-    Each step linearises the pairwise boundary and goes midway between the projections of the
-    iterate and of `x` on it. Where nothing was adversarial, the last displacement.
-    """
-    dtype = problem.center.dtype
-
-    def step(carry, _):
-        delta, best, best_norm = carry
-        landed, point = problem.land(problem.origin + delta)
-        reading, grad = problem.read_and_grad(point, rival)
-        delta, size = landed.astype(dtype), problem.size(landed)
-        shorter = reading.crossed & (size < best_norm)
-        best_norm = jnp.where(shorter, size, best_norm)
-        best = jnp.where(shorter | (best_norm == jnp.inf), delta, best)
-        # From beyond the boundary the way back to it, not the half-space, is the projection.
-        side = jnp.where(reading.margin < 0, -1, 1).astype(dtype)
-        moves, _ = jax.vmap(problem.step)(
-            jnp.stack([point.astype(dtype), problem.origin]),
-            jnp.stack([side * reading.margin, reading.margin - jnp.sum(grad * delta)]),
-            jnp.stack([side * grad, grad]),
-        )
-        middle = (delta + jnp.sum(moves, axis=0)) / 2
-        return ((1 + OVERSHOOT) * middle, best, best_norm), None
-
     start = problem.center - problem.origin
-    init = problem.init((start, start, jnp.asarray(jnp.inf, dtype)))
-    return jax.lax.scan(step, init, length=steps)[0][1]
+    first = jax.vmap(lambda rival: slide(problem, start, budget.target_steps, rival))(targets)
+    num_grads = near.classes.size + count * budget.target_steps
+    kept = jax.lax.top_k(-first.reach, min(budget.num_kept, count))[1]
+    starts = first.near[kept]
+    if budget.descent_steps > 0:
+        descent = descend if ord == 2 else shrink
+        run, _ = descent(problem, budget.descent_steps)
+        starts = jnp.concatenate([starts, run[None]])
+        num_grads += budget.descent_steps
+    last = jax.vmap(lambda delta: slide(problem, delta, budget.refine_steps))(starts)
+    num_grads += len(starts) * budget.refine_steps
+    runs = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), first, last)
+    nearest, shortest = jnp.argmin(runs.reach), jnp.argmin(runs.norm)
+    best = Slide(
+        runs.near[nearest],
+        runs.reach[nearest],
+        runs.across[shortest],
+        runs.norm[shortest],
+        near.finite,
+    )
+    return finish(problem, search(problem, best), num_grads, near.finite)

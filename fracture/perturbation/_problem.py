@@ -3,6 +3,9 @@
 The working dtype of the geometry is that of the input, float32 at least. The network is always
 evaluated at `x + delta` as stored in the dtype of the input, so what a solver verifies is what the
 user gets.
+
+Solvers see the input as a vector, whatever its shape: XLA's reductions on CPUs are vectorised along
+one long axis, and ten times slower over the axes of an image.
 """
 
 from typing import NamedTuple
@@ -31,10 +34,10 @@ class Reading(NamedTuple):
 class Problem(NamedTuple):
     """A checked problem; local to one trace, so it may hold functions."""
 
-    logits_fn: LogitsFn
-    x: Array  # in its own dtype
+    logits_fn: LogitsFn  # of a vector
+    x: Array  # a vector, in its own dtype
     center: Array  # x in the working dtype, moved into the bounds
-    bounds: tuple[Array, Array] | None  # in the dtype of x
+    bounds: tuple[Array, Array] | None  # vectors, in the dtype of x
     ord: Order
     label: Array  # int32
     target: Array  # int32; -1 for any class but the label
@@ -43,6 +46,7 @@ class Problem(NamedTuple):
     start: Reading  # at x
     num_classes: int
     eps: float  # of the dtype of the logits
+    shape: tuple[int, ...]  # of the input
 
     @property
     def origin(self) -> Array:
@@ -92,13 +96,16 @@ class Problem(NamedTuple):
         grad, reading = jax.grad(function, has_aux=True)(point)
         return reading, grad.astype(self.center.dtype)
 
+    def room(self, origin: Array) -> tuple[Array, Array] | None:
+        """The least and the greatest move from `origin` that the bounds allow."""
+        if self.bounds is None:
+            return None
+        lower, upper = (b.astype(origin.dtype) for b in self.bounds)
+        return lower - origin, upper - origin
+
     def step(self, origin: Array, excess: Array, grad: Array) -> tuple[Array, Array]:
         """Smallest move from `origin` into {excess + <grad, move> <= 0} and the bounds."""
-        room = None
-        if self.bounds is not None:
-            lower, upper = (b.astype(origin.dtype) for b in self.bounds)
-            room = lower - origin, upper - origin
-        return halfspace_step(excess, grad, room=room, ord=self.ord)
+        return halfspace_step(excess, grad, room=self.room(origin), ord=self.ord)
 
     def size(self, delta: Array) -> Array:
         """Norm of a displacement, in the working dtype."""
@@ -140,10 +147,14 @@ def pose(
     if target is not None:
         other, valid = class_index(target, num_classes, "target")
         posed &= valid & (other != label)
-    box = None if bounds is None else broadcast_bounds(bounds, x)
+    shape, box = x.shape, None
+    if bounds is not None:
+        lower, upper = broadcast_bounds(bounds, x)
+        box = lower.ravel(), upper.ravel()
+    x = x.ravel()
     wide = at_least_float32(x)
     problem = Problem(
-        logits_fn,
+        lambda z: logits_fn(z.reshape(shape)),
         x,
         project_box(x, box).astype(wide.dtype),
         box,
@@ -155,6 +166,7 @@ def pose(
         Reading(*(jnp.zeros((), wide.dtype),) * 4),
         num_classes,
         float(jnp.finfo(logits.dtype).eps),
+        shape,
     )
     start = problem.read(x)
     posed &= jnp.all(jnp.isfinite(x)) & jnp.isfinite(start.margin)

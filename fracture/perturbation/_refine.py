@@ -1,4 +1,4 @@
-"""Boundary refinement: slide an adversarial point along the boundary towards the input."""
+"""Boundary refinement: slide a perturbation along the boundary to the nearest point of it."""
 
 from typing import NamedTuple
 
@@ -8,19 +8,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import Bounds, LogitsFn, Order
+from ._cut import Cut, combine, linearise_at, positive, project
 from ._problem import Problem, pose
-from ._result import SEARCH_STEPS, Crossing, Perturbation, cross, finish, nothing
+from ._result import Crossing, Perturbation, cross, finish, shortest
 
-LOOK = 4  # evaluations of the search along the ray in each step
 PATIENCE = 2  # failures in a row before the steps get shorter
-SHARES = (1 / 6, 1 / 2, 5 / 6)  # of the newer half-space, when two are combined
-
-
-class Cut(NamedTuple):
-    """The half-space {δ : excess + <grad, δ> <= 0} of displacements."""
-
-    excess: Array
-    grad: Array
+OVERSHOOT = 3e-4  # of a step, relative to the displacement
+TRUST = 0.2  # the linearised margin is believed for so large a part of a displacement
 
 
 def refine(
@@ -36,11 +30,11 @@ def refine(
 ) -> Perturbation:
     """Improve a perturbation until it is a local minimum on the decision boundary.
 
-    Each step linearises the boundary at the best point so far, projects `x` on that half-space
-    (exactly, box included), and searches the boundary on the ray through the projection. Where
-    that is no improvement, the linearisation there is combined with the one before, as in a
-    bundle method: so it converges at kinks of the network and corners of the ball, too. After
-    more failures it goes only part of the way.
+    Each step linearises the margin where it stands and projects `x` on that half-space within the
+    bounds: Newton's method for the nearest point of the boundary. Where that is no improvement,
+    the linearisation there is combined with the one before, as in a bundle method: so it
+    converges at kinks of the network and corners of the ball, too. After more failures it goes
+    only part of the way.
 
     Parameters
     ----------
@@ -61,73 +55,74 @@ def refine(
         As of `minimal`; for `delta` of another shape.
     """
     problem = pose(logits_fn, x, label, ord, bounds, target)
-    if jnp.shape(delta) != problem.x.shape:
+    if jnp.shape(delta) != problem.shape:
         raise ValueError(
-            f"delta must have the shape of x, {problem.x.shape}; got {jnp.shape(delta)}."
+            f"delta must have the shape of x, {problem.shape}; got {jnp.shape(delta)}."
         )
-    if steps < 0:
-        raise ValueError(f"steps must not be negative, got {steps}.")
-    best, finite = polish(problem, jnp.asarray(delta, problem.center.dtype), steps)
-    return finish(problem, best, steps + 1, finite)
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}.")
+    run = slide(problem, jnp.asarray(delta, problem.center.dtype).ravel(), steps)
+    return finish(problem, search(problem, run), steps, run.finite)
 
 
-def polish(problem: Problem, delta: Array, steps: int) -> tuple[Crossing, Array]:
-    """Steps from `delta`, which need not be adversarial, and one last search for the bracket.
+class Slide(NamedTuple):
+    """What a run along the boundary has found; `vmap` adds an axis."""
 
-    Returns
-    -------
-    The best crossing, and whether all gradients were finite.
+    near: Array  # displacement close to the boundary
+    reach: Array  # about the norm at which the ray through it crosses; inf where nothing is near
+    across: Array  # the shortest adversarial displacement
+    norm: Array  # of it; inf where there was none
+    finite: Array  # all gradients were
+
+
+def slide(problem: Problem, delta: Array, steps: int, rival: Array | None = None) -> Slide:
+    """Steps along the boundary from `delta`, one gradient each.
+
+    Parameters
+    ----------
+    rival
+        A class: along the pairwise boundary with it instead.
     """
     dtype = problem.center.dtype
 
-    def step(carry, k):
-        best, aim, cut, damping, failures, finite = carry
-        last = k == steps
-        found = cross(problem, aim, jnp.where(last, SEARCH_STEPS, LOOK))
-        # The last search starts from the best point to tighten the bracket; rounding may cost it
-        # an ulp or two.
-        limit = best.norm * jnp.where(last, 1 + jnp.finfo(dtype).eps ** 0.5, 1)
-        better = found.norm <= limit
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), found, best)
-        failures = jnp.where(better, 0, failures + 1)
-        damping = jnp.where(
-            better,
-            jnp.minimum(2 * damping, 1),
-            jnp.where(failures > PATIENCE, damping / 2, damping),
+    def step(carry, _):
+        run, aim, cut, level, damping, failures = carry
+        landed, point = problem.land(problem.origin + aim)
+        reading, grad = problem.read_and_grad(point, rival)
+        here, size = landed.astype(dtype), problem.size(landed)
+        fresh = linearise_at(here, reading.margin + 2 * reading.slack, grad)
+        away = fresh.excess - fresh.at(here)
+        stretch = fresh.excess / positive(away)  # of `here`, to the boundary if it were flat
+        # Aim a little beyond the boundary, so that steps end on the other side of it.
+        fresh = fresh._replace(excess=fresh.excess + OVERSHOOT * jnp.abs(away))
+        trusted = (away > 0) & (jnp.abs(stretch - 1) < TRUST)
+        reach = jnp.where(trusted, size * stretch, jnp.inf)
+        shorter, nearer = reading.crossed & (size < run.norm), reach < run.reach
+        run = Slide(
+            jnp.where(nearer, here, run.near),
+            jnp.where(nearer, reach, run.reach),
+            jnp.where(shorter, here, run.across),
+            jnp.where(shorter, size, run.norm),
+            run.finite & fresh.finite,
         )
-        base = jnp.where(better, best.delta.astype(dtype), aim)
-        _, point = problem.land(problem.origin + base)
-        reading, grad = problem.read_and_grad(point)
-        fresh = Cut(reading.margin - jnp.sum(grad * base), grad)
-        both = combine(problem, cut, fresh)
-        alone = better | (best.norm == jnp.inf)
-        cut = jax.tree.map(lambda new, old: jnp.where(alone, new, old), fresh, both)
-        move, _ = problem.step(problem.origin, cut.excess, cut.grad)
-        center = jnp.where(best.norm < jnp.inf, best.delta.astype(dtype), base)
-        aim = center + damping * (move - center)
-        aim = jnp.where(k + 1 == steps, best.delta.astype(dtype), aim)
-        return (best, aim, cut, damping, failures, finite & jnp.all(jnp.isfinite(grad))), None
+        arrived = run.reach < jnp.inf
+        failures = jnp.where(nearer, 0, failures + 1)
+        shortened = jnp.where(arrived & (failures > PATIENCE), damping / 2, damping)
+        damping = jnp.where(nearer, jnp.minimum(2 * damping, 1), shortened)
+        both = combine(problem, cut, fresh, here)
+        cut = jax.tree.map(lambda a, b: jnp.where(nearer | ~arrived, a, b), fresh, both)
+        move, level = project(problem, cut, level)
+        base = jnp.where(arrived, run.near, here)
+        return (run, base + damping * (move - base), cut, level, damping, failures), None
 
-    one = jnp.ones((), dtype)
-    cut = Cut(0 * one, jnp.zeros_like(delta))
-    init = problem.init((nothing(problem), delta, cut, one, jnp.int32(0), one > 0))
-    (best, *_, finite), _ = jax.lax.scan(step, init, jnp.arange(steps + 1))
-    return best, finite
+    zero, true = jnp.zeros((), dtype), jnp.ones((), bool)
+    run = Slide(delta, zero + jnp.inf, delta, zero + jnp.inf, true)
+    cut = Cut(zero, jnp.zeros_like(delta), true)
+    init = problem.init((run, delta, cut, zero, zero + 1, jnp.int32(0)))
+    return jax.lax.scan(step, init, length=steps)[0][0]
 
 
-def combine(problem: Problem, one: Cut, other: Cut) -> Cut:
-    """A convex combination of two half-spaces, the farthest from `x` of a few.
-
-    It contains what both have in common; the farthest of all is as far as that intersection, by
-    duality in every norm. A few suffice, since the steps that follow combine again.
-    """
-
-    def mix(share):
-        return jax.tree.map(lambda a, b: (1 - share) * a + share * b, one, other)
-
-    def distance(share):
-        cut = mix(share)
-        return problem.step(problem.origin, cut.excess, cut.grad)[1]
-
-    shares = jnp.asarray(SHARES, one.excess.dtype)
-    return mix(shares[jnp.argmax(jax.vmap(distance)(shares))])
+def search(problem: Problem, run: Slide) -> Crossing:
+    """The shorter of the crossings on the rays through the two displacements of a run."""
+    rays = jnp.stack([run.near, run.across])
+    return shortest(jax.vmap(lambda delta: cross(problem, delta))(rays))

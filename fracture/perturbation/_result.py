@@ -137,6 +137,12 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
     return jax.lax.fori_loop(0, steps, step, init)[1]
 
 
+def shortest(crossings: Crossing) -> Crossing:
+    """The one with the smallest norm of several, along the leading axis."""
+    first = jnp.argmin(crossings.norm)
+    return jax.tree.map(lambda leaf: leaf[first], crossings)
+
+
 def finish(problem: Problem, best: Crossing, num_grads: Array | int, finite: Array) -> Perturbation:
     """The result from the crossing found; `finite` is false if a gradient was not."""
     wrong = problem.posed & problem.start.crossed
@@ -155,7 +161,7 @@ def finish(problem: Problem, best: Crossing, num_grads: Array | int, finite: Arr
     answer = jnp.where(wrong, problem.start.answer, best.answer)
     gap = jnp.where(wrong, 0, 1 - best.low / best.high)
     return Perturbation(
-        delta=jnp.where(moved, best.delta, jnp.zeros_like(best.delta)),
+        delta=jnp.where(moved, best.delta, jnp.zeros_like(best.delta)).reshape(problem.shape),
         norm=jnp.where(found, jnp.where(wrong, 0, best.norm), jnp.inf).astype(dtype),
         found=found,
         adversarial_label=jnp.where(found, answer, -1),

@@ -1,0 +1,109 @@
+"""Solvers made of solvers: the best over several target classes, or over several starts."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from .._typing import Bounds, Key, LogitsFn, Order
+from ._affine import linearise
+from ._problem import pose
+from ._result import Perturbation, Status
+
+Solver: TypeAlias = Callable[..., Perturbation]
+"""`solver(logits_fn, x, label, *, ord, bounds, target, ...) -> Perturbation` for one input."""
+
+
+@lru_cache  # the same object for the same arguments: `solve` does not compile it again
+def over_classes(solver: Solver, num_classes: int = 9) -> Solver:
+    """A solver that runs `solver` towards each of the nearest classes and keeps the best result.
+
+    Most of what separates solvers is the class that they end in, not how well they converge.
+
+    Parameters
+    ----------
+    solver
+        Any solver with a `target`.
+    num_classes
+        How many classes: those whose boundaries, linearised at `x`, are nearest.
+
+    Returns
+    -------
+    A solver with the options of `solver`; where it is given a target itself, `solver`.
+
+    Raises
+    ------
+    ValueError
+        If `num_classes` is below 1.
+    """
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be at least 1, got {num_classes}.")
+
+    def best_class(
+        logits_fn: LogitsFn,
+        x: ArrayLike,
+        label: ArrayLike,
+        *,
+        ord: Order = 2,
+        bounds: Bounds | None = None,
+        target: ArrayLike | None = None,
+        **options: Any,
+    ) -> Perturbation:
+        """Run towards each of the nearest classes."""
+        if target is not None:
+            return solver(logits_fn, x, label, ord=ord, bounds=bounds, target=target, **options)
+        problem = pose(logits_fn, x, label, ord, bounds, None)
+        near = linearise(problem, problem.num_classes)
+        count = min(num_classes, near.classes.size)
+        targets = near.classes[jax.lax.top_k(-near.distances, count)[1]]
+        runs = jax.vmap(
+            lambda t: solver(logits_fn, x, label, ord=ord, bounds=bounds, target=t, **options)
+        )(targets)
+        return _shortest(runs, near.classes.size)
+
+    return best_class
+
+
+@lru_cache
+def over_restarts(solver: Solver, num: int) -> Solver:
+    """A solver that runs `solver` with `num` keys split from one, and keeps the best result.
+
+    Parameters
+    ----------
+    solver
+        A solver with a `key`, which starts at random when it is given one.
+    num
+        How many runs.
+
+    Returns
+    -------
+    A solver with the options of `solver` that requires `key`.
+
+    Raises
+    ------
+    ValueError
+        If `num` is below 1.
+    """
+    if num < 1:
+        raise ValueError(f"num must be at least 1, got {num}.")
+
+    def best_restart(
+        logits_fn: LogitsFn, x: ArrayLike, label: ArrayLike, *, key: Key, **options: Any
+    ) -> Perturbation:
+        """Run from several random starts."""
+        keys = jax.random.split(key, num)
+        runs = jax.vmap(lambda k: solver(logits_fn, x, label, key=k, **options))(keys)
+        return _shortest(runs, 0)
+
+    return best_restart
+
+
+def _shortest(runs: Perturbation, more_grads: int) -> Perturbation:
+    """The run with the smallest norm, with the gradients of all and `more_grads`."""
+    first = jnp.argmin(runs.norm)
+    best = jax.tree.map(lambda leaf: leaf[first], runs)
+    spent = jnp.sum(runs.num_grads, dtype=jnp.int32) + more_grads
+    return best._replace(num_grads=jnp.where(best.status == Status.MISCLASSIFIED, 0, spent))

@@ -1,0 +1,100 @@
+"""Fast adaptive boundary attack (Croce, Hein 2020, arXiv:1907.02044), in three norms."""
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from .._typing import Bounds, Key, LogitsFn, Order
+from ._affine import linearise
+from ._cut import linearise_at
+from ._problem import pose
+from ._result import Perturbation, cross, finish
+
+
+def fab(
+    logits_fn: LogitsFn,
+    x: ArrayLike,
+    label: ArrayLike,
+    *,
+    ord: Order = 2,
+    bounds: Bounds | None = None,
+    target: ArrayLike | None = None,
+    steps: int = 20,
+    num_classes: int = 10,
+    overshoot: float = 1.05,
+    bias: float = 0.1,
+    key: Key | None = None,
+) -> Perturbation:
+    """Project iterate and input on the nearest linearised boundary, and go between the two.
+
+    As in the paper, but for two things: an iterate beyond the boundary is projected back on it,
+    instead of moved most of the way to `x`; and nothing is dropped for being longer than a given
+    radius. `over_classes(fab)` is the targeted version of the paper: one gradient a step instead
+    of one a class.
+
+    Parameters
+    ----------
+    logits_fn, x, label, ord, bounds, target
+        As of `minimal`.
+    steps
+        Linearisations.
+    num_classes
+        Classes with the largest logits, besides the label, to consider; one gradient each and one
+        more in each step.
+    overshoot
+        Factor η of each projection.
+    bias
+        Largest weight α of the projection of `x`.
+    key
+        Start at random, at half the norm of the first projection; None: at `x`.
+
+    Returns
+    -------
+    A `Perturbation`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `minimal`; for options out of range.
+    """
+    if steps < 1 or num_classes < 1 or overshoot < 1 or not 0 <= bias <= 1:
+        raise ValueError(
+            "wanted steps >= 1, num_classes >= 1, overshoot >= 1 and 0 <= bias <= 1, got "
+            f"{steps}, {num_classes}, {overshoot} and {bias}."
+        )
+    problem = pose(logits_fn, x, label, ord, bounds, target)
+    dtype = problem.center.dtype
+
+    def step(carry, _):
+        delta, best, best_norm, finite = carry
+        landed, point = problem.land(problem.origin + delta)
+        rival, fine = problem.target, jnp.ones((), bool)
+        if not problem.targeted:
+            near = linearise(problem._replace(x=point), num_classes)
+            rival, fine = near.nearest.rival, near.finite
+        reading, grad = problem.read_and_grad(point, rival)
+        delta, size = landed.astype(dtype), problem.size(landed)
+        shorter = reading.crossed & (size < best_norm)
+        best_norm = jnp.where(shorter, size, best_norm)
+        best = jnp.where(shorter | (best_norm == jnp.inf), delta, best)
+        cut = linearise_at(delta, reading.margin, grad)
+        height = cut.at(delta)
+        side = jnp.where(height < 0, -1, 1).astype(dtype)
+        own, own_size = problem.step(point.astype(dtype), side * height, side * cut.normal)
+        back, back_size = problem.step(problem.origin, cut.excess, cut.normal)
+        total = own_size + back_size
+        share = jnp.minimum(own_size / jnp.where(total > 0, total, 1), bias)
+        share = jnp.where(jnp.isfinite(total), share, 0)
+        moved = (1 - share) * (delta + overshoot * own) + share * overshoot * back
+        return (moved, best, best_norm, finite & fine & cut.finite), None
+
+    start = problem.center - problem.origin
+    if key is not None:
+        first = linearise(problem, num_classes).nearest.delta
+        noise = jax.random.normal(key, start.shape, dtype)
+        start += noise * problem.size(first) / problem.size(noise) / 2
+    init = problem.init((start, start, jnp.asarray(jnp.inf, dtype), jnp.ones((), bool)))
+    (_, best, _, finite), _ = jax.lax.scan(step, init, length=steps)
+    others = 0 if problem.targeted else min(num_classes, problem.num_classes - 1)
+    num_grads = steps * (1 + others) + (0 if key is None else max(others, 1))
+    return finish(problem, cross(problem, best), num_grads, finite)

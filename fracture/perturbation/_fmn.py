@@ -1,0 +1,98 @@
+"""Fast minimum-norm attack (Pintor et al. 2021, arXiv:2102.12827), at any scale."""
+
+from math import pi
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from .._typing import Bounds, LogitsFn, Order
+from ..norms import dual_order, project_ball
+from ._cut import positive, unscaled_norm
+from ._problem import Problem, pose
+from ._result import Perturbation, cross, finish
+
+LAST = 0.01  # of the first step and of the first change of the radius, at the end
+
+
+def fmn(
+    logits_fn: LogitsFn,
+    x: ArrayLike,
+    label: ArrayLike,
+    *,
+    ord: Order = 2,
+    bounds: Bounds | None = None,
+    target: ArrayLike | None = None,
+    steps: int = 100,
+    gamma: float = 0.05,
+) -> Perturbation:
+    """Gradient steps, each projected on a ball whose radius adapts to whether it was adversarial.
+
+    As in the paper, but for what was made for images in [0, 1]: while nothing is adversarial the
+    ball reaches to the linearised boundary, as there; a step is as long as the ball's largest l2
+    radius, annealed by a cosine, instead of 1. The result lies across the boundary, not on it.
+
+    Parameters
+    ----------
+    logits_fn, x, label, ord, bounds, target
+        As of `minimal`.
+    steps
+        Gradients.
+    gamma
+        First relative change of the radius in a step; annealed like the steps.
+
+    Returns
+    -------
+    A `Perturbation`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `minimal`; for options out of range.
+    """
+    if steps < 1 or not 0 < gamma < 1:
+        raise ValueError(f"wanted steps >= 1 and 0 < gamma < 1, got {steps} and {gamma}.")
+    problem = pose(logits_fn, x, label, ord, bounds, target)
+    delta, finite = shrink(problem, steps, gamma)
+    return finish(problem, cross(problem, delta), steps, finite)
+
+
+def shrink(problem: Problem, steps: int, gamma: float = 0.05) -> tuple[Array, Array]:
+    """The shortest adversarial displacement of a run, and whether all gradients were finite.
+
+    Where nothing was adversarial, the last displacement.
+    """
+    dtype, ord = problem.center.dtype, problem.ord
+    width = problem.x.size**0.5 if ord == jnp.inf else 1.0  # l2 radius of the unit ball
+
+    def step(carry, k):
+        delta, radius, best, best_norm, finite = carry
+        landed, point = problem.land(problem.origin + delta)
+        reading, grad = problem.read_and_grad(point)
+        largest = jnp.max(jnp.abs(grad))
+        unit = grad / positive(largest)
+        landed = landed.astype(dtype)
+        scale = positive(radius)
+        size = unscaled_norm(landed / scale, ord) * scale
+        shorter = reading.crossed & (size < best_norm)
+        best_norm = jnp.where(shorter, size, best_norm)
+        best = jnp.where(shorter | (best_norm == jnp.inf), landed, best)
+        left = jnp.maximum(reading.margin, reading.slack) / positive(largest)
+        left /= positive(unscaled_norm(unit, dual_order(ord)))
+        share = LAST + (1 - LAST) * (1 + jnp.cos(pi * k / steps)) / 2
+        smaller = jnp.minimum((1 - gamma * share) * radius, best_norm)
+        larger = jnp.where(best_norm < jnp.inf, (1 + gamma * share) * radius, size + left)
+        radius = jnp.where(reading.crossed, smaller, larger)
+        length = share * width / positive(unscaled_norm(unit, 2))
+        moved = project_ball(landed / positive(radius) - length * unit, 1.0, ord)
+        ok = jnp.isfinite(largest) & jnp.isfinite(radius)
+        delta = jnp.where(ok, radius * moved, landed)
+        return (delta, jnp.where(ok, radius, size), best, best_norm, finite & ok), None
+
+    zero = jnp.zeros((), dtype)
+    start = problem.center - problem.origin
+    first = unscaled_norm(start, ord)
+    init = problem.init((start, first, start, zero + jnp.inf, jnp.ones((), bool)))
+    (_, _, best, _, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
+    return best, finite
