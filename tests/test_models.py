@@ -1,6 +1,7 @@
 """Networks against plain NumPy, the convolution against XLA's, the closed forms against codes."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import pytest
 from flax import nnx
 
 from fracture import data, models
-from fracture.models._conv import by_blocks, strided_convolution
+from fracture.models._conv import by_blocks, by_patches, strided_convolution
 
 NETWORKS = {
     "linear": lambda dtype: models.deep_linear(12, 3, dtype=dtype),
@@ -142,21 +143,43 @@ def test_strided_convolution_is_xlas(shape, kernel, stride):
     @jax.jit
     def every(x, weight, dx, dweight):
         results = []
-        for f in (strided_convolution, by_blocks, reference):
+        for f in (strided_convolution, by_blocks, by_patches, reference):
             f = functools.partial(lambda f, *a: f(*a, stride) if f is not reference else f(*a), f)
             outputs, pull = jax.vjp(f, x, weight)
             _, push = jax.jvp(f, (x, weight), (dx, dweight))
             _, push_x = jax.jvp(lambda x, f=f: f(x, weight), (x,), (dx,))
-            results.append((outputs, pull(jnp.sin(outputs)), push, push_x))
+            mixed = jax.grad(lambda w, f=f: jnp.sum(jax.vjp(f, x, w)[1](f(x, w) ** 2)[0] ** 2))
+            results.append((outputs, pull(jnp.sin(outputs)), push, push_x, mixed(weight)))
         return results
 
     dx, dweight = rng.normal(size=x.shape), rng.normal(size=weight.shape)
-    ours, blocks, theirs = every(x, weight, dx, dweight)
-    check = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
-    jax.tree.map(check, ours, theirs)
-    jax.tree.map(check, blocks, theirs)
+    *ours, theirs = every(x, weight, dx, dweight)
+    for results in ours:
+        for a, b in zip(jax.tree.leaves(results), jax.tree.leaves(theirs), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11 * (1 + jnp.abs(b).max()))
     single = strided_convolution(jnp.float32(x), jnp.float32(weight), stride)
     assert single.dtype == jnp.float32
+
+
+def test_gradients_in_a_loop_have_the_axes_that_are_fast_on_cpus():
+    network = models.cnn((14, 14, 1), 10, channels=(4, 8))
+    params = network.init(jax.random.key(0))
+
+    def descend(params, xs):
+        loss = lambda params, xs: jnp.sum(jax.vmap(network.apply, (None, 0))(params, xs) ** 2)
+
+        def step(carry, _):
+            grads = jax.grad(loss, (0, 1))(*carry)
+            return jax.tree.map(lambda a, b: a - 1e-3 * b, carry, grads), None
+
+        return jax.lax.scan(step, (params, xs), length=3)[0]
+
+    cpu = jax.devices("cpu")[0]
+    args = jax.device_put((params, jnp.ones((5, 14, 14, 1), jnp.float32)), cpu)
+    program = jax.jit(descend).lower(*args).compile().as_text()
+    labels = re.findall(r"\bconvolution\(.*dim_labels=([^,\s]*)", program)
+    assert len(labels) >= 4  # of two layers: the value and the gradient in the input
+    assert set(labels) == {"b01f_01io->b01f"}
 
 
 @pytest.mark.parametrize("head", ["flatten", "average"])

@@ -16,8 +16,10 @@ from ._margin import as_logits, margin
 from ._minimal import minimal
 from ._radius import radius
 from ._refine import refine
+from ._residual import optimality_residual
 from ._result import Perturbation, Status
 from ._solve import solve
+from ._verify import Verification, verify
 
 SOLVERS: dict[str, Callable[..., Perturbation]] = {
     "affine": affine,
@@ -34,6 +36,7 @@ __all__ = [
     "AffineRadius",
     "Perturbation",
     "Status",
+    "Verification",
     "affine",
     "affine_radius",
     "as_logits",
@@ -43,9 +46,11 @@ __all__ = [
     "fmn",
     "margin",
     "minimal",
+    "optimality_residual",
     "over_classes",
     "over_restarts",
     "radius",
     "refine",
     "solve",
+    "verify",
 ]

@@ -1,18 +1,26 @@
-"""A batch of inputs in one compiled call."""
+"""A batch of inputs in one compiled call, on one device or many."""
 
+import inspect
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jax.typing import ArrayLike
-from jaxtyping import PyTree
+from jaxtyping import Array, PyTree
 
-from .._typing import Apply, Bounds
+from .._typing import Apply, Bounds, Key
 from ..norms import broadcast_bounds
 from ._minimal import minimal
 from ._result import Perturbation
+
+# Inputs at a time. Larger chunks are hardly faster on a CPU, and slower where a loop ends early.
+CHUNK = {"cpu": 256}
+CHUNK_ELSEWHERE = 8192
+SHARE = 0.5  # of a device's memory that a program may use for its intermediate results
 
 
 def solve(
@@ -25,9 +33,13 @@ def solve(
     bounds: Bounds | None = None,
     targets: ArrayLike | None = None,
     batch_size: int | None = None,
+    mesh: Mesh | None = None,
+    key: Key | None = None,
     **options: Any,
 ) -> Perturbation:
     """Run a solver on every input; a second call with the same shapes does not compile again.
+
+    Composes with `jax.jit` and `jax.vmap`, for example over the parameters of many networks.
 
     Parameters
     ----------
@@ -37,14 +49,23 @@ def solve(
     inputs, labels
         Shapes (n, ...) and (n,).
     solver
-        Any solver, for example one of `SOLVERS`.
+        Any solver, for example one of `SOLVERS`. Pass the same function object again, and options
+        as `options` rather than in a new `functools.partial`, or it compiles again.
     bounds
         `(lower, upper)` for all inputs.
     targets
         Shape (n,): the target class of each input.
     batch_size
-        How many inputs to process at a time; None for all. Less memory, and a slow input holds
-        up its own batch alone.
+        At most so many inputs at a time on each device. Less memory, and an input whose loop is
+        long holds up its own chunk alone. None for 256 on a CPU and 8192 elsewhere, less where
+        the compiled program would need more than half of the device's memory (not checked under
+        an outer `jit` or `vmap`); to find out costs one more compilation.
+    mesh
+        Devices to share the inputs among, along all axes of the mesh, without communication;
+        None for one device.
+    key
+        For solvers that draw random numbers: input i gets `jax.random.fold_in(key, i)`, whatever
+        the chunks and the devices are.
     **options
         Other options of the solver; hashable.
 
@@ -55,30 +76,139 @@ def solve(
     Raises
     ------
     ValueError
-        If the leading axes differ, and as the solver does.
+        If the leading axes differ, `batch_size` is below 1, and as the solver does.
+    TypeError
+        If `mesh` is no `jax.sharding.Mesh`, a `key` is given to a solver that takes none, an
+        option is not hashable, and as the solver does.
     """
     inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
     targets = None if targets is None else jnp.asarray(targets)
-    shapes = [jnp.shape(a)[:1] for a in (inputs, labels, targets) if a is not None]
-    if labels.ndim != 1 or len(set(shapes)) > 1:
+    _check(solver, inputs, labels, targets, batch_size, mesh, key, options)
+    if bounds is not None:
+        broadcast_bounds(bounds, jnp.zeros(inputs.shape[1:], inputs.dtype))
+    static = (apply, solver, tuple(sorted(options.items())), mesh)
+    count = len(inputs)
+    if count == 0:
+        one = jax.tree.map(lambda a: jnp.zeros((1, *a.shape[1:]), a.dtype), (inputs, labels))
+        some = None if targets is None else jnp.ones(1, targets.dtype)
+        run = partial(_solve, *static, 1)
+        shapes = jax.eval_shape(run, (params, bounds, key), (*one, some, jnp.zeros(1, jnp.int32)))
+        return jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), shapes)
+
+    shards = 1 if mesh is None else mesh.size
+    examples = _padded((inputs, labels, targets, jnp.arange(count, dtype=jnp.int32)), shards)
+    shared = (params, bounds, key)
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((shared, examples)))
+    if mesh is not None and not traced:
+        shared = jax.device_put(shared, NamedSharding(mesh, P()))
+        examples = jax.device_put(examples, NamedSharding(mesh, P(mesh.axis_names)))
+    local = len(examples[0]) // shards
+    device = _device(inputs, mesh)
+    chunk = CHUNK.get(device.platform, CHUNK_ELSEWHERE) if batch_size is None else batch_size
+    chunk = _even(local, chunk)
+    if batch_size is None and not traced:
+        chunk = _fitting(static, chunk, shared, examples, local, device)
+    result = _solve(*static, chunk, shared, examples)
+    if len(result.norm) == count:
+        return result
+    if mesh is not None and not traced:  # a part of the last shard is not a shard
+        result = jax.device_put(result, NamedSharding(mesh, P()))
+    return jax.tree.map(lambda leaf: leaf[:count], result)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _solve(apply, solver, options, mesh, chunk, shared, examples):
+    def one(shared, example):
+        params, bounds, key = shared
+        x, label, target, index = example
+        own = {} if key is None else {"key": jax.random.fold_in(key, index)}
+        network = partial(apply, params)
+        return solver(network, x, label, bounds=bounds, target=target, **own, **dict(options))
+
+    def every(shared, examples):
+        # Chunks of one size, the last one padded, so that there is one program to compile.
+        count = len(examples[0])
+        solve = jax.vmap(partial(one, shared))
+        if chunk >= count:
+            return solve(examples)
+        split = lambda leaf: leaf.reshape(-1, chunk, *leaf.shape[1:])
+        join = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count]
+        results = jax.lax.map(solve, jax.tree.map(split, _padded(examples, chunk)))
+        return jax.tree.map(join, results)
+
+    if mesh is not None:
+        spec = P(mesh.axis_names)
+        # The check of what varies over the mesh would reject networks with loops of their own.
+        every = jax.shard_map(
+            every, mesh=mesh, in_specs=(P(), spec), out_specs=spec, check_vma=False
+        )
+    return every(shared, examples)
+
+
+def _padded(examples: PyTree, multiple: int) -> PyTree:
+    """The examples, the last one repeated up to a multiple."""
+
+    def pad(leaf):
+        extra = -len(leaf) % multiple
+        return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], extra, axis=0)]) if extra else leaf
+
+    return jax.tree.map(pad, examples)
+
+
+def _even(count: int, limit: int) -> int:
+    """The size of the fewest chunks of at most `limit`."""
+    return -(-count // -(-count // limit))
+
+
+def _fitting(static, chunk: int, shared, examples, local: int, device: jax.Device) -> int:
+    """`chunk`, or a smaller one whose program fits the device; the call reuses what compiles."""
+    memory = _memory(device)
+    while memory is not None and chunk > 1:
+        compiled = _solve.lower(*static, chunk, shared, examples).compile()
+        analysis = compiled.memory_analysis()
+        if analysis is None or analysis.temp_size_in_bytes <= SHARE * memory:
+            break
+        share = SHARE * memory / analysis.temp_size_in_bytes
+        chunk = _even(local, max(1, min(int(share * chunk), chunk - 1)))
+    return chunk
+
+
+def _memory(device: jax.Device) -> int | None:
+    """Bytes of memory, where they are known."""
+    stats = device.memory_stats()
+    if stats is not None and "bytes_limit" in stats:
+        return stats["bytes_limit"]
+    if device.platform != "cpu" or not hasattr(os, "sysconf"):
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _device(inputs: Array, mesh: Mesh | None) -> jax.Device:
+    if mesh is not None:
+        return mesh.local_devices[0]
+    if isinstance(inputs, jax.core.Tracer):
+        return jax.devices()[0]
+    return min(inputs.devices(), key=lambda device: device.id)
+
+
+def _check(solver, inputs, labels, targets, batch_size, mesh, key, options) -> None:
+    shapes = [a.shape[:1] for a in (inputs, labels, targets) if a is not None]
+    ranks = [a.ndim for a in (labels, targets) if a is not None]
+    if inputs.ndim < 1 or set(ranks) != {1} or len(set(shapes)) > 1:
         raise ValueError(
             f"wanted inputs (n, ...) and labels and targets (n,), got {inputs.shape}, "
             f"{labels.shape} and {None if targets is None else targets.shape}."
         )
-    if bounds is not None:
-        broadcast_bounds(bounds, jnp.zeros(inputs.shape[1:], inputs.dtype))
-    static = (apply, solver, batch_size, tuple(sorted(options.items())))
-    return _solve(*static, params, inputs, labels, targets, bounds)
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _solve(apply, solver, batch_size, options, params, inputs, labels, targets, bounds):
-    def one(example):
-        x, label, target = example
-        network = partial(apply, params)
-        return solver(network, x, label, bounds=bounds, target=target, **dict(options))
-
-    examples = (inputs, labels, targets)
-    if batch_size is None:
-        return jax.vmap(one)(examples)
-    return jax.lax.map(one, examples, batch_size=batch_size)
+    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
+        raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
+    if mesh is not None and not isinstance(mesh, Mesh):
+        raise TypeError(f"mesh must be a jax.sharding.Mesh or None, got {mesh!r}.")
+    parameters = inspect.signature(solver).parameters.values()
+    takes = any(p.name == "key" or p.kind == p.VAR_KEYWORD for p in parameters)
+    if key is not None and not takes:
+        raise TypeError(f"a key was given, but the solver {solver!r} takes none.")
+    for name, value in options.items():
+        try:
+            hash(value)
+        except TypeError as error:
+            raise TypeError(f"option {name} must be hashable, got {value!r}.") from error

@@ -1,0 +1,104 @@
+"""Perturbations checked again in double precision, independently of how they were found."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, PyTree
+
+from .._typing import Apply, Bounds, Order
+from ..norms import dual_order
+from ._margin import margin
+from ._result import Perturbation
+
+CHUNK = 256  # inputs evaluated at a time
+
+
+class Verification(NamedTuple):
+    """What float64 says about a batch of perturbations; NumPy arrays.
+
+    Attributes
+    ----------
+    confirmed
+        Found, inside the bounds, and the margin there is negative.
+    norm
+        Norm of `delta`, summed in float64; inf where nothing was found.
+    margin
+        Of the label at `x + delta`, against the target where there is one.
+    """
+
+    confirmed: Bool[np.ndarray, " n"]
+    norm: Float[np.ndarray, " n"]
+    margin: Float[np.ndarray, " n"]
+
+
+def verify(
+    apply: Apply,
+    params: PyTree,
+    inputs: ArrayLike,
+    labels: ArrayLike,
+    perturbation: Perturbation,
+    *,
+    ord: Order = 2,
+    bounds: Bounds | None = None,
+    targets: ArrayLike | None = None,
+) -> Verification:
+    """Evaluate the network in float64, on the CPU, at the very points that were found.
+
+    The points `x + delta` are rounded as the dtype of the inputs says and only then widened, as
+    are the parameters. A network that casts to a narrower dtype itself still does.
+
+    Parameters
+    ----------
+    apply, params, inputs, labels, bounds, targets
+        As of `solve`, with concrete values.
+    perturbation
+        What `solve` returned for them.
+    ord
+        Order of the norm: at least 1, or inf.
+
+    Returns
+    -------
+    A `Verification`. A solver allows for rounding, so that few found points should fail: those
+    whose margin in the dtype of the network is nothing but rounding.
+
+    Raises
+    ------
+    ValueError
+        If `delta` does not have the shape of the inputs, or for an `ord` below 1.
+    """
+    dual_order(ord)
+    xs, deltas = np.asarray(inputs), np.asarray(perturbation.delta)
+    if deltas.shape != xs.shape:
+        raise ValueError(f"delta must have the shape of the inputs {xs.shape}, got {deltas.shape}.")
+    found = np.asarray(perturbation.found)
+    points = (xs + deltas).astype(xs.dtype)
+
+    def widen(leaf):
+        leaf = np.asarray(leaf)
+        return leaf.astype(np.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    examples = (widen(points), np.asarray(labels), None if targets is None else np.asarray(targets))
+    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+        wide = jax.tree.map(widen, params)
+
+        @jax.jit
+        def margins(params, examples):
+            one = lambda e: margin(apply(params, e[0]), e[1], e[2]).astype(jnp.float64)
+            return jax.lax.map(one, examples, batch_size=CHUNK)
+
+        heights = np.asarray(margins(wide, examples)) if len(xs) else np.zeros(0)
+
+    inside = np.ones(len(xs), bool)
+    if bounds is not None:
+        lower, upper = (np.asarray(bound, xs.dtype) for bound in bounds)
+        inside = ((points >= lower) & (points <= upper)).reshape(len(xs), -1).all(1)
+    norms = np.array([_norm(delta, ord) for delta in deltas.astype(np.float64)], np.float64)
+    return Verification(found & inside & (heights < 0), np.where(found, norms, np.inf), heights)
+
+
+def _norm(delta: np.ndarray, ord: Order) -> float:
+    largest = np.abs(delta).max(initial=0)
+    return largest * np.linalg.norm(delta.ravel() / largest, ord) if largest > 0 else 0.0
