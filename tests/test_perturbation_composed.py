@@ -1,16 +1,18 @@
-"""FMN, FAB, solvers made of solvers, refinement to local minima, and the residual."""
+"""Solvers once refined, at a fixed radius, made of solvers; local minima and the residual."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import problems
 import pytest
 from test_perturbation import check, run
 from test_perturbation_solvers import mlp, mlp_task
 
 from fracture.perturbation import (
+    SOLVERS,
     Status,
     fab,
     fmn,
@@ -18,6 +20,7 @@ from fracture.perturbation import (
     optimality_residual,
     over_classes,
     over_restarts,
+    pgd,
     refine,
     solve,
 )
@@ -26,27 +29,81 @@ F32, F64 = np.float32, np.float64
 
 
 @pytest.mark.parametrize("ord", [1, 2, np.inf])
-@pytest.mark.parametrize("solver", [fmn, fab], ids=["fmn", "fab"])
-def test_close_to_exact_once_refined_at_any_scale(solver, ord):
+@pytest.mark.parametrize("name", ["superdeepfool", "alma", "pgd", "apgd", "fgsm"])
+def test_found_and_never_below_exact(name, ord):
+    if (name, ord) == ("alma", np.inf):
+        pytest.skip("alma has no l-infinity version")
+    problem = problems.affine(10, ord, ord != 2, F32)
+    got = run(problem, SOLVERS[name])
+    check(problem, got)
+    assert got.found.all()
+    assert np.median(got.norm / problem.radius) < 1.001
+
+
+@pytest.mark.parametrize(
+    ("name", "ord"), [("fmn", 1), ("fmn", np.inf), ("fab", 2), ("fab", np.inf)]
+)
+def test_close_to_exact_once_refined_at_any_scale(name, ord):
+    solver = SOLVERS[name]
+
     def polished(logits_fn, x, label, **options):
         found = solver(logits_fn, x, label, **options)
         towards = found.adversarial_label
         return refine(logits_fn, x, label, found.delta, **options | {"target": towards})
 
-    for boxed, scale, unit in [(False, 1, 1), (True, 1, 1), (False, 1e30, 1), (False, 1, 1e-30)]:
-        problem = problems.affine(10, ord, boxed, F32, scale=scale, input_scale=unit)
-        raw = run(problem, solver)
-        check(problem, raw)
-        assert raw.found.mean() == 1
-        if scale == unit == 1:
-            got = run(problem, polished)
-            weight, bias = (np.asarray(p, float) for p in problem.params)
-            for i in range(len(problem.labels)):
-                pair = [problem.labels[i], raw.adversarial_label[i]]
-                exact = problems.affine_radius(
-                    weight[pair], bias[pair], problem.inputs[i], 0, ord, problem.bounds
-                )
-                np.testing.assert_allclose(got.norm[i], exact, rtol=1e-3)
+    boxed = ord != 2
+    problem = problems.affine(10, ord, boxed, F32)
+    raw, got = run(problem, solver), run(problem, polished)
+    check(problem, raw)
+    weight, bias = (np.asarray(p, float) for p in problem.params)
+    for i in range(len(problem.labels)):
+        pair = [problem.labels[i], raw.adversarial_label[i]]
+        exact = problems.affine_radius(
+            weight[pair], bias[pair], problem.inputs[i], 0, ord, problem.bounds
+        )
+        np.testing.assert_allclose(got.norm[i], exact, rtol=1e-3)
+    if ord == 2:
+        for scale, unit in [(1e30, 1), (1, 1e-30)]:
+            problem = problems.affine(10, ord, boxed, F32, scale=scale, input_scale=unit)
+            raw = run(problem, solver)
+            check(problem, raw)
+            assert raw.found.all()
+
+
+@pytest.mark.parametrize(("name", "ord"), [("pgd", 2), ("apgd", np.inf), ("fgsm", 2)])
+def test_a_fixed_radius_decides(name, ord):
+    problem = problems.affine(2, ord, True, F32, num=32)
+    network = functools.partial(problem.apply, problem.params)
+
+    @jax.jit
+    @jax.vmap
+    def attack(x, y, radius):
+        return SOLVERS[name](network, x, y, radius=radius, ord=ord, bounds=problem.bounds)
+
+    radius = problem.radius.astype(F32)
+    for factor in (0.5, 0.99):
+        got = attack(problem.inputs, problem.labels, factor * radius)
+        assert (got.status == Status.NOT_FOUND).all()
+    got = jax.tree.map(np.asarray, attack(problem.inputs, problem.labels, 1.05 * radius))
+    check(problem, got)
+    assert got.found.all()
+    assert (got.norm <= 1.05 * radius).all()
+
+
+def test_random_starts_depend_on_the_key_alone():
+    params, inputs, labels = mlp_task(num=8)
+    run = functools.partial(solve, mlp, params, inputs, labels, solver=pgd, ord=np.inf, steps=3)
+    first, again = run(key=jax.random.key(0)), run(key=jax.random.key(0))
+    np.testing.assert_array_equal(first.delta, again.delta)
+    assert (first.delta != run(key=jax.random.key(1)).delta).any()
+    several = run(key=jax.random.key(0), restarts=4)
+    assert several.norm.mean() < first.norm.mean()
+    adam = run(optimizer=optax.adam(0.1))
+    assert adam.found.all()
+    with pytest.raises(ValueError, match="key"):
+        run(restarts=2)
+    with pytest.raises(ValueError, match="radius"):
+        run(radius=-1.0)
 
 
 def test_every_class_finds_the_nearest_one():

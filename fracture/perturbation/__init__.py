@@ -7,26 +7,36 @@ target=None, ...) -> Perturbation`. `minimal` is the one to reach for.
 from collections.abc import Callable
 
 from ._affine import AffineRadius, affine, affine_radius
+from ._alma import alma
+from ._apgd import apgd
 from ._best_of import over_classes, over_restarts
 from ._ddn import ddn
 from ._deepfool import deepfool
 from ._fab import fab
+from ._fgsm import fgsm
 from ._fmn import fmn
 from ._margin import as_logits, margin
 from ._minimal import minimal
+from ._pgd import pgd
 from ._radius import radius
 from ._refine import refine
 from ._residual import optimality_residual
 from ._result import Perturbation, Status
 from ._solve import solve
+from ._superdeepfool import superdeepfool
 from ._verify import Verification, verify
 
 SOLVERS: dict[str, Callable[..., Perturbation]] = {
     "affine": affine,
     "deepfool": deepfool,
+    "superdeepfool": superdeepfool,
     "ddn": ddn,
     "fmn": fmn,
     "fab": fab,
+    "alma": alma,
+    "fgsm": fgsm,
+    "pgd": pgd,
+    "apgd": apgd,
     "minimal": minimal,
 }
 """Every solver by name."""
@@ -39,18 +49,23 @@ __all__ = [
     "Verification",
     "affine",
     "affine_radius",
+    "alma",
+    "apgd",
     "as_logits",
     "ddn",
     "deepfool",
     "fab",
+    "fgsm",
     "fmn",
     "margin",
     "minimal",
     "optimality_residual",
     "over_classes",
     "over_restarts",
+    "pgd",
     "radius",
     "refine",
     "solve",
+    "superdeepfool",
     "verify",
 ]
