@@ -117,35 +117,6 @@ def test_traces_inside_shard_map(name):
     assert jax.eval_shape(sharded, params, inputs, labels).delta.shape == inputs.shape
 
 
-def test_solve_compiles_once_and_maps_in_batches():
-    params, inputs, labels = mlp_task(num=6)
-    calls = []
-
-    def apply(params, x):
-        calls.append(1)
-        return mlp(params, x)
-
-    run = functools.partial(solve, apply, solver=affine, bounds=(0.0, 1.0), num_classes=2)
-    first = run(params, inputs, labels)
-    traced = len(calls)
-    again = run(jax.tree.map(lambda p: p * 2, params), inputs * 0.9, labels)
-    assert len(calls) == traced
-    assert (again.norm != first.norm).any()
-    mapped = run(params, inputs, labels, batch_size=4)
-    np.testing.assert_allclose(mapped.norm, first.norm, rtol=2 * first.gap.max())
-    targets = (labels + 1) % 4
-    aimed = run(params, inputs, labels, targets=targets)
-    assert (aimed.norm[aimed.found] > 0).all()
-    points = (inputs + aimed.delta)[np.asarray(aimed.found)]
-    kept = np.flatnonzero(aimed.found)
-    for x, i in zip(points, kept, strict=True):
-        assert margin(mlp(params, x), labels[i], targets[i]) < 0
-    none = run(params, inputs[:0], labels[:0])
-    assert none.delta.shape == (0, 3, 4, 1)
-    with pytest.raises(ValueError, match="wanted inputs"):
-        solve(apply, params, inputs, labels[:3])
-
-
 def test_traced_target_and_label_in_one_compilation():
     problem = problems.affine(4, 2, False, np.float64, num=1)
     weight, bias = problem.params
