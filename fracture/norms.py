@@ -95,9 +95,9 @@ def steepest(g: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
     if ord == 1:
         first = jnp.arange(g.size) == jnp.argmax(size.ravel())
         return jnp.where(first.reshape(g.shape), jnp.sign(g), 0)
-    scaled = wide / _positive(jnp.max(size, initial=0))
+    scaled = wide / positive(jnp.max(size, initial=0))
     v = scaled if ord == 2 else jnp.sign(scaled) * jnp.abs(scaled) ** (q - 1)
-    return (v / _positive(_norm(v, ord))).astype(g.dtype)
+    return (v / positive(_norm(v, ord))).astype(g.dtype)
 
 
 def project_box(x: ArrayLike, bounds: Bounds | None) -> Float[Array, "*shape"]:
@@ -166,14 +166,14 @@ def project_ball(x: ArrayLike, radius: ArrayLike, ord: Order = 2) -> Float[Array
         inside = jnp.clip(wide, -radius, radius)
     elif ord == 2:
         length = _norm(wide, 2)
-        inside = wide * jnp.where(length > radius, radius / _positive(length), 1)
+        inside = wide * jnp.where(length > radius, radius / positive(length), 1)
     else:
         inside = _soft_threshold(wide, radius)
     return jnp.where(radius >= 0, inside, jnp.nan).astype(x.dtype)
 
 
 def _soft_threshold(x: Array, radius: Array) -> Array:
-    scale = _positive(jnp.max(jnp.abs(x), initial=0))
+    scale = positive(jnp.max(jnp.abs(x), initial=0))
     size, radius = jnp.abs(x) / scale, radius / scale
 
     def newton(level):
@@ -232,7 +232,7 @@ def project_halfspace_box(
     if weight.shape != x.shape:
         raise ValueError(f"weight must have the shape of x, {x.shape}; got {weight.shape}.")
     weight = weight.astype(wide.dtype)
-    scale = _positive(jnp.max(jnp.abs(weight), initial=0))
+    scale = positive(jnp.max(jnp.abs(weight), initial=0))
     weight = weight / scale
     excess = jnp.sum(weight * wide) + jnp.asarray(offset, wide.dtype) / scale
     room = None
@@ -268,11 +268,11 @@ def halfspace_step(
     dual_order(ord)
     size = jnp.abs(weight)
     largest = jnp.max(size, initial=0)
-    scale = _positive(largest)
+    scale = positive(largest)
     gain, need = size / scale, excess / scale
     if room is None:
         posed = (largest > 0) & (need < jnp.inf)
-        length = jnp.where(posed, jnp.maximum(need, 0) / _positive(_norm(gain, dual_order(ord))), 0)
+        length = jnp.where(posed, jnp.maximum(need, 0) / positive(_norm(gain, dual_order(ord))), 0)
         delta = -length * steepest(weight, ord)
         return delta, jnp.where(posed | (excess <= 0), _norm(delta, ord), jnp.inf)
 
@@ -356,9 +356,9 @@ def _knapsack(need: Array, gain: Array, low: Array, high: Array) -> Array:
     init = loop_init((zero, zero + 2), need + jnp.sum(mass))
     pivot = jax.lax.fori_loop(0, bits, halve, init)[0]
     left = need - jnp.sum(jnp.where(gain > pivot, mass, 0))
-    left = left / _positive(pivot)  # what the coordinates at the pivot still have to do
+    left = left / positive(pivot)  # what the coordinates at the pivot still have to do
     tied = jnp.where(gain == pivot, jnp.minimum(capacity, left), 0)
-    share = jnp.clip(left / _positive(jnp.sum(tied)), 0, 1)
+    share = jnp.clip(left / positive(jnp.sum(tied)), 0, 1)
     extra = jnp.where(gain > pivot, capacity, tied * share)
     return forced + jnp.where(need > 0, extra, 0)
 
@@ -387,7 +387,8 @@ def at_least_float32(x: Array) -> Array:
     return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
 
 
-def _positive(x: Array) -> Array:
+def positive(x: Array) -> Array:
+    """`x`, or 1 where it is not positive: a divisor."""
     return jnp.where(x > 0, x, 1)
 
 

@@ -148,6 +148,10 @@ class Linearisation(NamedTuple):
     distances: Array  # (c,); inf where out of reach
     finite: Array  # bool: all gradients are
 
+    def closest(self, count: int) -> Array:
+        """The `count` classes, or all if there are fewer, whose boundaries are nearest."""
+        return self.classes[jax.lax.top_k(-self.distances, min(count, self.classes.size))[1]]
+
 
 def linearise(problem: Problem, num_classes: int) -> Linearisation:
     """Distances to the linearised boundaries with the classes of the largest logits.

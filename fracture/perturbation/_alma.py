@@ -1,15 +1,14 @@
 """Augmented Lagrangian attack (Rony et al. 2021, arXiv:2011.11857), in the units of the problem."""
 
-from math import pi
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import Bounds, LogitsFn, Order
+from ..norms import positive
 from ._affine import linearise
-from ._cut import positive
+from ._descent import anneal
 from ._problem import pose
 from ._result import Perturbation, cross, finish, shortest
 
@@ -95,7 +94,7 @@ def alma(
         slope, _ = _penalty(y, multiplier)
         multiplier = jnp.clip(MEMORY * multiplier + (1 - MEMORY) * slope, *RANGE)
         slope, curvature = _penalty(y, multiplier)
-        share = LAST + (1 - LAST) * (1 + jnp.cos(pi * k / steps)) / 2
+        share = anneal(k, steps, 1.0, LAST)
         t = share / (1 + curvature * jnp.sum(g * g))
         moved = proximal(u - t * slope * g + momentum * (u - before), t)
         ok = jnp.all(jnp.isfinite(grad))

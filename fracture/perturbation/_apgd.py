@@ -41,20 +41,8 @@ def apgd(
     ----------
     logits_fn, x, label, ord, bounds, target
         As of `minimal`.
-    radius
-        Only perturbations up to this norm, a number that may be traced: `found` says whether one
-        of them is adversarial, and `delta` is never longer. None: the least radius at which the
-        attack succeeds, by bisection.
-    steps
-        Gradients of one run.
-    search_steps
-        Radii tried, without `radius`; each costs one run.
-    loss
-        `"margin"` or `"cross_entropy"`, which underflows for confident networks.
-    restarts
-        Runs from random starts in the ball, of which the best counts; more than one needs `key`.
-    key
-        Start at random; None: at `x`.
+    radius, steps, search_steps, loss, restarts, key
+        As of `pgd`.
 
     Returns
     -------

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._typing import Key, Order
-from ..norms import loop_init, norm, project_ball, steepest
+from ..norms import loop_init, norm, positive, project_ball, steepest
 
 MAX_STEPS = 60  # of a root search; a guard, not a budget: a few suffice
 
@@ -28,7 +28,7 @@ def project_ball_box(
     plain = jnp.clip(y, low, high)
     if ord == jnp.inf:
         return jnp.clip(jnp.clip(y, -radius, radius), low, high)
-    scale = _positive(jnp.max(jnp.abs(y)))
+    scale = positive(jnp.max(jnp.abs(y)))
     if ord == 2:
         shrunk = _shrink(y / scale, radius, radius / scale, low, high)
     else:
@@ -49,7 +49,7 @@ def farthest(
     low, high = room
     if ord == jnp.inf:
         return jnp.clip(length * jnp.sign(direction), low, high)
-    direction = direction / _positive(jnp.max(jnp.abs(direction)))
+    direction = direction / positive(jnp.max(jnp.abs(direction)))
     if ord == 2:
         least = float(jnp.finfo(length.dtype).eps) ** 2
         move = _shrink(direction, length, least, low, high)
@@ -67,7 +67,7 @@ def random_in_ball(key: Key, like: Array, ord: Order) -> Array:
 
 def _shrink(y: Array, radius: Array, least: Array | float, low: Array, high: Array) -> Array:
     """clip(radius y / t) with the smallest t ≥ `least` whose l2 norm is at most `radius`."""
-    unit = _positive(radius)
+    unit = positive(radius)
     low, high = low / unit, high / unit
 
     def measure(t):
@@ -118,7 +118,7 @@ def _fill(gain: Array, capacity: Array, length: Array) -> Array:
     missed, pivot = jax.lax.fori_loop(0, steps, halve, init)
     full = jnp.where(gain > pivot, capacity, 0)
     tied = jnp.where((gain > missed) & (gain <= pivot), capacity, 0)
-    share = jnp.clip((length - jnp.sum(full)) / _positive(jnp.sum(tied)), 0, 1)
+    share = jnp.clip((length - jnp.sum(full)) / positive(jnp.sum(tied)), 0, 1)
     return full + share * tied
 
 
@@ -154,7 +154,3 @@ def _smallest(
 
 def _between(left: Array, right: Array) -> Array:
     return jnp.where(right < jnp.inf, (left + right) / 2, 2 * left)
-
-
-def _positive(x: Array) -> Array:
-    return jnp.where(x > 0, x, 1)

@@ -57,11 +57,9 @@ def over_classes(solver: Solver, num_classes: int = 9) -> Solver:
             return solver(logits_fn, x, label, ord=ord, bounds=bounds, target=target, **options)
         problem = pose(logits_fn, x, label, ord, bounds, None)
         near = linearise(problem, problem.num_classes)
-        count = min(num_classes, near.classes.size)
-        targets = near.classes[jax.lax.top_k(-near.distances, count)[1]]
         runs = jax.vmap(
             lambda t: solver(logits_fn, x, label, ord=ord, bounds=bounds, target=t, **options)
-        )(targets)
+        )(near.closest(num_classes))
         return _shortest(runs, near.classes.size)
 
     return best_class

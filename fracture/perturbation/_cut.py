@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._typing import Order
-from ..norms import dual_order, halfspace_step
+from ..norms import dual_order, halfspace_step, positive
 from ._problem import Problem
 
 NEWTON_STEPS = 3  # of a projection in a box; the multiplier of the step before does the rest
@@ -86,13 +86,14 @@ def combine(problem: Problem, one: Cut, other: Cut, delta: Array) -> Cut:
     )
 
 
+def scaled(grad: Array) -> tuple[Array, Array]:
+    """A gradient over the size of its largest entry, and that size."""
+    largest = jnp.max(jnp.abs(grad))
+    return grad / positive(largest), largest
+
+
 def unscaled_norm(x: Array, ord: Order) -> Array:
     """The norm of a vector whose entries are neither tiny nor huge: one pass over them."""
     if ord == 1:
         return jnp.sum(jnp.abs(x))
     return jnp.sqrt(jnp.sum(x * x)) if ord == 2 else jnp.max(jnp.abs(x))
-
-
-def positive(x: Array) -> Array:
-    """`x`, or 1 where it is not positive: a divisor."""
-    return jnp.where(x > 0, x, 1)

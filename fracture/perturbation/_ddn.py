@@ -6,12 +6,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import Bounds, LogitsFn, Order
-from ._cut import positive, unscaled_norm
-from ._margin import as_logits
+from ..norms import positive
+from ._cut import scaled, unscaled_norm
+from ._descent import anneal, none_yet
+from ._loss import check_loss, loss_and_grad
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
 
-LOSSES = ("margin", "cross_entropy")
+LAST = 0.01  # of the first step, at the end
 
 
 def ddn(
@@ -57,8 +59,7 @@ def ddn(
     """
     if ord != 2:
         raise ValueError(f"ddn minimises the l2 norm: ord must be 2, got {ord!r}.")
-    if loss not in LOSSES:
-        raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}.")
+    check_loss(loss)
     if steps < 1 or not 0 < gamma < 1:
         raise ValueError(f"wanted steps >= 1 and 0 < gamma < 1, got {steps} and {gamma}.")
     problem = pose(logits_fn, x, label, ord, bounds, target)
@@ -76,46 +77,30 @@ def descend(
     dtype = problem.center.dtype
 
     def step(carry, k):
-        delta, radius, best, best_norm, finite = carry
+        delta, radius, best, finite = carry
         landed, point = problem.land(problem.origin + delta)
         reading, grad = problem.read_and_grad(point)
-        if loss == "cross_entropy":
-            grad = _cross_entropy_grad(problem, point)
-        largest = jnp.max(jnp.abs(grad))
-        unit = grad / positive(largest)
-        length = unscaled_norm(unit, 2)
-        first = jnp.maximum(reading.margin, reading.slack) / positive(largest) / positive(length)
+        unit, largest = scaled(grad)
+        first = jnp.maximum(reading.margin, reading.slack) / positive(largest)
+        first /= positive(unscaled_norm(unit, 2))
+        if loss != "margin":
+            unit, largest = scaled(loss_and_grad(problem, point, loss)[2])
+        length = positive(unscaled_norm(unit, 2))
         landed = landed.astype(dtype)
         # All displacements are about as long as the radius: in units of it, squares are safe.
         unit_of_length = positive(radius)
         size = unscaled_norm(landed / unit_of_length, 2) * unit_of_length
-        shorter = reading.crossed & (size < best_norm)
-        best_norm = jnp.where(shorter, size, best_norm)
-        best = jnp.where(shorter | (best_norm == jnp.inf), landed, best)
+        best = best.visit(landed, size, reading.crossed)
         change = jnp.where(reading.crossed, 1 - gamma, 1 + gamma)
-        radius = jnp.where(k == 0, first, jnp.minimum(change * radius, best_norm))
-        share = 0.01 + 0.99 * (1 + jnp.cos(jnp.pi * k / steps)) / 2
-        moved = landed / positive(radius) - share / positive(length) * unit
+        radius = jnp.where(k == 0, first, jnp.minimum(change * radius, best.norm))
+        share = anneal(k, steps, 1.0, LAST)
+        moved = landed / positive(radius) - share / length * unit
         delta = radius / positive(unscaled_norm(moved, 2)) * moved
         ok = jnp.isfinite(largest) & jnp.isfinite(radius)
         delta = jnp.where(ok, delta, landed)
-        return (delta, jnp.where(ok, radius, size), best, best_norm, finite & ok), None
+        return (delta, jnp.where(ok, radius, size), best, finite & ok), None
 
-    zero = jnp.zeros((), dtype)
     start = problem.center - problem.origin
-    init = (start, zero, start, zero + jnp.inf, jnp.ones((), bool))
-    (_, _, best, _, finite), _ = jax.lax.scan(
-        step, problem.init(init), jnp.arange(steps).astype(dtype)
-    )
-    return best, finite
-
-
-def _cross_entropy_grad(problem: Problem, point: Array) -> Array:
-    """Gradient of the log-probability of the label, or of minus that of the target."""
-
-    def function(point):
-        logits = as_logits(problem.logits_fn(point))
-        logits = jax.nn.log_softmax(logits.astype(problem.center.dtype))
-        return -logits[problem.target] if problem.targeted else logits[problem.label]
-
-    return jax.grad(function)(point).astype(problem.center.dtype)
+    init = problem.init((start, jnp.zeros((), dtype), none_yet(start), jnp.ones((), bool)))
+    (*_, best, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
+    return best.delta, finite

@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from .._typing import Bounds, Key, LogitsFn, Order
 from ._affine import linearise
 from ._cut import linearise_at
+from ._descent import none_yet
 from ._problem import pose
 from ._result import Perturbation, cross, finish
 
@@ -66,17 +67,15 @@ def fab(
     dtype = problem.center.dtype
 
     def step(carry, _):
-        delta, best, best_norm, finite = carry
+        delta, best, finite = carry
         landed, point = problem.land(problem.origin + delta)
         rival, fine = problem.target, jnp.ones((), bool)
         if not problem.targeted:
             near = linearise(problem._replace(x=point), num_classes)
             rival, fine = near.nearest.rival, near.finite
         reading, grad = problem.read_and_grad(point, rival)
-        delta, size = landed.astype(dtype), problem.size(landed)
-        shorter = reading.crossed & (size < best_norm)
-        best_norm = jnp.where(shorter, size, best_norm)
-        best = jnp.where(shorter | (best_norm == jnp.inf), delta, best)
+        delta = landed.astype(dtype)
+        best = best.visit(delta, problem.size(landed), reading.crossed)
         cut = linearise_at(delta, reading.margin, grad)
         height = cut.at(delta)
         side = jnp.where(height < 0, -1, 1).astype(dtype)
@@ -86,15 +85,15 @@ def fab(
         share = jnp.minimum(own_size / jnp.where(total > 0, total, 1), bias)
         share = jnp.where(jnp.isfinite(total), share, 0)
         moved = (1 - share) * (delta + overshoot * own) + share * overshoot * back
-        return (moved, best, best_norm, finite & fine & cut.finite), None
+        return (moved, best, finite & fine & cut.finite), None
 
     start = problem.center - problem.origin
     if key is not None:
         first = linearise(problem, num_classes).nearest.delta
         noise = jax.random.normal(key, start.shape, dtype)
         start += noise * problem.size(first) / problem.size(noise) / 2
-    init = problem.init((start, start, jnp.asarray(jnp.inf, dtype), jnp.ones((), bool)))
-    (_, best, _, finite), _ = jax.lax.scan(step, init, length=steps)
+    init = problem.init((start, none_yet(start), jnp.ones((), bool)))
+    (_, best, finite), _ = jax.lax.scan(step, init, length=steps)
     others = 0 if problem.targeted else min(num_classes, problem.num_classes - 1)
     num_grads = steps * (1 + others) + (0 if key is None else max(others, 1))
-    return finish(problem, cross(problem, best), num_grads, finite)
+    return finish(problem, cross(problem, best.delta), num_grads, finite)

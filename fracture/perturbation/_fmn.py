@@ -1,15 +1,14 @@
 """Fast minimum-norm attack (Pintor et al. 2021, arXiv:2102.12827), at any scale."""
 
-from math import pi
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import Bounds, LogitsFn, Order
-from ..norms import dual_order, project_ball
-from ._cut import positive, unscaled_norm
+from ..norms import dual_order, positive, project_ball
+from ._cut import scaled, unscaled_norm
+from ._descent import anneal, none_yet
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
 
@@ -67,32 +66,28 @@ def shrink(problem: Problem, steps: int, gamma: float = 0.05) -> tuple[Array, Ar
     width = problem.x.size**0.5 if ord == jnp.inf else 1.0  # l2 radius of the unit ball
 
     def step(carry, k):
-        delta, radius, best, best_norm, finite = carry
+        delta, radius, best, finite = carry
         landed, point = problem.land(problem.origin + delta)
         reading, grad = problem.read_and_grad(point)
-        largest = jnp.max(jnp.abs(grad))
-        unit = grad / positive(largest)
+        unit, largest = scaled(grad)
         landed = landed.astype(dtype)
         scale = positive(radius)
         size = unscaled_norm(landed / scale, ord) * scale
-        shorter = reading.crossed & (size < best_norm)
-        best_norm = jnp.where(shorter, size, best_norm)
-        best = jnp.where(shorter | (best_norm == jnp.inf), landed, best)
+        best = best.visit(landed, size, reading.crossed)
         left = jnp.maximum(reading.margin, reading.slack) / positive(largest)
         left /= positive(unscaled_norm(unit, dual_order(ord)))
-        share = LAST + (1 - LAST) * (1 + jnp.cos(pi * k / steps)) / 2
-        smaller = jnp.minimum((1 - gamma * share) * radius, best_norm)
-        larger = jnp.where(best_norm < jnp.inf, (1 + gamma * share) * radius, size + left)
+        share = anneal(k, steps, 1.0, LAST)
+        smaller = jnp.minimum((1 - gamma * share) * radius, best.norm)
+        larger = jnp.where(best.norm < jnp.inf, (1 + gamma * share) * radius, size + left)
         radius = jnp.where(reading.crossed, smaller, larger)
         length = share * width / positive(unscaled_norm(unit, 2))
         moved = project_ball(landed / positive(radius) - length * unit, 1.0, ord)
         ok = jnp.isfinite(largest) & jnp.isfinite(radius)
         delta = jnp.where(ok, radius * moved, landed)
-        return (delta, jnp.where(ok, radius, size), best, best_norm, finite & ok), None
+        return (delta, jnp.where(ok, radius, size), best, finite & ok), None
 
-    zero = jnp.zeros((), dtype)
     start = problem.center - problem.origin
     first = unscaled_norm(start, ord)
-    init = problem.init((start, first, start, zero + jnp.inf, jnp.ones((), bool)))
-    (_, _, best, _, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
-    return best, finite
+    init = problem.init((start, first, none_yet(start), jnp.ones((), bool)))
+    (*_, best, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
+    return best.delta, finite

@@ -1,7 +1,5 @@
 """Projected gradient descent (Madry et al. 2018, arXiv:1706.06083), in three norms."""
 
-from math import pi
-
 import jax
 import jax.numpy as jnp
 import optax
@@ -9,10 +7,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import Bounds, Key, LogitsFn, Order
-from ..norms import steepest
+from ..norms import positive, steepest
 from ._ball import farthest, project_ball_box
 from ._bisect import ROUNDING, Visited, land_within, solve_radius, unvisited, visit
-from ._cut import positive
+from ._descent import anneal
 from ._loss import check_loss, loss_and_grad
 from ._problem import Problem, pose
 from ._result import Perturbation
@@ -108,7 +106,7 @@ def descend(
         reading, _, grad = loss_and_grad(problem, point, loss)
         best = visit(problem, best, landed, reading, radius)
         fine = jnp.all(jnp.isfinite(grad))
-        share = LAST + (FIRST - LAST) * (1 + jnp.cos(pi * k / steps)) / 2
+        share = anneal(k, steps, FIRST, LAST)
         landed = landed.astype(dtype)
         uphill = -downhill(problem, point, grad, share * radius)
         if optimizer is None:

@@ -96,6 +96,20 @@ class Problem(NamedTuple):
         grad, reading = jax.grad(function, has_aux=True)(point)
         return reading, grad.astype(self.center.dtype)
 
+    def displacement(self, delta: ArrayLike) -> Array:
+        """A displacement that the caller gave, as a vector in the working dtype.
+
+        Raises
+        ------
+        ValueError
+            If it does not have the shape of the input.
+        """
+        if jnp.shape(delta) != self.shape:
+            raise ValueError(
+                f"delta must have the shape of x, {self.shape}; got {jnp.shape(delta)}."
+            )
+        return jnp.asarray(delta, self.center.dtype).ravel()
+
     def room(self, origin: Array) -> tuple[Array, Array] | None:
         """The least and the greatest move from `origin` that the bounds allow."""
         if self.bounds is None:

@@ -43,11 +43,7 @@ def optimality_residual(
         As of `minimal`; for `delta` of another shape.
     """
     problem = pose(logits_fn, x, label, ord, bounds, target)
-    if jnp.shape(delta) != problem.shape:
-        raise ValueError(
-            f"delta must have the shape of x, {problem.shape}; got {jnp.shape(delta)}."
-        )
-    landed, point = problem.land(problem.origin + jnp.asarray(delta).ravel())
+    landed, point = problem.land(problem.origin + problem.displacement(delta))
     here, size = landed.astype(problem.center.dtype), problem.size(landed)
     _, grad = problem.read_and_grad(point)
     cut = linearise_at(here, jnp.zeros_like(size), grad)  # the boundary passes through the point

@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 
 from .._typing import Bounds, LogitsFn, Order
 from ._affine import linearise
+from ._descent import none_yet
 from ._problem import pose
 from ._result import Perturbation, cross, finish
 
@@ -65,13 +66,11 @@ def superdeepfool(
     near = linearise(problem, num_classes)
 
     def step(carry, _):
-        delta, best, best_norm, finite = carry
+        delta, best, finite = carry
         landed, point = problem.land(problem.origin + delta)
         reading, grad = problem.read_and_grad(point)
-        delta, size, across = landed.astype(dtype), problem.size(landed), reading.crossed
-        shorter = across & (size < best_norm)
-        best_norm = jnp.where(shorter, size, best_norm)
-        best = jnp.where(shorter | (best_norm == jnp.inf), delta, best)
+        delta, across = landed.astype(dtype), reading.crossed
+        best = best.visit(delta, problem.size(landed), across)
         # To the tangent half-space: from x where across, as far again as needed where not.
         start = jnp.where(across, problem.origin, point.astype(dtype))
         excess = reading.margin - jnp.where(across, jnp.sum(grad * delta), 0)
@@ -80,11 +79,10 @@ def superdeepfool(
         return (
             jnp.where(across, move, longer),
             best,
-            best_norm,
             finite & jnp.all(jnp.isfinite(grad)),
         ), None
 
     first = (1 + overshoot) * near.nearest.delta
-    init = (first, first, jnp.asarray(jnp.inf, dtype), near.finite)
-    (_, best, _, finite), _ = jax.lax.scan(step, problem.init(init), length=steps)
-    return finish(problem, cross(problem, best), near.classes.size + steps, finite)
+    init = (first, none_yet(first), near.finite)
+    (_, best, finite), _ = jax.lax.scan(step, problem.init(init), length=steps)
+    return finish(problem, cross(problem, best.delta), near.classes.size + steps, finite)
