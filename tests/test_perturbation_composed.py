@@ -41,7 +41,7 @@ def test_found_and_never_below_exact(name, ord):
 
 
 @pytest.mark.parametrize(
-    ("name", "ord"), [("fmn", 1), ("fmn", np.inf), ("fab", 2), ("fab", np.inf)]
+    ("name", "ord"), [("fmn", 1), ("fmn", 2), ("fmn", np.inf), ("fab", 2), ("fab", np.inf)]
 )
 def test_close_to_exact_once_refined_at_any_scale(name, ord):
     solver = SOLVERS[name]
@@ -161,6 +161,19 @@ def test_refine_ends_in_local_minima_of_piecewise_linear_networks(ord):
         points = np.asarray(x)[None] + around
         answers = jax.vmap(lambda z: jnp.argmax(relu_net(params, z)))(points)
         assert (answers == y).all()
+
+
+@pytest.mark.parametrize("ord", [1, 2, np.inf])
+def test_the_least_effort_finds_a_way_where_linearisations_lead_nowhere(ord):
+    def one(key):
+        keys = jax.random.split(key, 3)
+        x, out = (jax.random.normal(k, (n,)) for k, n in zip(keys[:2], (16, 32), strict=True))
+        hidden = jax.random.normal(keys[2], (32, 16))
+        network = lambda z: out @ jax.nn.relu(hidden @ z)  # untrained
+        label = jnp.where(network(x) > 0, 0, 1)
+        return minimal(network, x, label, ord=ord, effort="low").found
+
+    assert jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(5), 256)).all()
 
 
 @pytest.mark.parametrize("ord", [1, 2, np.inf])

@@ -8,7 +8,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import Bounds, LogitsFn, Order
-from ._cut import Cut, combine, linearise_at, positive, project
+from ..norms import positive
+from ._cut import Cut, combine, linearise_at, project
+from ._descent import Shortest, none_yet
 from ._problem import Problem, pose
 from ._result import Crossing, Perturbation, cross, finish, shortest
 
@@ -55,13 +57,10 @@ def refine(
         As of `minimal`; for `delta` of another shape.
     """
     problem = pose(logits_fn, x, label, ord, bounds, target)
-    if jnp.shape(delta) != problem.shape:
-        raise ValueError(
-            f"delta must have the shape of x, {problem.shape}; got {jnp.shape(delta)}."
-        )
+    start = problem.displacement(delta)
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}.")
-    run = slide(problem, jnp.asarray(delta, problem.center.dtype).ravel(), steps)
+    run = slide(problem, start, steps)
     return finish(problem, search(problem, run), steps, run.finite)
 
 
@@ -70,8 +69,7 @@ class Slide(NamedTuple):
 
     near: Array  # displacement close to the boundary
     reach: Array  # about the norm at which the ray through it crosses; inf where nothing is near
-    across: Array  # the shortest adversarial displacement
-    norm: Array  # of it; inf where there was none
+    across: Shortest
     finite: Array  # all gradients were
 
 
@@ -97,12 +95,11 @@ def slide(problem: Problem, delta: Array, steps: int, rival: Array | None = None
         fresh = fresh._replace(excess=fresh.excess + OVERSHOOT * jnp.abs(away))
         trusted = (away > 0) & (jnp.abs(stretch - 1) < TRUST)
         reach = jnp.where(trusted, size * stretch, jnp.inf)
-        shorter, nearer = reading.crossed & (size < run.norm), reach < run.reach
+        nearer = reach < run.reach
         run = Slide(
             jnp.where(nearer, here, run.near),
             jnp.where(nearer, reach, run.reach),
-            jnp.where(shorter, here, run.across),
-            jnp.where(shorter, size, run.norm),
+            run.across.visit(here, size, reading.crossed),
             run.finite & fresh.finite,
         )
         arrived = run.reach < jnp.inf
@@ -116,7 +113,7 @@ def slide(problem: Problem, delta: Array, steps: int, rival: Array | None = None
         return (run, base + damping * (move - base), cut, level, damping, failures), None
 
     zero, true = jnp.zeros((), dtype), jnp.ones((), bool)
-    run = Slide(delta, zero + jnp.inf, delta, zero + jnp.inf, true)
+    run = Slide(delta, zero + jnp.inf, none_yet(delta), true)
     cut = Cut(zero, jnp.zeros_like(delta), true)
     init = problem.init((run, delta, cut, zero, zero + 1, jnp.int32(0)))
     return jax.lax.scan(step, init, length=steps)[0][0]
@@ -124,5 +121,5 @@ def slide(problem: Problem, delta: Array, steps: int, rival: Array | None = None
 
 def search(problem: Problem, run: Slide) -> Crossing:
     """The shorter of the crossings on the rays through the two displacements of a run."""
-    rays = jnp.stack([run.near, run.across])
+    rays = jnp.stack([run.near, run.across.delta])
     return shortest(jax.vmap(lambda delta: cross(problem, delta))(rays))
