@@ -18,7 +18,10 @@ from . import __version__
 
 _DATA = ("points", "hypercube", "mixture", "spheres", "subspace", "correlated", "spiked", "digits")
 _MODELS = ("interpolator", "linear", "mlp", "cnn")
-_SOLVERS = ("affine", "deepfool", "ddn", "minimal")
+_SOLVERS = (
+    *("affine", "deepfool", "superdeepfool", "ddn", "fmn", "fab", "alma"),
+    *("fgsm", "pgd", "apgd", "minimal"),
+)
 _COUNT = click.IntRange(1, 2**31 - 1)
 
 
