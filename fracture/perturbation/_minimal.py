@@ -21,15 +21,17 @@ class Budget(NamedTuple):
 
     num_classes: int  # linearised at the input, to choose the targets
     num_targets: int
-    target_steps: int  # towards each of the targets
     descent_steps: int  # of DDN (l2) or FMN
-    rounds: tuple[tuple[int, int], ...]  # (so many of the best, so many steps), in turn
+    target_steps: int  # towards each of the targets
+    steps: int  # on from there, whichever class is nearest
+    num_best: int  # of these runs, which go on
+    last_steps: int
 
 
 BUDGETS = {
-    "low": Budget(32, 3, 8, 20, ((1, 8),)),
-    "medium": Budget(128, 9, 4, 60, ((9, 8), (2, 40))),
-    "high": Budget(1024, 9, 20, 100, ((9, 20), (5, 40))),
+    "low": Budget(32, 3, 20, 6, 4, 1, 8),
+    "medium": Budget(128, 9, 60, 4, 8, 2, 40),
+    "high": Budget(1024, 9, 100, 20, 20, 5, 40),
 }
 
 
@@ -98,20 +100,20 @@ def minimal(
     problem = pose(logits_fn, x, label, ord, bounds, target)
     near = linearise(problem, budget.num_classes)
     targets = near.closest(budget.num_targets)
-    start = problem.center - problem.origin
-    first = jax.vmap(lambda rival: slide(problem, start, budget.target_steps, rival))(targets)
-    num_grads = near.classes.size + len(targets) * budget.target_steps
     # A descent finds a way across where the linearisations lead nowhere.
     descent = descend if ord == 2 else shrink
-    others = descent(problem, budget.descent_steps)[0][None]
-    num_grads += budget.descent_steps
-    runs = [first]
-    for kept, steps in budget.rounds:
-        starts = jnp.concatenate([nearest(runs[-1], kept), others])
-        others = others[:0]  # in the first round alone
-        runs.append(jax.vmap(lambda delta, steps=steps: slide(problem, delta, steps))(starts))
-        num_grads += len(starts) * steps
-    every = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *runs)
+    across = descent(problem, budget.descent_steps)[0]
+    start = jnp.broadcast_to(problem.center - problem.origin, (len(targets), across.size))
+    starts = jnp.concatenate([start, across[None]])
+    rivals = jnp.append(targets, problem.target)
+    first = jax.vmap(
+        lambda delta, rival: slide(problem, delta, budget.steps, rival, budget.target_steps)
+    )(starts, rivals)
+    best = nearest(first, budget.num_best)
+    last = jax.vmap(lambda delta: slide(problem, delta, budget.last_steps))(best)
+    num_grads = near.classes.size + budget.descent_steps
+    num_grads += len(starts) * (budget.target_steps + budget.steps) + len(best) * budget.last_steps
+    every = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, last)
     close, short = jnp.argmin(every.reach), jnp.argmin(every.across.norm)
     best = every._replace(
         near=every.near[close],

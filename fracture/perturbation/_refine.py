@@ -73,20 +73,27 @@ class Slide(NamedTuple):
     finite: Array  # all gradients were
 
 
-def slide(problem: Problem, delta: Array, steps: int, rival: Array | None = None) -> Slide:
+def slide(
+    problem: Problem,
+    delta: Array,
+    steps: int,
+    rival: Array | None = None,
+    rival_steps: int = 0,
+) -> Slide:
     """Steps along the boundary from `delta`, one gradient each.
 
     Parameters
     ----------
-    rival
-        A class: along the pairwise boundary with it instead.
+    rival, rival_steps
+        A class, and so many steps before the others along the pairwise boundary with it.
     """
     dtype = problem.center.dtype
 
-    def step(carry, _):
+    def step(carry, k):
         run, aim, cut, level, damping, failures = carry
         landed, point = problem.land(problem.origin + aim)
-        reading, grad = problem.read_and_grad(point, rival)
+        toward = None if rival is None else jnp.where(k < rival_steps, rival, problem.target)
+        reading, grad = problem.read_and_grad(point, toward)
         here, size = landed.astype(dtype), problem.size(landed)
         fresh = linearise_at(here, reading.margin + 2 * reading.slack, grad)
         away = fresh.excess - fresh.at(here)
@@ -116,7 +123,7 @@ def slide(problem: Problem, delta: Array, steps: int, rival: Array | None = None
     run = Slide(delta, zero + jnp.inf, none_yet(delta), true)
     cut = Cut(zero, jnp.zeros_like(delta), true)
     init = problem.init((run, delta, cut, zero, zero + 1, jnp.int32(0)))
-    return jax.lax.scan(step, init, length=steps)[0][0]
+    return jax.lax.scan(step, init, jnp.arange(rival_steps + steps))[0][0]
 
 
 def search(problem: Problem, run: Slide) -> Crossing:
