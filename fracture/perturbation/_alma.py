@@ -8,13 +8,15 @@ from jaxtyping import Array
 from .._typing import Bounds, LogitsFn, Order
 from ..norms import positive
 from ._affine import linearise
-from ._descent import anneal
-from ._problem import pose
+from ._descent import anneal, none_yet
+from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish, shortest
 
 LAST = 0.01  # of the first step, at the end
-MEMORY = 0.7  # of the multiplier: the share that one step keeps
+MEMORY = 0.7  # the share of the multiplier that a step keeps
+METRIC_MEMORY = 0.9  # and of the metric
 RANGE = (1e-6, 1e12)  # of the multiplier
+NEWTON_STEPS = 8  # of the proximal map of l∞
 
 
 def alma(
@@ -26,26 +28,26 @@ def alma(
     bounds: Bounds | None = None,
     target: ArrayLike | None = None,
     steps: int = 100,
-    momentum: float = 0.9,
+    momentum: float = 0.7,
     num_classes: int = 10,
 ) -> Perturbation:
-    r"""Descend a penalty-Lagrangian of distance and margin, whose multiplier adapts at each step.
+    """Descend a penalty-Lagrangian of distance and margin, whose multiplier adapts at each step.
 
-    As in the paper the penalty is P₂ and the multiplier a moving average of its slope. Distances
-    are measured in units of the distance to the boundary linearised at `x`, margins in units of
-    the margin there, in place of the ratio of logit differences and of constants for images in
-    [0, 1]. In these units all constants are 1, and the penalty parameter stays 1: raising it, as
-    the paper does until something is adversarial, changed nothing. A step of gradient descent is
-    the inverse of the known curvature across the boundary, annealed by a cosine, in place of
-    RMSProp; the norm is dealt with by its proximal map, so that l1 solutions are sparse. It
-    starts halfway to the nearest linearised boundary, which chooses the class.
+    The penalty P₂ and the moving average of the multiplier are the paper's. Departures: lengths
+    are in units of the distance at which the ray to the nearest linearised boundary crosses,
+    margins in units of the one at `x`, in place of a ratio of logit differences and of constants
+    for images in [0, 1]. Then the multiplier starts from 1, its value where the network is affine,
+    and the penalty parameter stays 1: raising it until something is adversarial, as the paper
+    does, changed no result. Instead of by RMSProp, a step divides by the known curvature across
+    the boundary, annealed by a cosine. The norm enters by its proximal map, as in PDPGD (Matyasko,
+    Chau 2021, arXiv:2106.01538): so l1 perturbations are sparse and l∞ is possible, where each
+    coordinate has a step of its own. The run starts halfway along that ray, which mostly decides
+    the class.
 
     Parameters
     ----------
-    logits_fn, x, label, bounds, target
+    logits_fn, x, label, ord, bounds, target
         As of `minimal`.
-    ord
-        1 or 2.
     steps
         Gradients after the first linearisation.
     momentum
@@ -56,63 +58,89 @@ def alma(
 
     Returns
     -------
-    A `Perturbation`.
+    A `Perturbation`, no longer than that of `affine` for as many classes.
 
     Raises
     ------
     TypeError, ValueError
-        As of `minimal`; for another `ord`, or options out of range.
+        As of `minimal`; for options out of range.
     """
-    if isinstance(ord, bool) or ord not in (1, 2):
-        raise ValueError(f"alma minimises the l1 or l2 norm: ord must be 1 or 2, got {ord!r}.")
     if steps < 1 or not 0 <= momentum < 1 or num_classes < 1:
         raise ValueError(
             "wanted steps >= 1, 0 <= momentum < 1 and num_classes >= 1, got "
             f"{steps}, {momentum} and {num_classes}."
         )
     problem = pose(logits_fn, x, label, ord, bounds, target)
-    dtype = problem.center.dtype
     near = linearise(problem, num_classes)
-    length = positive(problem.size(near.nearest.delta))
+    first = cross(problem, near.nearest.delta)
+    delta = first.delta.astype(problem.center.dtype)
+    delta = jnp.where(first.high < jnp.inf, delta, near.nearest.delta)
+    best, last, finite = augment(problem, delta, steps, momentum)
+    # The iterates may approach the boundary from the clean side: so the last one, too.
+    others = jax.vmap(lambda delta: cross(problem, delta))(jnp.stack([best, last]))
+    found = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, others)
+    return finish(problem, shortest(found), near.classes.size + steps, near.finite & finite)
+
+
+def augment(
+    problem: Problem, delta: Array, steps: int, momentum: float = 0.7
+) -> tuple[Array, Array, Array]:
+    """A run from halfway to `delta`, which is about at the boundary.
+
+    Its shortest adversarial displacement, or the last one where there was none; the last one; and
+    whether all gradients were finite.
+    """
+    dtype, ord = problem.center.dtype, problem.ord
+    length = positive(problem.size(delta))
     height = positive(jnp.maximum(problem.start.margin, problem.start.slack))
 
-    def proximal(v: Array, t: Array) -> Array:
-        """The minimum of t · (‖u‖₁ or ‖u‖₂²/2) + ‖u − v‖²/2."""
-        return v / (1 + t) if ord == 2 else jnp.sign(v) * jnp.maximum(jnp.abs(v) - t, 0)
-
     def step(carry, k):
-        u, before, multiplier, best, best_norm, finite = carry
+        u, before, multiplier, metric, best, finite = carry
         landed, point = problem.land(problem.origin + length * u)
         reading, grad = problem.read_and_grad(point)
-        landed = landed.astype(dtype)
-        u, g = landed / length, grad / (height / length)
-        size = problem.size(landed)
-        shorter = reading.crossed & (size < best_norm)
-        best_norm = jnp.where(shorter, size, best_norm)
-        best = jnp.where(shorter, landed, best)
-        y = reading.margin / height
+        landed, size = landed.astype(dtype), problem.size(landed)
+        best = best.visit(landed, size, reading.crossed)
+        u, y, g = landed / length, reading.margin / height, grad / (height / length)
+        if ord == jnp.inf:
+            aged = METRIC_MEMORY * metric + (1 - METRIC_MEMORY) * jnp.abs(g)
+            metric = jnp.where(k == 0, jnp.abs(g), aged)
+        downhill = g / positive(metric)
         slope, _ = _penalty(y, multiplier)
         multiplier = jnp.clip(MEMORY * multiplier + (1 - MEMORY) * slope, *RANGE)
         slope, curvature = _penalty(y, multiplier)
         share = anneal(k, steps, 1.0, LAST)
-        t = share / (1 + curvature * jnp.sum(g * g))
-        moved = proximal(u - t * slope * g + momentum * (u - before), t)
+        t = share / (1 + curvature * jnp.sum(g * downhill))
+        moved = _proximal(u - t * slope * downhill + momentum * (u - before), t, metric, ord)
         ok = jnp.all(jnp.isfinite(grad))
         moved = jnp.where(ok & jnp.all(jnp.isfinite(moved)), moved, u / 2)
-        return (moved, u, multiplier, best, best_norm, finite & ok), None
+        return (moved, u, multiplier, metric, best, finite & ok), None
 
-    half, one = near.nearest.delta / length / 2, jnp.ones((), dtype)
-    init = problem.init((half, half, one, near.nearest.delta, jnp.inf * one, near.finite))
+    half, one = delta / length / 2, jnp.ones((), dtype)
+    init = (half, half, one, jnp.ones_like(half), none_yet(delta), jnp.ones((), bool))
     ks = jnp.arange(steps).astype(dtype)
-    (last, _, _, best, _, finite), _ = jax.lax.scan(step, init, ks)
-    # The iterates may approach the boundary from the clean side.
-    rays = jnp.stack([best, length * last])
-    found = shortest(jax.vmap(lambda delta: cross(problem, delta))(rays))
-    return finish(problem, found, near.classes.size + steps, finite)
+    (last, *_, best, finite), _ = jax.lax.scan(step, problem.init(init), ks)
+    return best.delta, length * last, finite
 
 
 def _penalty(y: Array, multiplier: Array) -> tuple[Array, Array]:
-    """Slope and curvature at `y` of P₂: μy + μy² + y³/6 where y ≥ 0, μy / (1 − y) elsewhere."""
+    """Slope and curvature at y of P₂: μy + μy² + y³/6 where y ≥ 0, μy / (1 − y) elsewhere."""
     above, below = jnp.maximum(y, 0), 1 - jnp.minimum(y, 0)
     slope = jnp.where(y > 0, multiplier * (1 + 2 * above) + above**2 / 2, multiplier / below**2)
     return slope, jnp.where(y > 0, 2 * multiplier + above, 2 * multiplier / below**3)
+
+
+def _proximal(v: Array, t: Array, metric: Array, ord: Order) -> Array:
+    """The minimum of t · (‖u‖₁, ‖u‖₂²/2 or ‖u‖_∞) + ⟨metric, (u − v)²⟩/2; metric 1 but for l∞."""
+    size = jnp.abs(v)
+    if ord == 2:
+        return v / (1 + t)
+    if ord == 1:
+        return jnp.sign(v) * jnp.maximum(size - t, 0)
+
+    # Clip at the level at which the clipped part weighs t: a convex equation, from the left.
+    def newton(_, level):
+        weight = jnp.where(size > level, metric, 0)
+        return jnp.maximum(level, (jnp.sum(weight * size) - t) / positive(jnp.sum(weight)))
+
+    level = jax.lax.fori_loop(0, NEWTON_STEPS, newton, jnp.zeros_like(t))
+    return jnp.clip(v, -level, level)

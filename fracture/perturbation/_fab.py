@@ -24,14 +24,14 @@ def fab(
     num_classes: int = 10,
     overshoot: float = 1.05,
     bias: float = 0.1,
+    backward: float = 0.9,
     key: Key | None = None,
 ) -> Perturbation:
     """Project iterate and input on the nearest linearised boundary, and go between the two.
 
-    As in the paper, but for two things: an iterate beyond the boundary is projected back on it,
-    instead of moved most of the way to `x`; and nothing is dropped for being longer than a given
-    radius. `over_classes(fab)` is the targeted version of the paper: one gradient a step instead
-    of one a class.
+    As in the paper, but that nothing is dropped for being longer than a given radius, and that its
+    last search along the ray to `x` is the one of all solvers here. `over_classes(fab)` is the
+    targeted version of the paper: one gradient a step instead of one a class.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ def fab(
         Factor η of each projection.
     bias
         Largest weight α of the projection of `x`.
+    backward
+        What remains (β) of a displacement that was adversarial, from which the search goes on.
     key
         Start at random, at half the norm of the first projection; None: at `x`.
 
@@ -58,10 +60,10 @@ def fab(
     TypeError, ValueError
         As of `minimal`; for options out of range.
     """
-    if steps < 1 or num_classes < 1 or overshoot < 1 or not 0 <= bias <= 1:
+    if steps < 1 or num_classes < 1 or overshoot < 1 or not 0 <= bias <= 1 or not 0 < backward < 1:
         raise ValueError(
-            "wanted steps >= 1, num_classes >= 1, overshoot >= 1 and 0 <= bias <= 1, got "
-            f"{steps}, {num_classes}, {overshoot} and {bias}."
+            "wanted steps >= 1, num_classes >= 1, overshoot >= 1, 0 <= bias <= 1 and "
+            f"0 < backward < 1, got {steps}, {num_classes}, {overshoot}, {bias} and {backward}."
         )
     problem = pose(logits_fn, x, label, ord, bounds, target)
     dtype = problem.center.dtype
@@ -75,7 +77,6 @@ def fab(
             rival, fine = near.nearest.rival, near.finite
         reading, grad = problem.read_and_grad(point, rival)
         delta = landed.astype(dtype)
-        best = best.visit(delta, problem.size(landed), reading.crossed)
         cut = linearise_at(delta, reading.margin, grad)
         height = cut.at(delta)
         side = jnp.where(height < 0, -1, 1).astype(dtype)
@@ -85,6 +86,11 @@ def fab(
         share = jnp.minimum(own_size / jnp.where(total > 0, total, 1), bias)
         share = jnp.where(jnp.isfinite(total), share, 0)
         moved = (1 - share) * (delta + overshoot * own) + share * overshoot * back
+        landed, point = problem.land(problem.origin + moved)
+        crossed = problem.read(point).crossed
+        moved = landed.astype(dtype)
+        best = best.visit(moved, problem.size(landed), crossed)
+        moved = jnp.where(crossed, backward * moved, moved)
         return (moved, best, finite & fine & cut.finite), None
 
     start = problem.center - problem.origin

@@ -1,4 +1,4 @@
-"""The portfolio: several classes and starts, all slid along the boundary; the best one wins."""
+"""The portfolio: several classes and descents, all slid along the boundary; the best one wins."""
 
 from typing import NamedTuple
 
@@ -9,8 +9,7 @@ from jaxtyping import Array
 
 from .._typing import Bounds, LogitsFn, Order
 from ._affine import linearise
-from ._ddn import descend
-from ._fmn import shrink
+from ._alma import augment
 from ._problem import pose
 from ._refine import Slide, search, slide
 from ._result import Perturbation, finish
@@ -21,17 +20,17 @@ class Budget(NamedTuple):
 
     num_classes: int  # linearised at the input, to choose the targets
     num_targets: int
-    descent_steps: int  # of DDN (l2) or FMN
-    target_steps: int  # towards each of the targets
+    target_steps: int  # along the boundary with each of them
     steps: int  # on from there, whichever class is nearest
-    num_best: int  # of these runs, which go on
-    last_steps: int
+    num_descents: int  # from halfway to the nearest of the points reached
+    descent_steps: int
+    last_steps: int  # along the boundary
 
 
 BUDGETS = {
-    "low": Budget(32, 3, 20, 6, 4, 1, 8),
-    "medium": Budget(128, 9, 60, 4, 8, 2, 40),
-    "high": Budget(1024, 9, 100, 20, 20, 5, 40),
+    "low": Budget(32, 3, 5, 5, 1, 20, 12),
+    "medium": Budget(128, 9, 4, 8, 1, 80, 20),
+    "high": Budget(1024, 9, 8, 8, 9, 60, 30),
 }
 
 
@@ -47,9 +46,9 @@ def minimal(
 ) -> Perturbation:
     """Smallest adversarial perturbation that a portfolio of solvers finds: the one to reach for.
 
-    Linearise every boundary at `x`; slide along each of the nearest ones, by that measure; run
-    `ddn` (l2) or `fmn` besides; `refine` the best of them, then the best of those, in several
-    rounds; return the shortest.
+    Linearise every boundary at `x`; slide along each of the nearest ones, by that measure, as
+    `refine` does; from halfway to the best of them, descend as `alma` does, which finds other
+    minima; refine what that finds and the best; return the shortest.
     The answer is an upper bound on the distance to the boundary, and exact, up to rounding, where
     the network is affine. One compiled call: `jit`, `vmap` and `shard_map` it, or use `solve`.
 
@@ -72,7 +71,7 @@ def minimal(
         Class to reach instead of any other, across its pairwise boundary with the label; may be
         traced.
     effort
-        `"low"`, `"medium"` or `"high"`: about 70, 270 and 690 gradients for ten classes.
+        `"low"`, `"medium"` or `"high"`: about 85, 240 and 1000 gradients for ten classes.
 
     Returns
     -------
@@ -90,8 +89,7 @@ def minimal(
 
     References
     ----------
-    Rony et al. (2019), "Decoupling direction and norm", arXiv:1811.09600. Pintor et al. (2021),
-    "Fast minimum-norm adversarial attacks through adaptive norm constraints", arXiv:2102.12827.
+    Rony et al. (2021), "Augmented Lagrangian adversarial attacks", arXiv:2011.11857.
     Moosavi-Dezfooli, Fawzi, Frossard (2016), "DeepFool", arXiv:1511.04599.
     """
     if effort not in BUDGETS:
@@ -100,19 +98,15 @@ def minimal(
     problem = pose(logits_fn, x, label, ord, bounds, target)
     near = linearise(problem, budget.num_classes)
     targets = near.closest(budget.num_targets)
-    # A descent finds a way across where the linearisations lead nowhere.
-    descent = descend if ord == 2 else shrink
-    across = descent(problem, budget.descent_steps)[0]
-    start = jnp.broadcast_to(problem.center - problem.origin, (len(targets), across.size))
-    starts = jnp.concatenate([start, across[None]])
-    rivals = jnp.append(targets, problem.target)
-    first = jax.vmap(
-        lambda delta, rival: slide(problem, delta, budget.steps, rival, budget.target_steps)
-    )(starts, rivals)
-    best = nearest(first, budget.num_best)
-    last = jax.vmap(lambda delta: slide(problem, delta, budget.last_steps))(best)
-    num_grads = near.classes.size + budget.descent_steps
-    num_grads += len(starts) * (budget.target_steps + budget.steps) + len(best) * budget.last_steps
+    start = problem.center - problem.origin
+    along = lambda rival: slide(problem, start, budget.steps, rival, budget.target_steps)
+    first = jax.vmap(along)(targets)
+    halfway = nearest(first, budget.num_descents)
+    found = jax.vmap(lambda delta: augment(problem, delta, budget.descent_steps)[0])(halfway)
+    starts = jnp.concatenate([nearest(first, 1), found])
+    last = jax.vmap(lambda delta: slide(problem, delta, budget.last_steps))(starts)
+    num_grads = near.classes.size + len(targets) * (budget.target_steps + budget.steps)
+    num_grads += len(halfway) * budget.descent_steps + len(starts) * budget.last_steps
     every = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, last)
     close, short = jnp.argmin(every.reach), jnp.argmin(every.across.norm)
     best = every._replace(

@@ -67,7 +67,7 @@ def refine(
 class Slide(NamedTuple):
     """What a run along the boundary has found; `vmap` adds an axis."""
 
-    near: Array  # displacement close to the boundary
+    near: Array  # displacement close to the boundary; the last one where none was
     reach: Array  # about the norm at which the ray through it crosses; inf where nothing is near
     across: Shortest
     finite: Array  # all gradients were
@@ -90,7 +90,7 @@ def slide(
     dtype = problem.center.dtype
 
     def step(carry, k):
-        run, aim, cut, level, damping, failures = carry
+        run, aim, cut, level, damping, failures, before = carry
         landed, point = problem.land(problem.origin + aim)
         toward = None if rival is None else jnp.where(k < rival_steps, rival, problem.target)
         reading, grad = problem.read_and_grad(point, toward)
@@ -101,10 +101,15 @@ def slide(
         # Aim a little beyond the boundary, so that steps end on the other side of it.
         fresh = fresh._replace(excess=fresh.excess + OVERSHOOT * jnp.abs(away))
         trusted = (away > 0) & (jnp.abs(stretch - 1) < TRUST)
-        reach = jnp.where(trusted, size * stretch, jnp.inf)
+        # Of the slopes here and at the point before, the worse: at a kink both matter.
+        slope = away / positive(size) * positive(jnp.max(jnp.abs(grad)))
+        shares = jnp.stack([jnp.ones_like(slope), slope / positive(before)])
+        worst = jnp.where(stretch > 1, jnp.max(shares), jnp.min(shares))
+        before = jnp.where(trusted, slope, before)
+        reach = jnp.where(trusted, size * (1 + (stretch - 1) * worst), jnp.inf)
         nearer = reach < run.reach
         run = Slide(
-            jnp.where(nearer, here, run.near),
+            jnp.where(nearer | (run.reach == jnp.inf), here, run.near),
             jnp.where(nearer, reach, run.reach),
             run.across.visit(here, size, reading.crossed),
             run.finite & fresh.finite,
@@ -114,15 +119,15 @@ def slide(
         shortened = jnp.where(arrived & (failures > PATIENCE), damping / 2, damping)
         damping = jnp.where(nearer, jnp.minimum(2 * damping, 1), shortened)
         both = combine(problem, cut, fresh, here)
-        cut = jax.tree.map(lambda a, b: jnp.where(nearer | ~arrived, a, b), fresh, both)
+        cut = jax.tree.map(lambda a, b: jnp.where(nearer | (k == 0), a, b), fresh, both)
         move, level = project(problem, cut, level)
-        base = jnp.where(arrived, run.near, here)
-        return (run, base + damping * (move - base), cut, level, damping, failures), None
+        aim = run.near + damping * (move - run.near)
+        return (run, aim, cut, level, damping, failures, before), None
 
     zero, true = jnp.zeros((), dtype), jnp.ones((), bool)
     run = Slide(delta, zero + jnp.inf, none_yet(delta), true)
     cut = Cut(zero, jnp.zeros_like(delta), true)
-    init = problem.init((run, delta, cut, zero, zero + 1, jnp.int32(0)))
+    init = problem.init((run, delta, cut, zero, zero + 1, jnp.int32(0), zero + jnp.inf))
     return jax.lax.scan(step, init, jnp.arange(rival_steps + steps))[0][0]
 
 

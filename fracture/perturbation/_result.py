@@ -85,9 +85,9 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
     """Search the boundary on the ray from x to x + delta and on, evaluating the network only.
 
     Until a point is adversarial, extrapolate the margin and go beyond the boundary by more and
-    more slack. Then interpolate to just outside and to just inside of it in turn, bisecting every
-    third time: the bracket halves in three steps at least, and where the network is linear both
-    its ends arrive at once. One forward pass a step.
+    more slack. Then go to just outside and to just inside of it in turn, by the secant through the
+    last two points, bisecting every third time: the bracket halves in three steps at least, and
+    where the network is linear both its ends arrive at once. One forward pass a step.
 
     The last step goes on by what the rounding of the input amounts to: where the logits are small
     differences of large terms, a few ulps of a logit are no protection.
@@ -101,7 +101,7 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
     clearance = ULPS * rounding / jnp.where(length > 0, length, 1)
 
     def step(k, carry):
-        t, best = carry
+        t, before, best = carry
         delta, point = problem.land(problem.center + t * ray)
         reading = problem.read(point)
         nearer = reading.crossed & ((t < best.high) | (k == steps - 1))
@@ -116,16 +116,19 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
             jnp.where(nearer, reading.answer, best.answer),
         )
         more = slack * 2 ** (1 + jnp.asarray(k // 2, dtype))
-        inner = jnp.where(k == steps - 2, best.high + clearance, within(best, more, k))
+        here = t, reading.margin
+        inner = within(best, here, before, more, k)
+        inner = jnp.where(k == steps - 2, best.high + clearance, inner)
         following = jnp.where(best.high < jnp.inf, inner, beyond(t, reading, more, k))
-        return following, best
+        return following, here, best
 
-    def within(best, more, k):
+    def within(best, here, before, more, k):
         aim = jnp.maximum(more, jnp.minimum(best.low_margin, -best.high_margin) / 10)
         aim = jnp.where(k % 2 == 0, -aim, aim)
-        share = (best.low_margin - aim) / (best.low_margin - best.high_margin)
-        share = jnp.where((k % 3 != 2) & (share > 0) & (share < 1), share, 0.5)
-        return best.low + share * (best.high - best.low)
+        run, fall = here[0] - before[0], before[1] - here[1]
+        root = here[0] + (here[1] - aim) * (run / jnp.where(fall == 0, 1, fall))
+        secant = (fall != 0) & (k % 3 != 2) & (best.low < root) & (root < best.high)
+        return jnp.where(secant, root, (best.low + best.high) / 2)
 
     def beyond(t, reading, more, k):
         fall = problem.start.margin - reading.margin
@@ -133,8 +136,9 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
         nudge = t * (1 + tiny * 4 ** jnp.asarray(k + 1, dtype))
         return jnp.where(fall > 0, jnp.clip(root, nudge, 2 * t), 2 * t)
 
-    init = problem.init((jnp.ones((), dtype), nothing(problem)))
-    return jax.lax.fori_loop(0, steps, step, init)[1]
+    one = jnp.ones((), dtype)
+    init = problem.init((one, (0 * one, problem.start.margin), nothing(problem)))
+    return jax.lax.fori_loop(0, steps, step, init)[2]
 
 
 def shortest(crossings: Crossing) -> Crossing:
