@@ -8,7 +8,7 @@ from .._typing import Bounds, LogitsFn, Order
 from ._affine import linearise
 from ._descent import none_yet
 from ._problem import pose
-from ._result import Perturbation, cross, finish
+from ._result import Perturbation, cross, finish, shortest
 
 
 def superdeepfool(
@@ -84,5 +84,7 @@ def superdeepfool(
 
     first = (1 + overshoot) * near.nearest.delta
     init = (first, none_yet(first), near.finite)
-    (_, best, finite), _ = jax.lax.scan(step, problem.init(init), length=steps)
-    return finish(problem, cross(problem, best.delta), near.classes.size + steps, finite)
+    (last, best, finite), _ = jax.lax.scan(step, problem.init(init), length=steps)
+    # A projection ends on the boundary, so the last one need not have been adversarial.
+    found = jax.vmap(lambda delta: cross(problem, delta))(jnp.stack([best.delta, last]))
+    return finish(problem, shortest(found), near.classes.size + steps, finite)
