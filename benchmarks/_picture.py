@@ -77,12 +77,12 @@ def _front(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _label(axis: Axes, rows: Sequence[dict[str, Any]], x: np.ndarray, y: np.ndarray) -> None:
     """Text beside each point, in the first place where it hits neither text nor points.
 
-    Of the same attack in several libraries only the best is named.
+    Of the peers, those are named that no cheaper peer matches; the table has the others.
     """
-    best: dict[str, int] = {}
-    for i in np.argsort(y, kind="stable"):
-        best.setdefault(rows[i]["name"], i)
-    order = sorted(best.values(), key=lambda i: (rows[i]["library"] != OURS, y[i]))
+    mine = np.array([row["library"] == OURS for row in rows])
+    matched = [any((x < x[i]) & (y < 1.05 * y[i]) & ~mine) for i in range(len(rows))]
+    order = [i for i in range(len(rows)) if mine[i] or not matched[i]]
+    order.sort(key=lambda i: (not mine[i], y[i]))
     figure: Any = axis.figure
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
@@ -90,15 +90,14 @@ def _label(axis: Axes, rows: Sequence[dict[str, Any]], x: np.ndarray, y: np.ndar
     pixels = axis.transData.transform(np.column_stack([x, y]))
     taken: list[Box] = [(px - 6, py - 6, px + 6, py + 6) for px, py in pixels]
     for i in order:
-        mine = rows[i]["library"] == OURS
         note = axis.annotate(
-            rows[i]["name"] if mine else f"{rows[i]['name']} · {rows[i]['library']}",
+            rows[i]["name"] if mine[i] else f"{rows[i]['name']} · {rows[i]['library']}",
             (x[i], y[i]),
             xytext=(0, 0),
             textcoords="offset points",
-            fontsize=9 if mine else 8,
-            color=BLUE if mine else "#6a6a6a",
-            fontweight="bold" if mine else "normal",
+            fontsize=9 if mine[i] else 8,
+            color=BLUE if mine[i] else "#6a6a6a",
+            fontweight="bold" if mine[i] else "normal",
             arrowprops={"arrowstyle": "-", "color": "#bbbbbb", "lw": 0.6, "shrinkB": 3},
             path_effects=[patheffects.withStroke(linewidth=2.5, foreground="white")],
             zorder=5,
