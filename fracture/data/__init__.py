@@ -10,6 +10,7 @@ from ._digits import Digits, digits
 from ._gaussian_classes import GaussianClasses, correlated_gaussians, spiked_covariance
 from ._gaussian_mixture import GaussianMixture, gaussian_mixture
 from ._gaussian_points import GaussianPoints, gaussian_points
+from ._imagenet import imagenet_classes, imagenet_samples, load_photographs
 from ._linear_subspace import LinearSubspace, linear_subspace
 from ._load import LabelledData, load_idx, load_npz
 from ._mixed_hypercube import MixedHypercube, mixed_hypercube
@@ -31,9 +32,12 @@ __all__ = [
     "digits",
     "gaussian_mixture",
     "gaussian_points",
+    "imagenet_classes",
+    "imagenet_samples",
     "linear_subspace",
     "load_idx",
     "load_npz",
+    "load_photographs",
     "mixed_hypercube",
     "spiked_covariance",
     "split",

@@ -7,19 +7,24 @@ pytree, and `apply(params, x)` maps ONE input to its logits. Any NNX module beco
 
 from ._cnn import CNN, cnn
 from ._dense import MLP, DeepLinear, deep_linear, mlp
+from ._efficientnet_lite import EfficientNetLite, efficientnet_lite
 from ._interpolators import interpolate_hypercube, interpolate_points, linear_apply
 from ._network import Network, functional
+from ._pretrained import pretrained
 
 __all__ = [
     "CNN",
     "MLP",
     "DeepLinear",
+    "EfficientNetLite",
     "Network",
     "cnn",
     "deep_linear",
+    "efficientnet_lite",
     "functional",
     "interpolate_hypercube",
     "interpolate_points",
     "linear_apply",
     "mlp",
+    "pretrained",
 ]

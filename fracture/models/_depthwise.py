@@ -1,0 +1,91 @@
+"""Depthwise convolution whose value and gradient are fast on CPUs."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array, Float
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def depthwise_convolution(
+    x: Float[Array, "height width channels"],
+    kernel: Float[Array, "rows columns channels"],
+    stride: int,
+) -> Float[Array, "out_height out_width channels"]:
+    """One kernel per channel of one image, "SAME" padding, as a sum of shifted products.
+
+    XLA's CPU compiler makes one loop of the sum, several times faster than its own depthwise
+    convolution. What reverse mode makes of slices is a sum of padded arrays, for which its loops
+    are slow; so the derivative in `x` is the same function as a sum of padded arrays, of which
+    reverse mode makes slices.
+    """
+    return by_slices(x, kernel, stride)
+
+
+def _derivative(stride, primals, tangents):
+    (x, kernel), (dx, dkernel) = primals, tangents
+    value = depthwise_convolution(x, kernel, stride)
+    change = jnp.zeros_like(value)
+    if not isinstance(dx, SymbolicZero):
+        change = change + by_pads(dx, kernel, stride)
+    if not isinstance(dkernel, SymbolicZero):
+        change = change + by_slices(x, dkernel, stride)
+    return value, change
+
+
+depthwise_convolution.defjvp(_derivative, symbolic_zeros=True)
+
+
+def by_slices(x: Array, kernel: Array, stride: int) -> Array:
+    """`depthwise_convolution`: for every weight of the kernel, a slice of the padded image."""
+    (_, height), (_, width) = _frame(x, kernel, stride)
+    phases = _phases(jnp.pad(x, [*_margins(x, kernel, stride), (0, 0)]), stride)
+    total: Any = 0
+    for i, j in _weights(kernel):
+        row, column = i // stride, j // stride
+        part = phases[i % stride][j % stride][row : row + height, column : column + width]
+        total = total + part * kernel[i : i + 1, j : j + 1]
+    return total
+
+
+def by_pads(x: Array, kernel: Array, stride: int) -> Array:
+    """`depthwise_convolution`, whose transpose in `x` is fast: a sum of shifted images."""
+    (down, height), (across, width) = _frame(x, kernel, stride)
+    phases = _phases(jnp.pad(x, [*_margins(x, kernel, stride), (0, 0)]), stride)
+    total: Any = 0
+    for i, j in _weights(kernel):
+        row, column = i // stride, j // stride
+        part = phases[i % stride][j % stride] * kernel[i : i + 1, j : j + 1]
+        total = total + jnp.pad(part, [(down - row, row), (across - column, column), (0, 0)])
+    return total[down : down + height, across : across + width]
+
+
+def _weights(kernel: Array) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(kernel.shape[0]) for j in range(kernel.shape[1])]
+
+
+def _phases(x: Array, stride: int) -> list[list[Array]]:
+    """Every `stride`-th row and column, from each start; what splits is joined in reverse."""
+    height, width, channels = x.shape
+    x = x.reshape(height // stride, stride, width // stride, stride, channels)
+    rows = jax.lax.split(x, [1] * stride, axis=1)
+    columns = [jax.lax.split(row, [1] * stride, axis=3) for row in rows]
+    return [[part[:, 0, :, 0] for part in row] for row in columns]
+
+
+def _frame(x: Array, kernel: Array, stride: int) -> list[tuple[int, int]]:
+    """By axis: by how many outputs a weight can lie off the first, and the number of outputs."""
+    return [((kernel.shape[a] - 1) // stride, -(-x.shape[a] // stride)) for a in (0, 1)]
+
+
+def _margins(x: Array, kernel: Array, stride: int) -> list[tuple[int, int]]:
+    """By axis, pixels to add before and after, for whole strides: "SAME" padding and more."""
+    margins = []
+    for axis, (off, outputs) in enumerate(_frame(x, kernel, stride)):
+        size = x.shape[axis]
+        before = max((outputs - 1) * stride + kernel.shape[axis] - size, 0) // 2
+        margins.append((before, (outputs + off) * stride - size - before))
+    return margins
