@@ -15,6 +15,11 @@ FUNCTIONS = {
     ],
     "spectrum gradient": jax.grad(lambda x: c.effective_rank(c.spectrum(x[:4].reshape(2, 2)))),
     "feature_spectrum": lambda x: c.feature_spectrum(x[:4].reshape(2, 2)),
+    "intrinsic": lambda x: (c.two_nn(x[:, None]), c.mle_dimension(x[:, None], num_neighbours=2)),
+    "neural_collapse": lambda x: c.neural_collapse(
+        x[:4].reshape(2, 2), jnp.arange(2), WEIGHT[:2, :2]
+    ),
+    "linear_cka": lambda x: c.linear_cka(x[:, None], x[:, None]),
     "measures": lambda x: (c.participation_ratio(x), c.stable_rank(x), c.numerical_rank(x)),
     "margin_compression": lambda x: c.margin_compression(NETWORK, x, 0, x),
     "span_compression": lambda x: c.span_compression(NETWORK, x, x),

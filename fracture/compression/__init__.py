@@ -1,23 +1,30 @@
-"""What a network reads: Jacobian spectra, effective dimensions, projections of displacements."""
+"""What a network reads and how its features lie: spectra, dimensions, projections, collapse."""
 
 from ._alignment import margin_compression, span_compression
+from ._collapse import NeuralCollapse, neural_collapse
 from ._dimension import effective_rank, numerical_rank, participation_ratio, stable_rank
 from ._factors import LawFactors, law_factors
+from ._intrinsic import mle_dimension, two_nn
 from ._jacobian import jacobian
 from ._layers import LayerCompression, layer_compression
 from ._projection import Projection, null_ratio, project, random_subspace
+from ._similarity import linear_cka
 from ._spectrum import feature_spectrum, spectrum
 
 __all__ = [
     "LawFactors",
     "LayerCompression",
+    "NeuralCollapse",
     "Projection",
     "effective_rank",
     "feature_spectrum",
     "jacobian",
     "law_factors",
     "layer_compression",
+    "linear_cka",
     "margin_compression",
+    "mle_dimension",
+    "neural_collapse",
     "null_ratio",
     "numerical_rank",
     "participation_ratio",
@@ -26,4 +33,5 @@ __all__ = [
     "span_compression",
     "spectrum",
     "stable_rank",
+    "two_nn",
 ]

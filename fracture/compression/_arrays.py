@@ -31,6 +31,36 @@ def widest(*dtypes: DTypeLike) -> jnp.dtype:
         return jnp.result_type(*dtypes)
 
 
+def as_rows(array: ArrayLike, name: str, least: int) -> Array:
+    """`array` of shape `(n, …)` as a matrix of n rows, of at least float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a floating-point array, has fewer than `least` rows, or rows without entries.
+    """
+    array = as_float(array, name)
+    if array.ndim < 2 or len(array) < least or not array.size:
+        raise ValueError(f"{name} must be (n >= {least}, …), got shape {array.shape}.")
+    return at_least_float32(array.reshape(len(array), -1))
+
+
+def centred(rows: Array) -> Array:
+    """The rows less their mean: exactly zero where all rows are the same."""
+    rows = rows - rows[:1]
+    return rows - rows.mean(axis=0, keepdims=True)
+
+
+def squared_distances(columns: Array, x: Array) -> Array:
+    """Squared distance of `x` from each column of a matrix, by subtraction: nothing cancels.
+
+    Feature by feature, into one vector: in parallel over the columns, and no differences of all
+    features are ever in memory.
+    """
+    add = lambda j, total: total + (columns[j] - x[j]) ** 2
+    return jax.lax.fori_loop(0, len(x), add, jnp.zeros(columns.shape[1], columns.dtype))
+
+
 def normalized(array: Array) -> tuple[Array, Array]:
     """`(array / scale, scale)` with entries below 2, safe to square, and a power of two as scale.
 
