@@ -104,6 +104,8 @@ def analyze(
     bounds: Bounds | None = None,
     solver: Callable[..., Perturbation] = minimal,
     stages: Callable[[PyTree], Sequence[Callable[[Array], Array]]] | None = None,
+    num_classes: int | None = None,
+    chunk_size: int | None = None,
     batch_size: int | None = None,
     **options: Any,
 ) -> Analysis:
@@ -132,8 +134,14 @@ def analyze(
     stages
         `stages(params)`: the network as a sequence of functions, each of one array, whose
         composition is `apply`; they are measured layer by layer.
+    num_classes
+        Spectra, `rho_span` and layers of so many logits only, K' instead of K: those of the label
+        and of the nearest reference's class, and the largest others. Costs as many gradients.
+    chunk_size
+        Gradients of logits computed together, as in `compression.jacobian`; None for all K'.
     batch_size
-        Inputs processed together; None for all. Bounds the memory, about `K` times an input each.
+        Inputs processed together; None for all. Together they bound the memory: each input needs
+        that of `chunk_size` backward passes, and K' times that of an input, or of a layer.
 
     Returns
     -------
@@ -157,13 +165,16 @@ def analyze(
         raise ValueError(f"inputs are empty: shape {jnp.shape(inputs)}.")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+    if num_classes is not None and num_classes < 2:
+        raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(jnp.shape(inputs)[1:], jnp.result_type(inputs)))
     near = nearest_neighbour(inputs, labels, references, reference_labels, ord=ord)
     # Gathered here: the number of references is none of the compiled call's business.
     points = jnp.asarray(references)[near.index]
     other = jnp.where(near.index < 0, -1, jnp.asarray(reference_labels)[near.index])
-    static = (apply, solver, stages, ord, batch_size, tuple(sorted(options.items())))
+    sizes = (num_classes, chunk_size, batch_size)
+    static = (apply, solver, stages, ord, sizes, tuple(sorted(options.items())))
     examples = (
         jnp.asarray(inputs),
         jnp.asarray(labels),
@@ -176,7 +187,8 @@ def analyze(
 
 
 @partial(jax.jit, static_argnums=range(6))
-def _analyze(apply, solver, stages, ord, batch_size, options, params, bounds, examples):
+def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, examples):
+    num_classes, chunk_size, batch_size = sizes
     network = partial(apply, params)
     solve = partial(solver, network, ord=ord, bounds=bounds, **dict(options))
 
@@ -186,8 +198,16 @@ def _analyze(apply, solver, stages, ord, batch_size, options, params, bounds, ex
         any_class = solve(x, label)
         pair = solve(x, label, target=other)
         factors = law_factors(network, x, label, delta, pair.norm, other=other, ord=ord)
-        span = span_compression(network, x, delta)
-        values = spectrum(jacobian(network, x), method="qr")
+        read = _most_probable(network(x), label, other, num_classes)
+        logits = lambda z: read(network(z))
+        values = spectrum(jacobian(logits, x, chunk_size=chunk_size), method="qr")
+        if stages is None:
+            layers, span = None, span_compression(logits, x, delta, chunk_size=chunk_size)
+        else:  # of which the first layer is the input: what the span of the gradients tells
+            *inner, last = stages(params)
+            inner.append(lambda h: read(last(h)))
+            layers = layer_compression(inner, x, x + delta, chunk_size=chunk_size)
+            span = jax.tree.map(lambda values: values[0], layers)
         defined = lambda quantity: jnp.where(other < 0, jnp.nan, quantity)
         return Analysis(
             delta=any_class.delta,
@@ -213,9 +233,19 @@ def _analyze(apply, solver, stages, ord, batch_size, options, params, bounds, ex
             effective_rank=effective_rank(values),
             participation_ratio=participation_ratio(values),
             stable_rank=stable_rank(values),
-            layers=None if stages is None else layer_compression(stages(params), x, x + delta),
+            layers=layers,
         )
 
     if batch_size is None:
         return jax.vmap(one)(examples)
     return jax.lax.map(one, examples, batch_size=min(batch_size, len(examples[0])))
+
+
+def _most_probable(logits, label, other, number: int | None):
+    """What picks `number` logits: of two classes (a negative one is none) and the largest rest."""
+    if number is None or logits.ndim == 0 or number >= len(logits):
+        return lambda logits: logits
+    named = jnp.stack([label.astype(jnp.int32), other])
+    first = logits.at[jnp.where(named < 0, len(logits), named)].set(jnp.inf, mode="drop")
+    classes = jax.lax.top_k(first, number)[1]
+    return lambda logits: logits[classes]

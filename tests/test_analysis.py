@@ -14,6 +14,39 @@ def linear(params, x):
     return jnp.matmul(params, x, precision="highest")
 
 
+@pytest.mark.parametrize("stages", [None, lambda params: [jnp.sin, lambda h: linear(params, h)]])
+@pytest.mark.parametrize("chunk_size", [None, 3])
+def test_spectra_of_the_most_probable_classes(stages, chunk_size):
+    """Of 9 logits, those of the label, of the displacement, and the two largest others."""
+    rng = np.random.default_rng(1)
+    weight, points = rng.normal(size=(9, 12)), rng.normal(size=(5, 12))
+    labels = rng.permutation(9)[:5]
+    inner = np.sin if stages else lambda x: x
+    slope = np.cos if stages else np.ones_like
+    apply = (lambda params, x: linear(params, jnp.sin(x))) if stages else linear
+    got = analyze(
+        *(apply, weight, points, labels, points, labels),
+        stages=stages,
+        solver=affine,
+        num_classes=4,
+        chunk_size=chunk_size,
+    )
+    for i, (x, label) in enumerate(zip(points, labels, strict=True)):
+        named = [label, labels[got.nearest[i]]]
+        rest = [c for c in np.argsort(-weight @ inner(x)) if c not in named]
+        rows = weight[[*named, *rest[:2]]] * slope(x)
+        np.testing.assert_allclose(
+            got.singular_values[i], np.linalg.svd(rows, compute_uv=False), rtol=1e-9
+        )
+        basis = np.linalg.svd(rows - rows.mean(0))[2][:3]
+        delta = points[got.nearest[i]] - x
+        expected = np.linalg.norm(basis @ delta) / np.linalg.norm(delta)
+        np.testing.assert_allclose(got.rho_span[i], expected, rtol=1e-9)
+        assert got.span_rank[i] == 3
+    with pytest.raises(ValueError, match="num_classes must be at least 2"):
+        analyze(linear, weight, points, labels, points, labels, num_classes=1)
+
+
 TRACES = []
 
 
