@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,46 @@ class _Bounds(click.ParamType):
 _images = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@cli.command()
+class _ImagesFirst(click.Group):
+    """`fracture analyze …` without the name of a subcommand is `fracture analyze images …`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["images", *args]
+        return super().parse_args(ctx, args)
+
+
+@cli.group(cls=_ImagesFirst, subcommand_metavar="[images] [OPTIONS] … | imagenet [OPTIONS] …")
+def analyze() -> None:
+    """Measure one network image by image: radii, compression, spectra, layers.
+
+    Without the name of a command, `images` is meant.
+
+    \b
+    Examples:
+      fracture analyze
+      fracture analyze images.npz --network my_module:logits_fn --bounds 0,1
+      fracture analyze images --help
+      fracture analyze imagenet --quick
+    """
+
+
+_effort = partial(
+    click.option,
+    "--effort",
+    type=click.Choice(["low", "medium", "high"]),
+    help="How thoroughly the nearest boundary is searched.",
+)
+_analysis_out = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("fracture-analysis"),
+    show_default=True,
+    help="Folder for the results.",
+)
+
+
+@analyze.command()
 @click.argument("images", type=_images, required=False)
 @click.option("--network", metavar="MODULE:NAME", help="Function of one input, or a list of them.")
 @click.option("--references", type=_images, help="Images of the optimal classifier. [IMAGES]")
@@ -177,21 +217,9 @@ _images = click.Path(exists=True, dir_okay=False, path_type=Path)
     show_default=True,
     help="How many images are analysed, from the first.",
 )
-@click.option(
-    "--effort",
-    type=click.Choice(["low", "medium", "high"]),
-    default="medium",
-    show_default=True,
-    help="How thoroughly the nearest boundary is searched.",
-)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("fracture-analysis"),
-    show_default=True,
-    help="Folder for the results.",
-)
-def analyze(
+@_effort(default="medium", show_default=True)
+@_analysis_out
+def images(
     images: Path | None,
     network: str | None,
     references: Path | None,
@@ -201,7 +229,7 @@ def analyze(
     effort: str,
     out: Path,
 ) -> None:
-    """Measure one network image by image: radii, compression, spectra, layers.
+    """A network and images of yours, or a network trained on digits.
 
     IMAGES is an .npz file with arrays "images" (n, …) and "labels" (n,); --network names a function
     from ONE input to its logits, or a list of such stages applied in turn, which are then measured
@@ -241,6 +269,110 @@ def analyze(
                     bounds=bounds,
                     effort=effort,
                 )
+        write_dataset(out / "analysis.nc", dataset)
+        _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
+
+
+@analyze.command()
+@click.option(
+    "--model",
+    default="lite0",
+    show_default=True,
+    metavar="lite0|lite1|lite2|MODULE:NAME",
+    help="EfficientNet-Lite with its published weights, or a function of one image, or a list.",
+)
+@click.option(
+    "--images",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of photographs.  [default: 20 that the package foolbox brings]",
+)
+@click.option(
+    "--labels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Lines FILE,LABEL for the folder, labels 0 to 999.",
+)
+@click.option(
+    "--side", type=_COUNT, help="Pixels a side.  [default: 224, 240, 260; 224 for a function]"
+)
+@click.option("--quick", is_flag=True, help="4 images, l2 alone, 10 classes.")
+@click.option("--full", is_flag=True, help="High effort, spectra of all 1000 classes.")
+@click.option("--examples", type=_COUNT, help="How many images, from the first.")
+@click.option("--classes", type=click.IntRange(2), help="Logits of spectra and layers.  [50]")
+@_effort(show_default="low")
+@click.option(
+    "--chunk-size",
+    type=_COUNT,
+    default=10,
+    show_default=True,
+    help="Gradients computed together: fewer need less memory.",
+)
+@_analysis_out
+def imagenet(
+    model: str,
+    images: Path | None,
+    labels: Path | None,
+    side: int | None,
+    quick: bool,
+    full: bool,
+    examples: int | None,
+    classes: int | None,
+    effort: str | None,
+    chunk_size: int,
+    out: Path,
+) -> None:
+    """A published ImageNet network on photographs, image by image.
+
+    Per image: the smallest l2 and l-infinity perturbations that change the answer, against half
+    the distance to the nearest image of another class; how much of that displacement the network
+    reads; the spectrum of its Jacobian; where in the network the displacement is lost. What is
+    finished is stored, and the same command goes on from there.
+
+    \b
+    Examples:
+      fracture analyze imagenet --quick
+      fracture analyze imagenet --model lite2 --out lite2
+      fracture analyze imagenet --images photos --labels photos.csv --model my_module:logits
+    """
+    if (images is None) != (labels is None):
+        raise click.UsageError("--images and --labels belong together: give both or neither.")
+    if quick and full:
+        raise click.UsageError("--quick and --full exclude each other.")
+    _prepare_jax(x64=False)
+    from . import data, models, report as reports
+    from .experiments import network as experiment, photographs
+    from .sweeps import write_dataset
+
+    sides = {"lite0": 224, "lite1": 240, "lite2": 260}
+    if model in sides:
+        published = models.efficientnet_lite(model)
+        params = models.pretrained(model)
+        functions = {"apply": published.apply, "stages": published.stages}
+        title, wanted = f"EfficientNet-{model.capitalize()}", sides[model]
+    else:
+        functions, params = experiment.user_network(_load_object(model)), None
+        title, wanted = model, 224
+    wanted = side or wanted
+    if images is None or labels is None:
+        photos = data.imagenet_samples(wanted)
+    else:
+        photos = data.load_photographs(images, labels, wanted)
+    number = examples or (4 if quick else len(photos.labels))
+    with _exclusive(out), _resumable(), _progress() as progress:
+        dataset = photographs.run(
+            **functions,
+            params=params,
+            queries=experiment.Images(*photos),
+            examples=number,
+            names=data.imagenet_classes(),
+            model=title,
+            orders=(2,) if quick else (2, float("inf")),
+            effort=effort or ("high" if full else "low"),
+            num_classes=classes or (10 if quick else 50),
+            every_class=full,
+            chunk_size=chunk_size,
+            out=out,
+            progress=progress,
+        )
         write_dataset(out / "analysis.nc", dataset)
         _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sweeps import read_dataset, write_dataset
-from . import digits, linear_hypercube, linear_points, network, trained
+from . import digits, linear_hypercube, linear_points, network, photographs, trained
 from ._result import Fit, Result, Verdict
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "linear_points",
     "load",
     "network",
+    "photographs",
     "plan",
     "save",
     "trained",

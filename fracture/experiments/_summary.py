@@ -36,10 +36,11 @@ def medians(values: xr.DataArray) -> dict[int, Interval]:
     The number of values below the true median is binomial, whatever their distribution; below six
     seeds the interval is infinite.
     """
-    return {dim: _median(np.sort(row)) for dim, row in by_dim(values).items()}
+    return {dim: median(np.sort(row)) for dim, row in by_dim(values).items()}
 
 
-def _median(ordered: np.ndarray) -> Interval:
+def median(ordered: np.ndarray) -> Interval:
+    """Median of sorted values, between two order statistics."""
     n = ordered.size
     below = int(scipy.stats.binom.ppf(0.025, n, 0.5))  # P(fewer than this many below) <= 2.5 %
     low, high = (ordered[below - 1], ordered[n - below]) if below else (-np.inf, np.inf)

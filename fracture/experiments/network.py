@@ -153,11 +153,11 @@ def images(
         As `fracture.analysis.analyze`; also where the network fails on an input of their shape, or
         a label is none of its classes.
     """
-    _check(apply, params, queries)
+    check(apply, params, queries)
     result = analyze(
         apply, params, *queries, *references, ord=ord, bounds=bounds, stages=stages, effort=effort
     )
-    dataset = _label(result, queries)
+    dataset = label(result, queries)
     options = {"ord": str(ord), "bounds": str(bounds), "effort": effort}
     return dataset.assign_attrs(
         title="One network on a set of images",
@@ -171,7 +171,8 @@ def images(
     )
 
 
-def _check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
+def check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
+    """Raise unless the network maps one of the images to logits, of which all labels have one."""
     shape = queries.inputs.shape[1:]
     try:
         logits = jax.eval_shape(apply, params, queries.inputs[0])
@@ -197,7 +198,8 @@ def _check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
         )
 
 
-def _label(result: Analysis, queries: Images) -> xr.Dataset:
+def label(result: Analysis, queries: Images) -> xr.Dataset:
+    """The fields of an analysis as variables over `example`, and the images."""
     fields = jax.device_get(result._asdict())
     variables: dict[str, Any] = {"label": ("example", np.asarray(queries.labels))}
     for name, values in fields.items():

@@ -14,6 +14,7 @@ from ..experiments._result import Fit, Result, Verdict
 from ..sweeps import write_atomically
 from ._analysis import analysis_grids, norm_note, status_line
 from ._analysis_figures import analysis_figures
+from ._cards import Card, cards
 from ._drawing import Drawing
 from ._figures import figures, overview
 from ._format import interval, number
@@ -30,6 +31,13 @@ class Picture(NamedTuple):
     drawing: Drawing
     light: str  # data URIs
     dark: str
+
+
+class Sheet(NamedTuple):
+    """A card on a page."""
+
+    card: Card
+    picture: Picture
 
 
 class Section(NamedTuple):
@@ -140,21 +148,23 @@ def analysis_page(dataset: xr.Dataset, out: Path) -> Path:
         section=section,
         symbols=glossary([dataset]),
         norm=norm_note(dataset),
+        sheets=[
+            Sheet(card, _picture(f"card-{at}", card.drawing))
+            for at, card in enumerate(cards(dataset))
+        ],
     )
 
 
 def _pictures(drawings: Mapping[str, Drawing], folder: Path, prefix: str = "") -> list[Picture]:
-    made = []
     for name, drawing in drawings.items():
-        svg = drawing.encode("svg")
-        for kind, content in (("svg", svg), ("png", drawing.encode("png"))):
-            _write(folder / f"{prefix}{name}.{kind}", content)
-        made.append(
-            Picture(
-                prefix + name, drawing, _data_uri(svg), _data_uri(drawing.encode("svg", "dark"))
-            )
-        )
-    return made
+        for kind in ("svg", "png"):
+            _write(folder / f"{prefix}{name}.{kind}", drawing.encode(kind))
+    return [_picture(prefix + name, drawing) for name, drawing in drawings.items()]
+
+
+def _picture(slug: str, drawing: Drawing) -> Picture:
+    light, dark = (_data_uri(drawing.encode("svg", theme)) for theme in ("light", "dark"))
+    return Picture(slug, drawing, light, dark)
 
 
 def _data_uri(svg: bytes) -> str:

@@ -27,7 +27,7 @@ class Variable(NamedTuple):
 
 
 @functools.cache
-def _source_hash() -> str:
+def source_hash() -> str:
     """Digest of this package's code: chunks of different code never end up in one result."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
@@ -109,7 +109,7 @@ class Sweep:
             "float": jnp.zeros(()).dtype.name,
             "backend": f"{jax.default_backend()} x {jax.device_count()}",
             "python": platform.python_version(),
-            "fracture": f"{__version__}+{_source_hash()}",
+            "fracture": f"{__version__}+{source_hash()}",
             "jax": jax.__version__,
             "jaxlib": jaxlib.__version__,
         }

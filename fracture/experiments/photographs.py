@@ -1,0 +1,261 @@
+"""A network for ImageNet on photographs: every measurement, one image after the other."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+import xarray as xr
+
+from .. import __version__
+from .._typing import Apply
+from ..analysis import analyze
+from ..compression import (
+    effective_rank,
+    jacobian,
+    participation_ratio,
+    project,
+    spectrum,
+    stable_rank,
+)
+from ..perturbation import Status, solve
+from ..sweeps import Progress, read_dataset, write_dataset
+from ..sweeps._spec import source_hash
+from ..sweeps._store import ChunkStore
+from ._summary import Interval, median
+from .network import Images, check, label
+
+BOX = (0.0, 1.0)
+
+
+def run(
+    apply: Apply,
+    params: Any,
+    queries: Images,
+    *,
+    names: Sequence[str],
+    model: str,
+    examples: int | None = None,
+    stages: Callable[[Any], Sequence[Callable[..., Any]]] | None = None,
+    orders: Sequence[float] = (2, np.inf),
+    effort: str = "low",
+    num_classes: int = 50,
+    every_class: bool = False,
+    chunk_size: int = 10,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Analyse a network at photographs, which are each other's references.
+
+    Parameters
+    ----------
+    apply, params, stages
+        The network, as for `fracture.analysis.analyze`.
+    queries
+        Images with pixels in [0, 1], and labels.
+    examples
+        How many of them are analysed, from the first; None for all.
+    names
+        Name of each class.
+    model
+        What to call the network.
+    orders
+        Norms in which the smallest perturbation is searched: 2 first; of the others, the radius
+        alone is measured.
+    effort
+        How hard, as for `fracture.perturbation.minimal`.
+    num_classes
+        Spectra, span and layers are those of so many logits: of the label, the class of the
+        nearest other image, and the most probable.
+    every_class
+        Spectrum and span of all logits instead; the layers stay with `num_classes`.
+    chunk_size
+        Gradients of logits computed together: bounds the memory.
+    out
+        Folder in which finished images are kept; those that are there already are not repeated.
+    progress
+        Called before and after every image.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `analyze` does; also where the network fails on an image, a label is none of its
+        classes, fewer than two classes are named, or `out` holds images of other options.
+    """
+    check(apply, params, queries)
+    logits = np.asarray(_logits(apply, params, queries.inputs))
+    if logits.shape[1] != len(names):
+        raise ValueError(f"{model} has {logits.shape[1]} classes, but {len(names)} are named.")
+    options = {
+        "model": model,
+        "ord": "2",
+        "orders": [str(order) for order in orders],
+        "bounds": str(BOX),
+        "effort": effort,
+        "num_classes": num_classes,
+        "every_class": every_class,
+    }
+    provenance = {
+        "experiment": "photographs",
+        "options": json.dumps(options),
+        "data": _digest(queries.inputs, queries.labels, logits),
+        "backend": f"{jax.default_backend()} x {jax.device_count()}",
+        "python": platform.python_version(),
+        "fracture": f"{__version__}+{source_hash()}",
+        "jax": jax.__version__,
+    }
+    store = None if out is None else ChunkStore(out, provenance)
+    measure = partial(
+        _one, apply, params, queries, stages, orders, effort, num_classes, every_class, chunk_size
+    )
+    parts: list[xr.Dataset] = []
+    total = min(examples or len(queries.labels), len(queries.labels))
+    for at in range(total):
+        if progress is not None:
+            progress(f"{model}: image{', compiling' * (not parts)}", at, total)
+        path = None if store is None else store.path(queries.inputs[0].size, at)
+        if path is None or not path.exists():
+            part = measure(at)
+            if path is not None:
+                write_dataset(path, part)
+        else:
+            part = read_dataset(path)
+        parts.append(part)
+    if progress is not None:
+        progress(f"{model}: image", total, total)
+    dataset = xr.concat(parts, "example", data_vars="minimal", coords="minimal")
+    for field in ("label", "adversarial_label", "other"):
+        named = ["" if at < 0 else names[at] for at in dataset[field].values]
+        dataset[f"{field}_name"] = ("example", np.array(named, dtype="U"))
+    return dataset.assign_attrs(
+        provenance,
+        title=f"{model} on {total} photographs",
+        description=" ".join(_sentences(dataset, queries.inputs[0].size, num_classes)),
+    )
+
+
+def _one(
+    apply: Apply,
+    params: Any,
+    queries: Images,
+    stages: Any,
+    orders: Sequence[float],
+    effort: str,
+    num_classes: int,
+    every_class: bool,
+    chunk_size: int,
+    at: int,
+) -> xr.Dataset:
+    """All measurements of one image."""
+    here = Images(queries.inputs[at : at + 1], queries.labels[at : at + 1])
+    result = analyze(
+        apply,
+        params,
+        *here,
+        *queries,
+        bounds=BOX,
+        stages=stages,
+        num_classes=num_classes,
+        chunk_size=chunk_size,
+        batch_size=1,
+        effort=effort,
+    )
+    if every_class:
+        delta = queries.inputs[result.nearest[0]] - here.inputs[0]
+        whole = _every_class(apply, chunk_size, params, here.inputs[0], delta)
+        result = result._replace(**jax.tree.map(lambda values: values[None], whole))
+    dataset = label(result, here)
+    for order in orders:
+        if order != 2:
+            options: dict[str, Any] = {"ord": order, "effort": effort, "batch_size": 1}
+            found = solve(apply, params, *here, bounds=BOX, **options)
+            suffix = f"_{order:g}"
+            dataset[f"radius{suffix}"] = ("example", found.norm, {"units": "input units"})
+            dataset[f"status{suffix}"] = ("example", found.status)
+            dataset[f"adversarial_label{suffix}"] = ("example", found.adversarial_label)
+    both = jnp.stack([here.inputs[0], here.inputs[0] + result.delta[0]])
+    chances = jax.nn.softmax(_logits(apply, params, both), axis=-1)
+    dataset["probability"] = ("example", chances[:1, here.labels[0]])
+    fooled = int(result.adversarial_label[0])
+    dataset["adversarial_probability"] = (
+        "example",
+        [float(chances[1, fooled]) if fooled >= 0 else np.nan],
+    )
+    return dataset
+
+
+@partial(jax.jit, static_argnums=0)
+def _logits(apply: Apply, params: Any, inputs: jax.Array) -> jax.Array:
+    return jax.lax.map(partial(apply, params), inputs)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _every_class(
+    apply: Apply, chunk_size: int, params: Any, x: jax.Array, delta: jax.Array
+) -> dict[str, jax.Array]:
+    """Spectrum of the gradients of all logits, and what their differences see of `delta`."""
+    rows = jacobian(partial(apply, params), x, chunk_size=chunk_size)
+    values = spectrum(rows, method="qr")
+    # What the logits share moves no boundary: the rows less their mean span the differences.
+    span = project(rows - rows.mean(0, keepdims=True), delta)
+    return {
+        "singular_values": values,
+        "effective_rank": effective_rank(values),
+        "participation_ratio": participation_ratio(values),
+        "stable_rank": stable_rank(values),
+        "rho_span": span.ratio,
+        "span_rank": span.rank,
+        "null_ratio": span.null_ratio,
+    }
+
+
+def _digest(*arrays: Any) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _sentences(dataset: xr.Dataset, dim: int, num_classes: int) -> list[str]:
+    """What was found, in words, with intervals."""
+    found = dataset["status"].values == Status.FOUND
+    right = dataset["status"].values != Status.MISCLASSIFIED
+    total = dataset.sizes["example"]
+    said = [f"{right.sum()} of {total} images are classified right; pixels lie in [0, 1]."]
+    said.append(
+        "The optimal radius is an upper bound: half the distance to the nearest of these images "
+        f"of another class. Spectra are of {dataset.sizes['rank']} logits, layers of {num_classes}."
+    )
+    if not found.any():
+        return said
+    radius, ratio = (_median(dataset[name].values[found]) for name in ("radius", "ratio"))
+    said.append(
+        f"Medians with 95 % intervals: l2 radius {radius}, fragility ratio {ratio}, where one "
+        f"direction of d = {dim:,} would give about 1/√d = {dim**-0.5:.3g}."
+    )
+    if "radius_inf" in dataset:
+        largest = _median(255 * dataset["radius_inf"].values[found])
+        said.append(f"The l∞ radius is {largest} of 255 steps of grey.")
+    pair = (dataset["status_pairwise"].values == Status.FOUND) & right
+    seen, needed = (dataset[name].values[pair] for name in ("rho_margin", "ratio_pairwise"))
+    positive = np.isfinite(seen) & (seen > 0)
+    if positive.sum() > 2:
+        fit = scipy.stats.linregress(np.log(seen[positive]), np.log(needed[positive]))
+        factor = _median(needed[positive] / seen[positive])
+        said.append(
+            f"Law E, that the pairwise ratio is ρ_net: it is {factor} times ρ_net; over the images "
+            f"the logarithms correlate by {fit.rvalue:.2f}, with slope {fit.slope:.2f} "
+            f"± {fit.stderr:.2f}."
+        )
+    return said
+
+
+def _median(values: np.ndarray) -> Interval:
+    return median(np.sort(values[np.isfinite(values)]))
