@@ -9,12 +9,14 @@ from ._cnn import CNN, cnn
 from ._dense import MLP, DeepLinear, deep_linear, mlp
 from ._interpolators import interpolate_hypercube, interpolate_points, linear_apply
 from ._network import Network, functional
+from ._vit import ViT, vit
 
 __all__ = [
     "CNN",
     "MLP",
     "DeepLinear",
     "Network",
+    "ViT",
     "cnn",
     "deep_linear",
     "functional",
@@ -22,4 +24,5 @@ __all__ = [
     "interpolate_points",
     "linear_apply",
     "mlp",
+    "vit",
 ]
