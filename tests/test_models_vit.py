@@ -123,9 +123,9 @@ def test_vit_learns_digits():
             inputs[:2000],
             labels[:2000],
             loss="cross_entropy",
-            optimizer=optax.adam(1e-2),
+            optimizer=optax.adam(optax.cosine_decay_schedule(1e-2, 500)),
             batch_size=50,
-            steps=200,
+            steps=500,
         )
         return jax.vmap(network.apply, (None, 0))(got.params, inputs[2000:]).argmax(1)
 

@@ -9,6 +9,7 @@ from ._cnn import CNN, cnn
 from ._dense import MLP, DeepLinear, deep_linear, mlp
 from ._interpolators import interpolate_hypercube, interpolate_points, linear_apply
 from ._network import Network, functional
+from ._resnet import ResNet, resnet
 from ._vit import ViT, vit
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MLP",
     "DeepLinear",
     "Network",
+    "ResNet",
     "ViT",
     "cnn",
     "deep_linear",
@@ -24,5 +26,6 @@ __all__ = [
     "interpolate_points",
     "linear_apply",
     "mlp",
+    "resnet",
     "vit",
 ]
