@@ -15,6 +15,10 @@ LogitsFn: TypeAlias = Callable[..., Any]
 Apply: TypeAlias = Callable[..., Any]
 """`apply(params, x) -> logits[K]` for one input; what the batch entry points take."""
 
+TrainApply: TypeAlias = Callable[..., tuple[Any, Any]]
+"""`train_apply(params, xs) -> (logits[n, K], statistics)` for a batch; `statistics` holds new
+values for the leaves of `params` that are not trained, and None for the others."""
+
 Order: TypeAlias = int | float
 """Order of an l_p norm: 1, 2 or `jnp.inf`, as in `jnp.linalg`."""
 

@@ -1,15 +1,17 @@
 """Training as one compiled loop, a pure function: `jax.vmap` trains all seeds at once."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from ._typing import Apply, Key
+from ._typing import Apply, Key, TrainApply
 
 __all__ = ["LOSSES", "Fit", "cross_entropy", "fit", "squared_error"]
 
@@ -64,6 +66,7 @@ def fit(
     optimizer: optax.GradientTransformation | None = None,
     batch_size: int | None = None,
     target_loss: ArrayLike | None = None,
+    train_apply: TrainApply | None = None,
 ) -> Fit:
     """Minimise the mean loss over labelled inputs.
 
@@ -95,6 +98,12 @@ def fit(
         that have this loss, with minibatches at the end of the pass. The loop ends there (under
         `vmap`, where the last of the networks stops; the others wait unchanged). Such a loop
         cannot be differentiated in reverse mode; without a target it can.
+    train_apply
+        What to train with in place of `apply` where the two differ, such as `Network.train_apply`
+        of a network with batch normalisation: `train_apply(params, xs) -> (logits[n, K],
+        statistics)` for a batch. `statistics` is `params` with new values for the leaves that are
+        not trained and None for the others; each update of the others puts them in place.
+        `history` has the losses of `train_apply`, `loss` and `accuracy` are those of `apply`.
 
     Returns
     -------
@@ -112,15 +121,18 @@ def fit(
     """
     inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
     _check(inputs, labels, steps, batch_size)
-    score = _per_example(apply, params, inputs, labels, loss)
+    score = _score(jax.eval_shape(apply, params, inputs[0]), labels, loss)
+    train_apply = train_apply or (lambda params, xs: (jax.vmap(apply, (None, 0))(params, xs), None))
     labels = labels.astype(jnp.result_type(int))
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
     num = inputs.shape[0]
     updates = 1 if batch_size is None else num // batch_size  # of a pass
     passes = -(-steps // updates)
-    value_and_grad = jax.value_and_grad(
-        lambda params, xs, ys: jnp.mean(jax.vmap(score, (None, 0, 0))(params, xs, ys)[0])
-    )
+
+    @partial(jax.value_and_grad, has_aux=True)
+    def value_and_grad(params, xs, ys):
+        logits, statistics = train_apply(params, xs)
+        return jnp.mean(jax.vmap(score)(logits, ys)[0]), statistics
 
     def reached(value):
         if target_loss is None:
@@ -129,7 +141,7 @@ def fit(
 
     def update(state: _State, indices):
         xs, ys = (inputs, labels) if indices is None else (inputs[indices], labels[indices])
-        value, grads = value_and_grad(state.params, xs, ys)
+        (value, statistics), grads = value_and_grad(state.params, xs, ys)
         finite = jnp.isfinite(value)
         done = state.done | ~finite | (state.steps >= steps)
         if indices is None:
@@ -137,7 +149,7 @@ def fit(
         # Optax mixes Python and array scalars in ways that strict promotion rejects.
         with jax.numpy_dtype_promotion("standard"):
             change, memory = optimizer.update(grads, state.memory, state.params)
-            moved = optax.apply_updates(state.params, change)
+            moved = _replace(optax.apply_updates(state.params, change), statistics)
         keep = lambda old, new: jax.tree.map(lambda o, n: jnp.where(done, o, n), old, new)
         new = _State(
             keep(state.params, moved),
@@ -166,7 +178,7 @@ def fit(
         state, history = _until_done(one_pass, state, passes)
 
     losses, correct = jax.lax.map(
-        lambda example: score(state.params, *example),
+        lambda example: score(apply(state.params, example[0]), example[1]),
         (inputs, labels),
         batch_size=batch_size or num,
     )
@@ -201,22 +213,28 @@ def _until_done(one_pass, state: _State, passes: int) -> tuple[_State, Array]:
     return state, history
 
 
-def _per_example(apply: Apply, params: Any, inputs: Array, labels: Array, loss: str | Loss):
-    """`score(params, x, label) -> (loss, correct)`, after a check of the shapes and the labels."""
+def _replace(params: Any, statistics: Any) -> Any:
+    """`params`, whatever the optimiser did to the leaves that `statistics` has values for."""
+    choose = lambda new, old: old if new is None else new
+    return jax.tree.map(choose, statistics, params, is_leaf=lambda new: new is None)
+
+
+def _score(logits: jax.ShapeDtypeStruct, labels: Array, loss: str | Loss):
+    """`score(logits, label) -> (loss, correct)`, after a check of the shape and the labels."""
     if not callable(loss) and loss not in LOSSES:
         raise ValueError(f"loss must be a function or one of {sorted(LOSSES)}, got {loss!r}.")
     loss_fn = loss if callable(loss) else LOSSES[loss]
-    logits = jax.eval_shape(apply, params, inputs[0])
     if logits.ndim > 1 or logits.size == 0:
         raise ValueError(f"apply must return logits of shape (K,) or (), got {logits.shape}.")
     classes = max(2, logits.size)
-    if not isinstance(labels, jax.core.Tracer) and not ((labels >= 0) & (labels < classes)).all():
-        raise ValueError(
-            f"labels must be from 0 to {classes - 1}, got {labels.min()} to {labels.max()}."
-        )
+    if not isinstance(labels, jax.core.Tracer):
+        values = np.asarray(labels)  # inside a jit, JAX's own comparison would be traced
+        low, high = values.min(), values.max()
+        if low < 0 or high >= classes:
+            raise ValueError(f"labels must be from 0 to {classes - 1}, got {low} to {high}.")
 
-    def score(params, x, label):
-        logits = jnp.atleast_1d(apply(params, x))
+    def score(logits, label):
+        logits = jnp.atleast_1d(logits)
         value = loss_fn(logits, label)
         if value.shape != ():
             raise ValueError(f"loss must return a scalar, got the shape {value.shape}.")

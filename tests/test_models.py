@@ -210,7 +210,7 @@ def test_modules_are_usable_as_such():
 
 
 @pytest.mark.fast
-def test_functional_takes_any_stateless_module():
+def test_functional_takes_any_module_of_parameters():
     network = models.functional(lambda rngs: nnx.Linear(3, 2, rngs=rngs))
     params = network.init(jax.random.key(0))
     x = jnp.arange(3, dtype=jnp.float32)
@@ -219,8 +219,8 @@ def test_functional_takes_any_stateless_module():
         network.features(params, x)
     with pytest.raises(ValueError, match="structure"):
         network.apply({"kernel": params["kernel"]}, x)
-    with pytest.raises(ValueError, match="parameters only"):
-        models.functional(lambda rngs: nnx.BatchNorm(3, rngs=rngs))
+    with pytest.raises(ValueError, match="parameters and statistics only"):
+        models.functional(lambda rngs: nnx.Dropout(0.5, rngs=rngs))
 
 
 @pytest.mark.fast

@@ -244,7 +244,7 @@ def test_one_class_and_scalar_output():
 
 
 def test_differentiable_and_lowers():
-    inputs, labels = blobs()
+    inputs, labels = map(jnp.asarray, blobs())  # captured by what is jitted
     train = lambda params: training.fit(KEY, affine, params, inputs, labels, steps=3)
     start = affine_params(3, 4)
     gradient = jax.grad(lambda params: train(params).loss)(start)

@@ -11,6 +11,8 @@ from ._efficientnet_lite import EfficientNetLite, efficientnet_lite
 from ._interpolators import interpolate_hypercube, interpolate_points, linear_apply
 from ._network import Network, functional
 from ._pretrained import pretrained
+from ._resnet import ResNet, resnet
+from ._vit import ViT, vit
 
 __all__ = [
     "CNN",
@@ -18,6 +20,8 @@ __all__ = [
     "DeepLinear",
     "EfficientNetLite",
     "Network",
+    "ResNet",
+    "ViT",
     "cnn",
     "deep_linear",
     "efficientnet_lite",
@@ -27,4 +31,6 @@ __all__ = [
     "linear_apply",
     "mlp",
     "pretrained",
+    "resnet",
+    "vit",
 ]

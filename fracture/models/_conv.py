@@ -116,7 +116,7 @@ def _blocks(
 
 
 class Conv(nnx.Module):
-    """`strided_convolution` with a learned square kernel and a bias."""
+    """`strided_convolution` with a learned square kernel, and a bias unless told otherwise."""
 
     def __init__(
         self,
@@ -125,16 +125,18 @@ class Conv(nnx.Module):
         *,
         kernel_size: int,
         stride: int,
+        use_bias: bool = True,
         dtype: DTypeLike,
         rngs: nnx.Rngs,
     ):
         shape = (kernel_size, kernel_size, channels, features)
         self.stride = stride
         self.kernel = nnx.Param(RECTIFIED(rngs.params(), shape, dtype))
-        self.bias = nnx.Param(jnp.zeros((1, 1, features), dtype))
+        self.bias = nnx.Param(jnp.zeros((1, 1, features), dtype)) if use_bias else None
 
     def __call__(
         self, x: Float[Array, "height width channels"]
     ) -> Float[Array, "out_height out_width features"]:
         """Feature maps of one image."""
-        return strided_convolution(x, self.kernel[...], self.stride) + self.bias[...]
+        maps = strided_convolution(x, self.kernel[...], self.stride)
+        return maps if self.bias is None else maps + self.bias[...]

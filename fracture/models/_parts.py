@@ -8,6 +8,8 @@ from flax import nnx
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array
 
+from ._network import BATCH
+
 Stages = dict[str, Callable[..., Array]]
 Activation = str | Callable[[Array], Array]
 
@@ -36,6 +38,29 @@ class LayerNorm(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """Normalise `x`; Flax mixes float32 statistics with the input's dtype."""
+        with jax.numpy_dtype_promotion("standard"):
+            return self.norm(x).astype(x.dtype)
+
+
+class BatchNorm(nnx.Module):
+    """Batch normalisation over the last axis, in evaluation mode unless told to `train()`."""
+
+    def __init__(self, width: int, *, dtype: DTypeLike, rngs: nnx.Rngs):
+        self.norm = nnx.BatchNorm(
+            width,
+            use_running_average=True,
+            use_fast_variance=False,  # whose differences of squares cancel
+            momentum=0.9,
+            axis_name=BATCH,
+            param_dtype=dtype,
+            rngs=rngs,
+        )
+        # Flax stores statistics in float32, whatever the dtype of the parameters.
+        self.norm.mean = nnx.BatchStat(jnp.zeros(width, dtype))
+        self.norm.var = nnx.BatchStat(jnp.ones(width, dtype))
+
+    def __call__(self, x: Array) -> Array:
+        """Normalise `x`; Flax mixes float32 constants with the input's dtype."""
         with jax.numpy_dtype_promotion("standard"):
             return self.norm(x).astype(x.dtype)
 
