@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 import xarray as xr
+from PIL import Image
 
 from fracture import cli, experiments, perturbation
 from fracture.__main__ import main
@@ -37,13 +38,21 @@ def fracture(monkeypatch, capfd, tmp_path):
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("command", [[], ["sweep"], ["analyze"], ["report"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *([], ["sweep"], ["analyze"], ["report"]),
+        *(["analyze", "images"], ["analyze", "imagenet"]),
+    ],
+)
 def test_help_explains_every_option(fracture, command):
     code, out, err = fracture(*command, "--help")
     assert code == 0
     assert err == ""
     assert "Usage: fracture" in out
-    documented = cli.cli.commands[command[0]] if command else cli.cli
+    documented = cli.cli
+    for name in command:
+        documented = documented.commands[name]
     options = [option for option in documented.params if isinstance(option, click.Option)]
     assert all(option.help for option in options)
     assert all(option.opts[0] in out for option in options)
@@ -293,3 +302,50 @@ def test_wrong_images_or_networks_are_one_line(fracture, own, images, network, m
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three pictures of 60 × 50 pixels, their labels, and a linear network of 1000 classes."""
+    rng = np.random.default_rng(0)
+    for at in range(3):
+        pixels = rng.integers(0, 256, (50, 60, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{at}.png")
+    (tmp_path / "labels.csv").write_text("0.png,7\n1.png,8\n2.png,9\n")
+    (tmp_path / "linear.py").write_text(
+        "import jax\n"
+        "weight = jax.random.normal(jax.random.key(0), (1000, 192))\n"
+        "logits = lambda x: weight @ x.ravel()\n"
+    )
+    return tmp_path
+
+
+def test_photographs_of_ones_own(fracture, photos):
+    options = ("--images", ".", "--labels", "labels.csv", "--model", "linear:logits")
+    options += ("--side", "8", "--quick", "--examples", "2", "--out", "run")
+    code, out, err = fracture("analyze", "imagenet", *options)
+    assert (code, err.splitlines()[-1]) == (0, "[2/2] linear:logits")
+    assert "Page: run" in out
+    with xr.open_dataset(photos / "run" / "analysis.nc") as dataset:
+        assert dataset["label_name"].values.tolist() == ["cock", "hen"]
+        assert dataset["images"].shape == (2, 8, 8, 3)
+        assert dataset["singular_values"].shape == (2, 10)
+    assert fracture("report", "run")[0] == 0
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--images", "."], "--images and --labels belong together"),
+        (["--quick", "--full"], "exclude each other"),
+        (["--model", "lite7"], "wanted module:function"),
+        (["--classes", "1"], "Invalid value for '--classes'"),
+        (["--images", ".", "--labels", "linear.py"], "linear.py, line 1"),
+    ],
+)
+def test_wrong_use_with_photographs_is_one_line(fracture, photos, options, message):
+    code, out, err = fracture("analyze", "imagenet", *options)
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert message in err

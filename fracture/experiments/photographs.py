@@ -15,7 +15,7 @@ import scipy.stats
 import xarray as xr
 
 from .. import __version__
-from .._typing import Apply
+from .._typing import Apply, Order
 from ..analysis import analyze
 from ..compression import (
     effective_rank,
@@ -25,14 +25,15 @@ from ..compression import (
     spectrum,
     stable_rank,
 )
-from ..perturbation import Status, solve
+from ..perturbation import Perturbation, Status, minimal, solve
 from ..sweeps import Progress, read_dataset, write_dataset
 from ..sweeps._spec import source_hash
 from ..sweeps._store import ChunkStore
-from ._summary import Interval, median
+from ._summary import median
 from .network import Images, check, label
 
 BOX = (0.0, 1.0)
+_NOT_THE_SOLVERS = {"stages", "num_classes", "chunk_size"}
 
 
 def run(
@@ -44,13 +45,14 @@ def run(
     model: str,
     examples: int | None = None,
     stages: Callable[[Any], Sequence[Callable[..., Any]]] | None = None,
-    orders: Sequence[float] = (2, np.inf),
-    effort: str = "low",
+    orders: Sequence[Order] = (2, np.inf),
+    solver: Callable[..., Perturbation] = minimal,
     num_classes: int = 50,
     every_class: bool = False,
     chunk_size: int = 10,
     out: Path | None = None,
     progress: Progress | None = None,
+    **solver_options: Any,
 ) -> xr.Dataset:
     """Analyse a network at photographs, which are each other's references.
 
@@ -69,8 +71,8 @@ def run(
     orders
         Norms in which the smallest perturbation is searched: 2 first; of the others, the radius
         alone is measured.
-    effort
-        How hard, as for `fracture.perturbation.minimal`.
+    solver, **solver_options
+        How it is searched; options such as `effort="low"`.
     num_classes
         Spectra, span and layers are those of so many logits: of the label, the class of the
         nearest other image, and the most probable.
@@ -98,7 +100,8 @@ def run(
         "ord": "2",
         "orders": [str(order) for order in orders],
         "bounds": str(BOX),
-        "effort": effort,
+        "solver": solver.__name__,
+        **solver_options,
         "num_classes": num_classes,
         "every_class": every_class,
     }
@@ -112,24 +115,28 @@ def run(
         "jax": jax.__version__,
     }
     store = None if out is None else ChunkStore(out, provenance)
-    measure = partial(
-        _one, apply, params, queries, stages, orders, effort, num_classes, every_class, chunk_size
-    )
+    analysis = {
+        "solver": solver,
+        "stages": stages,
+        "num_classes": num_classes,
+        "chunk_size": chunk_size,
+        **solver_options,
+    }
     parts: list[xr.Dataset] = []
     total = min(examples or len(queries.labels), len(queries.labels))
     for at in range(total):
         if progress is not None:
-            progress(f"{model}: image{', compiling' * (not parts)}", at, total)
+            progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
         path = None if store is None else store.path(queries.inputs[0].size, at)
         if path is None or not path.exists():
-            part = measure(at)
+            part = _one(apply, params, queries, at, orders, every_class, analysis)
             if path is not None:
                 write_dataset(path, part)
         else:
             part = read_dataset(path)
         parts.append(part)
     if progress is not None:
-        progress(f"{model}: image", total, total)
+        progress(model, total, total)
     dataset = xr.concat(parts, "example", data_vars="minimal", coords="minimal")
     for field in ("label", "adversarial_label", "other"):
         named = ["" if at < 0 else names[at] for at in dataset[field].values]
@@ -145,37 +152,23 @@ def _one(
     apply: Apply,
     params: Any,
     queries: Images,
-    stages: Any,
-    orders: Sequence[float],
-    effort: str,
-    num_classes: int,
-    every_class: bool,
-    chunk_size: int,
     at: int,
+    orders: Sequence[Order],
+    every_class: bool,
+    analysis: dict[str, Any],
 ) -> xr.Dataset:
     """All measurements of one image."""
     here = Images(queries.inputs[at : at + 1], queries.labels[at : at + 1])
-    result = analyze(
-        apply,
-        params,
-        *here,
-        *queries,
-        bounds=BOX,
-        stages=stages,
-        num_classes=num_classes,
-        chunk_size=chunk_size,
-        batch_size=1,
-        effort=effort,
-    )
+    result = analyze(apply, params, *here, *queries, bounds=BOX, batch_size=1, **analysis)
     if every_class:
         delta = queries.inputs[result.nearest[0]] - here.inputs[0]
-        whole = _every_class(apply, chunk_size, params, here.inputs[0], delta)
+        whole = _every_class(apply, analysis["chunk_size"], params, here.inputs[0], delta)
         result = result._replace(**jax.tree.map(lambda values: values[None], whole))
     dataset = label(result, here)
     for order in orders:
         if order != 2:
-            options: dict[str, Any] = {"ord": order, "effort": effort, "batch_size": 1}
-            found = solve(apply, params, *here, bounds=BOX, **options)
+            options = {name: analysis[name] for name in analysis.keys() - _NOT_THE_SOLVERS}
+            found = solve(apply, params, *here, bounds=BOX, batch_size=1, ord=order, **options)
             suffix = f"_{order:g}"
             dataset[f"radius{suffix}"] = ("example", found.norm, {"units": "input units"})
             dataset[f"status{suffix}"] = ("example", found.status)
@@ -257,5 +250,7 @@ def _sentences(dataset: xr.Dataset, dim: int, num_classes: int) -> list[str]:
     return said
 
 
-def _median(values: np.ndarray) -> Interval:
-    return median(np.sort(values[np.isfinite(values)]))
+def _median(values: np.ndarray) -> str:
+    """The median, with its interval where there are enough values for one."""
+    middle = median(np.sort(values[np.isfinite(values)]))
+    return str(middle) if np.isfinite(middle.low) else f"{middle.value:.3g}"

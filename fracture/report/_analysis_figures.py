@@ -77,7 +77,8 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
             alt="Rank and effective rank of each layer from input to output",
             paint=partial(_paint_layers, dataset, _LAYER_RANK, "directions (count)"),
         )
-    if "images" in dataset and "adversarial_images" in dataset:
+    named = "label_name" in dataset  # then the page has a card for every image
+    if "images" in dataset and "adversarial_images" in dataset and not named:
         made["gallery"] = _gallery(dataset)
     return made
 

@@ -1,0 +1,116 @@
+"""The analysis of photographs: a linear network, whose numbers are known, on small pictures."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fracture import report
+from fracture.experiments import photographs
+from fracture.experiments.network import Images
+from fracture.perturbation import Status, affine
+from fracture.sweeps import StoreMismatchError
+
+NAMES = ("ant", "bee", "cat", "dog", "emu")
+RNG = np.random.default_rng(0)
+WEIGHT = jnp.asarray(RNG.normal(size=(5, 48)), jnp.float32)
+
+
+def apply(weight, x):
+    return jnp.matmul(weight, x.ravel() - 0.5, precision="highest")
+
+
+def stages(weight):
+    return [lambda x: x.ravel() - 0.5, lambda h: jnp.matmul(weight, h, precision="highest")]
+
+
+def problem(number=7):
+    inputs = jnp.asarray(RNG.uniform(0.3, 0.7, (number, 4, 4, 3)), jnp.float32)
+    labels = jax.vmap(apply, (None, 0))(WEIGHT, inputs).argmax(1).astype(jnp.int32)
+    return Images(inputs, labels.at[0].set((labels[0] + 1) % 5))  # the first one is wrong
+
+
+def run(queries, **options):
+    options = {"names": NAMES, "model": "Linear", "solver": affine, **options}
+    return photographs.run(apply, WEIGHT, queries, **options)
+
+
+def test_every_number_of_a_linear_network():
+    queries = problem()
+    said = []
+    dataset = run(queries, stages=stages, num_classes=3, progress=lambda *step: said.append(step))
+    assert dataset.sizes["example"] == 7
+    assert dataset["status"].values[0] == Status.MISCLASSIFIED
+    assert said[0] == ("Linear, image 1: compiling", 0, 7)
+    assert said[-1] == ("Linear", 7, 7)
+    for at in range(1, 7):
+        logits = np.asarray(WEIGHT @ (queries.inputs[at].ravel() - 0.5), float)
+        label = int(queries.labels[at])
+        rows = np.asarray(WEIGHT, float)
+        margins, gradients = logits[label] - logits, rows[label] - rows
+        others = [c for c in range(5) if c != label]
+        l2 = [margins[c] / np.linalg.norm(gradients[c]) for c in others]
+        linf = [margins[c] / np.abs(gradients[c]).sum() for c in others]
+        np.testing.assert_allclose(dataset["radius"][at], min(l2), rtol=1e-3)
+        np.testing.assert_allclose(dataset["radius_inf"][at], min(linf), rtol=1e-3)
+        fooled = others[int(np.argmin(l2))]
+        assert dataset["label_name"].values[at] == NAMES[label]
+        assert dataset["adversarial_label_name"].values[at] == NAMES[fooled]
+        odds = np.exp(logits - logits.max())
+        np.testing.assert_allclose(
+            dataset["probability"][at], (odds / odds.sum())[label], rtol=1e-4
+        )
+        after = rows @ (np.asarray(dataset["adversarial_images"][at], float).ravel() - 0.5)
+        odds = np.exp(after - after.max())
+        np.testing.assert_allclose(
+            dataset["adversarial_probability"][at], (odds / odds.sum())[fooled], rtol=1e-4
+        )
+    assert dataset["singular_values"].shape == (7, 3)
+    assert dataset["layer_rho"].shape == (7, 2)
+    for words in ("6 of 7 images are classified right", "of 255 steps", "Law E", "0.144"):
+        assert words in dataset.attrs["description"]
+    whole = run(queries, num_classes=3, every_class=True, orders=(2,))
+    np.testing.assert_allclose(
+        whole["singular_values"][1], np.linalg.svd(WEIGHT, compute_uv=False), rtol=1e-5
+    )
+    assert (whole["span_rank"] == 4).all()
+    assert "radius_inf" not in whole
+
+
+def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    queries = problem(3)
+    options = {"num_classes": 3, "orders": (2,), "out": tmp_path}
+    first = run(queries, **options)
+    next(tmp_path.rglob("*seed1.nc")).unlink()
+    done = []
+    original = photographs.analyze
+    monkeypatch.setattr(
+        photographs, "analyze", lambda *args, **kw: done.append(1) or original(*args, **kw)
+    )
+    again = run(queries, **options)
+    assert len(done) == 1
+    assert again.drop_attrs().equals(first.drop_attrs())
+    with pytest.raises(StoreMismatchError, match="num_classes"):
+        run(queries, **options | {"num_classes": 4})
+    with pytest.raises(StoreMismatchError, match="data"):
+        run(Images(queries.inputs, (queries.labels + 1) % 5), **options)
+
+
+def test_names_must_fit_the_network():
+    with pytest.raises(ValueError, match="Linear has 5 classes, but 2 are named"):
+        run(problem(2), names=NAMES[:2])
+
+
+def test_the_page_has_a_card_for_every_image(tmp_path):
+    dataset = run(problem(3), stages=stages, num_classes=3)
+    assert json.loads(dataset.attrs["options"])["solver"] == "affine"
+    page = report.analysis_page(dataset, tmp_path).read_text()
+    assert page.count('<article class="card">') == 3
+    assert page.count("data:image/jpeg;base64,") == 1 + 2 * 3  # the wrong one was not attacked
+    name = dataset["label_name"].values[1]
+    assert f"{name}: " in page
+    assert "what was added, ×" in page
+    assert "before anything is changed" in page
+    assert not (tmp_path / "figures" / "gallery.png").exists()
