@@ -12,10 +12,12 @@ nothing compiles again.
 
 from ._adapted import Adapted
 from ._batched import from_batched
+from ._linen import from_linen
 from ._nnx import from_nnx
 
 __all__ = [
     "Adapted",
     "from_batched",
+    "from_linen",
     "from_nnx",
 ]
