@@ -12,12 +12,14 @@ nothing compiles again.
 
 from ._adapted import Adapted
 from ._batched import from_batched
+from ._equinox import from_equinox
 from ._linen import from_linen
 from ._nnx import from_nnx
 
 __all__ = [
     "Adapted",
     "from_batched",
+    "from_equinox",
     "from_linen",
     "from_nnx",
 ]
