@@ -13,6 +13,7 @@ nothing compiles again.
 from ._adapted import Adapted
 from ._batched import from_batched
 from ._equinox import from_equinox
+from ._haiku import from_haiku
 from ._linen import from_linen
 from ._nnx import from_nnx
 
@@ -20,6 +21,7 @@ __all__ = [
     "Adapted",
     "from_batched",
     "from_equinox",
+    "from_haiku",
     "from_linen",
     "from_nnx",
 ]
