@@ -14,6 +14,7 @@ from ._adapted import Adapted
 from ._batched import from_batched
 from ._equinox import from_equinox
 from ._haiku import from_haiku
+from ._keras import from_keras
 from ._linen import from_linen
 from ._nnx import from_nnx
 
@@ -22,6 +23,7 @@ __all__ = [
     "from_batched",
     "from_equinox",
     "from_haiku",
+    "from_keras",
     "from_linen",
     "from_nnx",
 ]
