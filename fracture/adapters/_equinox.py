@@ -1,0 +1,80 @@
+"""Equinox."""
+
+import inspect
+from typing import Any
+
+import jax
+
+from ._adapted import Adapted, check_unchanged, one_input
+
+ADVICE = (
+    "from_equinox switches `inference` of all layers on; remove what overrides it, such as "
+    "inference=False in a layer's call."
+)
+
+
+def from_equinox(model: Any, state: Any = None, **options: Any) -> Adapted:
+    """An Equinox model, of which a copy is switched to inference mode.
+
+    Parameters
+    ----------
+    model
+        An `equinox.Module`; `model(x)`, or `model(x, state)`, returns the logits of one input.
+    state
+        The `equinox.nn.State` of a model with batch statistics; it then returns `(logits, state)`.
+    **options
+        Passed to the model's call. `key=None` is, where the call has an argument `key` without a
+        default.
+
+    Returns
+    -------
+    Adapted
+        `params["params"]` is the model's floating-point arrays, with None in place of all else,
+        as of `equinox.partition`; `params["state"]` holds its other arrays and the state.
+        `features` is None, since Equinox captures nothing: take layers from `module(params)`.
+
+    Raises
+    ------
+    TypeError
+        If `model` is no callable `equinox.Module`.
+    ValueError
+        If the model has state and none is given, or the reverse; while tracing, if a call changes
+        it.
+    """
+    import equinox as eqx
+
+    if not isinstance(model, eqx.Module) or not callable(model):
+        raise TypeError(f"from_equinox wants a callable eqx.Module, got {type(model).__name__}.")
+    is_index = lambda node: isinstance(node, eqx.nn.StateIndex)
+    stateful = any(map(is_index, jax.tree.leaves(model, is_leaf=is_index)))
+    if stateful != (state is not None):
+        raise ValueError(
+            "the model has state: from_equinox(model, state), with both from "
+            "eqx.nn.make_with_state or from training."
+            if stateful
+            else "a state was given, but the model has none: from_equinox(model)."
+        )
+    key = inspect.signature(model).parameters.get("key")
+    if key is not None and key.default is key.empty:
+        options = {"key": None, **options}
+    trained, rest = eqx.partition(eqx.nn.inference_mode(model), eqx.is_inexact_array)
+    others, static = eqx.partition(rest, eqx.is_array)
+
+    def module(params):
+        return eqx.combine(params["params"], params["state"][0], static)
+
+    def apply(params, x):
+        if not stateful:
+            return module(params)(x, **options)
+        before = jax.tree.leaves(params["state"][1])
+        state = jax.tree.map(lambda leaf: leaf, params["state"][1])  # a call may invalidate it
+        outputs = module(params)(x, state, **options)
+        if not isinstance(outputs, tuple) or len(outputs) != 2:
+            raise TypeError(
+                f"a model with state must return (logits, state), got {type(outputs).__name__}."
+            )
+        check_unchanged(before, jax.tree.leaves(outputs[1]), ADVICE)
+        return outputs[0]
+
+    params = {"params": trained, "state": (others, state)}
+    return Adapted(one_input(apply), params, features=None, module=module)
