@@ -6,6 +6,9 @@ import os
 # pool that wait for them; a larger pool has some to spare. Set before JAX is imported.
 os.environ.setdefault("NPROC", "16")
 
+# Tests compile much and compute little: LLVM's optimisations would cost more than they save.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+
 import jax
 
 jax.config.update("jax_enable_x64", True)
