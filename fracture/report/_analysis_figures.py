@@ -204,9 +204,13 @@ def _paint_layers(
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     else:
         log_scale(axes, "y", drawn)
-    long = sum(map(len, layers)) > 40
-    axes.set_xticks(index, layers, rotation=40 if long else 0, ha="right" if long else "center")
     axes.set_xlabel("layer, from input to output")
+    if len(layers) > 10:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("layer, as in the table: 0 is the input")
+    else:
+        long = sum(map(len, layers)) > 40
+        axes.set_xticks(index, layers, rotation=40 if long else 0, ha="right" if long else "center")
     axes.set_ylabel(label)
     legend_below(figure, axes)
     if not drawn.size:
