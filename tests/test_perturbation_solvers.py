@@ -77,6 +77,43 @@ def test_minimal_is_the_shortest_and_refine_never_lengthens():
 
 
 @pytest.mark.fast
+@pytest.mark.parametrize("name", ["affine", "deepfool"])
+def test_a_masked_class_changes_nothing(name):
+    def network(mask, z):
+        return jnp.concatenate([jnp.stack([-z[0], z[0]]), mask[None]])
+
+    @jax.jit
+    @jax.vmap
+    def run(mask, x, label):
+        return SOLVERS[name](functools.partial(network, mask), x, label)
+
+    masks = jnp.array([-1e4, -1e9, -jnp.inf], F32)
+    x = jnp.array([1.0, 0.0], F32)
+    for label, sign in [(1, 1), (0, -1)]:
+        got = run(masks, jnp.stack([sign * x] * 3), jnp.full(3, label))
+        np.testing.assert_allclose(got.norm, 1, rtol=1e-3)
+        np.testing.assert_array_equal(got.adversarial_label, 1 - label)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_what_is_found_is_more_than_the_rounding_of_logits_that_vanish(outputs):
+    rng = np.random.default_rng(6)
+    xs = rng.uniform(-1e-3, 1e-3, (64, 1)).astype(np.float32)
+    offsets = rng.uniform(1, 2, 64).astype(np.float32)
+
+    def network(offset, z):
+        f = (z[0] + offset) / outputs
+        return f if outputs == 1 else jnp.stack([f, -f])
+
+    one = lambda x, offset: affine(functools.partial(network, offset), x, 0)
+    got = jax.jit(jax.vmap(one))(xs, offsets)
+    assert got.found.all()
+    heights = np.asarray(xs + got.delta, float)[:, 0] + offsets
+    assert (heights < -offsets * float(jnp.finfo(F32).eps)).all()  # half an ulp of a sum of two
+
+
+@pytest.mark.fast
 def test_gap_brackets_the_boundary():
     params, inputs, labels = mlp_task()
     got = solve(mlp, params, inputs, labels, solver=ddn)

@@ -167,8 +167,9 @@ def linearise(problem: Problem, num_classes: int) -> Linearisation:
         ahead = (every == problem.label).astype(logits.dtype)
         (grad,) = pull(ahead - (every == rival).astype(logits.dtype))
         excess = logits[problem.label] - logits[rival]
-        move = problem.step(problem.origin, excess.astype(dtype), grad.astype(dtype))
-        return *move, jnp.all(jnp.isfinite(grad))
+        move, distance = problem.step(problem.origin, excess.astype(dtype), grad.astype(dtype))
+        distance = jnp.where(jnp.isfinite(excess), distance, jnp.inf)
+        return move, distance, jnp.all(jnp.isfinite(grad))
 
     def chunk(nearest, rivals):
         deltas, distances, finite = jax.vmap(one)(rivals)
@@ -194,6 +195,6 @@ def rivals(problem: Problem, logits: Array, num_classes: int) -> Array:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}.")
     if problem.targeted:
         return problem.target[None]
-    others = jnp.arange(problem.num_classes, dtype=jnp.int32) != problem.label
-    count = min(num_classes, problem.num_classes - 1)
-    return jax.lax.top_k(jnp.where(others, logits, -jnp.inf), count)[1].astype(jnp.int32)
+    others = jnp.arange(problem.num_classes - 1, dtype=jnp.int32)
+    others += (others >= problem.label).astype(jnp.int32)
+    return others[jax.lax.top_k(logits[others], min(num_classes, others.size))[1]]

@@ -64,15 +64,16 @@ def margin(
     if target is not None:
         other, in_range = class_index(target, logits.size, "target")
         valid &= in_range & (other != label)
-    return jnp.where(valid, masked_margin(logits, label, other), jnp.nan)
+    own, rival = compared(logits, label, other)
+    return jnp.where(valid, own - rival, jnp.nan)
 
 
-def masked_margin(logits: Array, label: Array, target: Array) -> Array:
-    """The margin for valid int32 indices, against every other class where `target` is -1."""
+def compared(logits: Array, label: Array, target: Array) -> tuple[Array, Array]:
+    """The label's logit and the target's, or the largest other one where `target` is -1."""
     classes = jnp.arange(logits.size, dtype=jnp.int32)
     rival = jnp.where(target < 0, classes != label, classes == target)
     own = jnp.sum(jnp.where(classes == label, logits, 0))
-    return own - jnp.max(jnp.where(rival, logits, -jnp.inf))
+    return own, jnp.max(jnp.where(rival, logits, -jnp.inf))
 
 
 def class_index(index: ArrayLike, num_classes: int, name: str) -> tuple[Array, Array]:

@@ -17,9 +17,9 @@ from jaxtyping import Array, PyTree
 
 from .._typing import Bounds, LogitsFn, Order
 from ..norms import at_least_float32, broadcast_bounds, halfspace_step, loop_init, norm, project_box
-from ._margin import as_logits, class_index, masked_margin
+from ._margin import as_logits, class_index, compared
 
-ULPS = 4  # slack of the strict inequality, in units of eps times the largest logit
+ULPS = 4  # slack of the strict inequality, in units of eps times the larger logit compared
 
 
 class Reading(NamedTuple):
@@ -71,10 +71,12 @@ class Problem(NamedTuple):
         """Evaluate the network at a point that was landed on."""
         logits = as_logits(self.logits_fn(point))
         wide = at_least_float32(logits)
-        magnitude = jax.lax.stop_gradient(jnp.abs(wide))
-        largest = jnp.max(jnp.where(jnp.isfinite(magnitude), magnitude, 0))
-        slack = ULPS * self.eps * largest
-        margin = masked_margin(wide, self.label, self.target if target is None else target)
+        own, rival = compared(wide, self.label, self.target if target is None else target)
+        margin = own - rival
+        sizes = jax.lax.stop_gradient(jnp.abs(jnp.stack([own, rival])))
+        slack = ULPS * self.eps * jnp.max(jnp.where(jnp.isfinite(sizes), sizes, 0))
+        # Logits may pass near 0 together, but the terms they are sums of stay as large as at x.
+        slack = jnp.maximum(slack, self.start.slack.astype(slack.dtype))
         inside: Array | bool = True
         if self.bounds is not None:
             inside = jnp.all((point >= self.bounds[0]) & (point <= self.bounds[1]))

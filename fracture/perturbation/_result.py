@@ -34,7 +34,8 @@ class Perturbation(NamedTuple):
         Its norm; inf where nothing was found.
     found
         The network, evaluated at `x + delta`, answers another class with a margin of more than a
-        few ulps of its largest logit; with a target, the target's logit exceeds the label's so.
+        few ulps of the larger of the two logits compared, there or at `x`; with a target, the
+        target's logit exceeds the label's so.
     adversarial_label
         The class it answers there; -1 where nothing was found.
     gap
