@@ -62,7 +62,8 @@ def radius(
         **options,
     )
     delta, moved = result.delta, result.status == Status.FOUND
-    point = frozen_x + delta
+    # Where the input is not finite, nothing is: derivatives are taken elsewhere, and not used.
+    point = jnp.where(jnp.isfinite(frozen_x), frozen_x + delta, 0)
     grad = jax.grad(lambda z: margin(closed(z, *consts), label, target).astype(x.dtype))(point)
     free = jnp.ones(x.shape, bool)
     if bounds is not None:
@@ -84,5 +85,6 @@ def radius(
     scale, slope = jnp.where(moved, scale, 0), jnp.where(moved, slope, 0)
     scale, slope = jax.lax.stop_gradient((scale, slope))
     height = jnp.where(moved, margin(logits_fn(point), label, target).astype(x.dtype), 0)
-    change = scale * (height - jax.lax.stop_gradient(height)) + jnp.sum(slope * (x - frozen_x))
+    shift = jnp.where(moved, x - frozen_x, 0)
+    change = scale * (height - jax.lax.stop_gradient(height)) + jnp.sum(slope * shift)
     return jax.lax.stop_gradient(result.norm) + change
