@@ -8,7 +8,15 @@ import numpy as np
 import problems
 import pytest
 
-from fracture.perturbation import SOLVERS, Perturbation, Status, affine_radius, margin, solve
+from fracture.perturbation import (
+    SOLVERS,
+    Perturbation,
+    Status,
+    affine_radius,
+    margin,
+    minimal,
+    solve,
+)
 
 F32, F64 = np.float32, np.float64
 AFFINE = [  # classes, order, boxed, dtype
@@ -65,6 +73,24 @@ def test_minimal_is_exact_on_affine_networks(case):
     for scale in (1e-3, 1.0, 1e3):
         problem = problems.affine(*case, scale=scale)
         check(problem, run(problem, SOLVERS["minimal"]), 1e-4)
+
+
+def test_minimal_is_exact_where_the_input_lies_outside_the_bounds():
+    rng = np.random.default_rng(0)
+    num, dim = 64, 4
+    weight, bias = rng.normal(size=(num, 3, dim)), 0.5 * rng.normal(size=(num, 3))
+    lower, upper = -rng.uniform(0.1, 1.5, (num, dim)), rng.uniform(0.1, 1.5, (num, dim))
+    x = rng.uniform(lower, upper) + (rng.random((num, dim)) < 0.5) * rng.normal(size=(num, dim))
+    label = (np.einsum("nkd,nd->nk", weight, x) + bias).argmax(1)
+
+    def one(weight, bias, x, label, *bounds):
+        network = lambda z: weight @ z + bias
+        exact = affine_radius(weight, bias, x, label, bounds=bounds)
+        return minimal(network, x, label, bounds=bounds, effort="low"), exact.radius
+
+    got, exact = jax.jit(jax.vmap(one))(weight, bias, x, label, lower, upper)
+    np.testing.assert_array_equal(got.found, np.isfinite(exact))
+    np.testing.assert_allclose(got.norm, exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["affine", "deepfool", "ddn"])

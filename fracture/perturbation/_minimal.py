@@ -48,8 +48,8 @@ def minimal(
 
     Linearise every boundary at `x`; slide along each of the nearest ones, by that measure, as
     `refine` does; from halfway to the best of them, descend as `alma` does, which finds other
-    minima; refine what that finds and the best; return the shortest.
-    The answer is an upper bound on the distance to the boundary, and exact, up to rounding, where
+    minima; refine what that finds and the best; return the shortest, if it is shorter than that of
+    `affine` for as many classes. The answer is an upper bound on the distance to the boundary, and exact, up to rounding, where
     the network is affine. One compiled call: `jit`, `vmap` and `shard_map` it, or use `solve`.
 
     Parameters
@@ -102,8 +102,8 @@ def minimal(
     along = lambda rival: slide(problem, start, budget.steps, rival, budget.target_steps)
     first = jax.vmap(along)(targets)
     halfway = nearest(first, budget.num_descents)
-    found = jax.vmap(lambda delta: augment(problem, delta, budget.descent_steps)[0])(halfway)
-    starts = jnp.concatenate([nearest(first, 1), found])
+    descended = jax.vmap(lambda delta: augment(problem, delta, budget.descent_steps)[0])(halfway)
+    starts = jnp.concatenate([nearest(first, 1), descended])
     last = jax.vmap(lambda delta: slide(problem, delta, budget.last_steps))(starts)
     num_grads = near.classes.size + len(targets) * (budget.target_steps + budget.steps)
     num_grads += len(halfway) * budget.descent_steps + len(starts) * budget.last_steps
@@ -113,7 +113,8 @@ def minimal(
         near=every.near[close],
         across=jax.tree.map(lambda leaf: leaf[short], every.across),
     )
-    return finish(problem, search(problem, best), num_grads, near.finite)
+    found = search(problem, best, near.nearest.delta)  # of which the last is exact where affine
+    return finish(problem, found, num_grads, near.finite)
 
 
 def nearest(runs: Slide, count: int) -> Array:

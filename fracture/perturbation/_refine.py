@@ -131,7 +131,7 @@ def slide(
     return jax.lax.scan(step, init, jnp.arange(rival_steps + steps))[0][0]
 
 
-def search(problem: Problem, run: Slide) -> Crossing:
-    """The shorter of the crossings on the rays through the two displacements of a run."""
-    rays = jnp.stack([run.near, run.across.delta])
+def search(problem: Problem, run: Slide, *more: Array) -> Crossing:
+    """The shortest of the crossings on the rays through both displacements of a run, and `more`."""
+    rays = jnp.stack([run.near, run.across.delta, *more])
     return shortest(jax.vmap(lambda delta: cross(problem, delta))(rays))
