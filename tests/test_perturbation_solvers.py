@@ -17,6 +17,7 @@ from fracture.perturbation import (
     as_logits,
     ddn,
     deepfool,
+    fmn,
     margin,
     minimal,
     radius,
@@ -193,6 +194,35 @@ def test_half_precision_networks_and_inputs(dtype, input_dtype):
     answers = jax.vmap(lambda x: jnp.argmax(half(low, x)))(points)
     assert (answers != labels[got.found]).all()
     assert np.median((got.norm.astype(F32) / exact.norm)[got.found]) < 1.5
+
+
+@pytest.mark.fast
+def test_norms_of_half_precision_inputs_do_not_overflow():
+    x = jnp.zeros(8, jnp.float16)
+    options = dict(ord=1, bounds=(0.0, 2e4))
+    network = lambda z: 1.5e5 - jnp.sum(z.astype(F32))
+    got = affine(network, x, 0, **options)
+    assert got.found
+    assert got.delta.dtype == x.dtype
+    assert got.norm.dtype == got.gap.dtype == F32
+    assert 1.5e5 < got.norm < 1.6e5
+    np.testing.assert_array_equal(got.norm, jnp.sum(got.delta.astype(F32)))
+    value = lambda x: radius(network, x, 0, solver=affine, **options)
+    assert value(x) == got.norm
+    assert jax.grad(value)(x).dtype == x.dtype
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("solver", [fmn, ddn])
+def test_descents_start_outside_the_bounds_at_any_scale(solver):
+    def one(scale):
+        network = lambda z: jnp.stack([jnp.sum(z / scale), 0 * scale])
+        x = jnp.array([1.5, 0.5], F32) * scale
+        return solver(network, x, 0, bounds=(-scale, scale))
+
+    scales = jnp.array([1e-20, 1, 1e20], F32)
+    got = jax.jit(jax.vmap(one))(scales)
+    np.testing.assert_allclose(got.norm / scales, np.sqrt(2), rtol=1e-3)
 
 
 def test_bounds_hold_to_the_last_bit_and_inputs_may_start_outside():

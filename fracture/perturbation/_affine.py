@@ -23,7 +23,7 @@ class AffineRadius(NamedTuple):
     delta
         Displacement to the boundary; `x + delta` lies on it and is not adversarial yet.
     radius
-        Its norm: an infimum. 0 where misclassified, inf where no perturbation exists.
+        Its norm, in float32 at least: an infimum. 0 where misclassified, inf where no perturbation exists.
     adversarial_label
         The class on the other side; -1 where there is none.
     """
@@ -90,7 +90,7 @@ def affine_radius(
     exists = problem.posed & (nearest.distance < jnp.inf)
     return AffineRadius(
         jnp.where(exists, nearest.delta, 0).astype(x.dtype).reshape(x.shape),
-        jnp.where(problem.posed, nearest.distance, jnp.nan).astype(x.dtype),
+        jnp.where(problem.posed, nearest.distance, jnp.nan),
         jnp.where(exists, nearest.rival, -1),
     )
 

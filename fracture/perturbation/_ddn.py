@@ -101,6 +101,6 @@ def descend(
         return (delta, jnp.where(ok, radius, size), best, finite & ok), None
 
     start = problem.center - problem.origin
-    init = problem.init((start, jnp.zeros((), dtype), none_yet(start), jnp.ones((), bool)))
+    init = problem.init((start, problem.size(start), none_yet(start), jnp.ones((), bool)))
     (*_, best, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
     return best.delta, finite

@@ -87,7 +87,6 @@ def shrink(problem: Problem, steps: int, gamma: float = 0.05) -> tuple[Array, Ar
         return (delta, jnp.where(ok, radius, size), best, finite & ok), None
 
     start = problem.center - problem.origin
-    first = unscaled_norm(start, ord)
-    init = problem.init((start, first, none_yet(start), jnp.ones((), bool)))
+    init = problem.init((start, problem.size(start), none_yet(start), jnp.ones((), bool)))
     (*_, best, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
     return best.delta, finite

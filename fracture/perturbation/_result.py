@@ -28,10 +28,10 @@ class Perturbation(NamedTuple):
     Attributes
     ----------
     delta
-        Displacement in units and dtype of the input; finite, zero where nothing was found.
-        `x + delta`, rounded as its dtype says, respects the bounds exactly.
+        Displacement in units and dtype of the input; finite, zero where nothing was found. Where
+        something was, `x + delta`, rounded as its dtype says, respects the bounds exactly.
     norm
-        Its norm; inf where nothing was found.
+        Its norm, in float32 at least; inf where nothing was found.
     found
         The network, evaluated at `x + delta`, answers another class with a margin of more than a
         few ulps of the larger of the two logits compared, there or at `x`; with a target, the
@@ -162,15 +162,14 @@ def finish(problem: Problem, best: Crossing, num_grads: Array | int, finite: Arr
         ),
     )
     moved = found & ~wrong
-    dtype = problem.x.dtype
     answer = jnp.where(wrong, problem.start.answer, best.answer)
     gap = jnp.where(wrong, 0, 1 - best.low / best.high)
     return Perturbation(
         delta=jnp.where(moved, best.delta, jnp.zeros_like(best.delta)).reshape(problem.shape),
-        norm=jnp.where(found, jnp.where(wrong, 0, best.norm), jnp.inf).astype(dtype),
+        norm=jnp.where(found, jnp.where(wrong, 0, best.norm), jnp.inf),
         found=found,
         adversarial_label=jnp.where(found, answer, -1),
-        gap=jnp.where(found, gap, 1).astype(dtype),
+        gap=jnp.where(found, gap, 1),
         num_grads=jnp.where(wrong, 0, num_grads).astype(jnp.int32),
         status=status.astype(jnp.int32),
     )
