@@ -194,8 +194,15 @@ def on_eight_devices():
         agree(some(key=jax.random.key(0), mesh=mesh), random)
     assert len(got.norm.sharding.device_set) == 8
     assert got.norm.addressable_shards[0].data.shape == (25,)
-    few = solve(mlp, params, inputs[:3], labels[:3], solver=affine, mesh=mesh)
-    assert few.norm.shape == (3,)
+    for count in (3, 0):
+        few = solve(mlp, params, inputs[:count], labels[:count], solver=affine, mesh=mesh)
+        assert few.norm.shape == (count,)
+    # Under a trace, and with a shard that is not full.
+    want = solve(mlp, params, inputs[:21], labels[:21], solver=affine)
+    several = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
+    one = lambda params: solve(mlp, params, inputs[:21], labels[:21], solver=affine, mesh=mesh)
+    reproduces(jax.jit(one)(params), want)
+    reproduces(jax.tree.map(lambda leaf: leaf[0], jax.jit(jax.vmap(one))(several)), want)
 
     spec = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(("a", "b")))
     whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())

@@ -86,12 +86,13 @@ def solve(
     _check(solver, inputs, labels, targets, batch_size, mesh, key, options)
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(inputs.shape[1:], inputs.dtype))
-    static = (apply, solver, tuple(sorted(options.items())), mesh)
+    once = (apply, solver, tuple(sorted(options.items())))
+    static = (*once, mesh)
     count = len(inputs)
     if count == 0:
         one = jax.tree.map(lambda a: jnp.zeros((1, *a.shape[1:]), a.dtype), (inputs, labels))
         some = None if targets is None else jnp.ones(1, targets.dtype)
-        run = partial(_solve, *static, 1)
+        run = partial(_solve, *once, None, 1)
         shapes = jax.eval_shape(run, (params, bounds, key), (*one, some, jnp.zeros(1, jnp.int32)))
         return jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), shapes)
 
@@ -99,9 +100,9 @@ def solve(
     examples = _padded((inputs, labels, targets, jnp.arange(count, dtype=jnp.int32)), shards)
     shared = (params, bounds, key)
     traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((shared, examples)))
-    if mesh is not None and not traced:
-        shared = jax.device_put(shared, NamedSharding(mesh, P()))
-        examples = jax.device_put(examples, NamedSharding(mesh, P(mesh.axis_names)))
+    if mesh is not None:
+        shared = _placed(shared, NamedSharding(mesh, P()), traced)
+        examples = _placed(examples, NamedSharding(mesh, P(mesh.axis_names)), traced)
     local = len(examples[0]) // shards
     device = _device(inputs, mesh)
     chunk = CHUNK.get(device.platform, CHUNK_ELSEWHERE) if batch_size is None else batch_size
@@ -111,8 +112,8 @@ def solve(
     result = _solve(*static, chunk, shared, examples)
     if len(result.norm) == count:
         return result
-    if mesh is not None and not traced:  # a part of the last shard is not a shard
-        result = jax.device_put(result, NamedSharding(mesh, P()))
+    if mesh is not None:  # a part of the last shard is not a shard
+        result = _placed(result, NamedSharding(mesh, P()), traced)
     return jax.tree.map(lambda leaf: leaf[:count], result)
 
 
@@ -143,6 +144,14 @@ def _solve(apply, solver, options, mesh, chunk, shared, examples):
             every, mesh=mesh, in_specs=(P(), spec), out_specs=spec, check_vma=False
         )
     return every(shared, examples)
+
+
+def _placed(tree: PyTree, sharding: NamedSharding, traced: bool) -> PyTree:
+    """The arrays where they shall be; under a trace, only axes of type Explicit ask for it."""
+    if not traced:
+        return jax.device_put(tree, sharding)
+    explicit = jax.sharding.AxisType.Explicit in sharding.mesh.axis_types
+    return jax.reshard(tree, sharding) if explicit else tree
 
 
 def _padded(examples: PyTree, multiple: int) -> PyTree:
