@@ -19,7 +19,8 @@ from .._typing import Bounds, LogitsFn, Order
 from ..norms import at_least_float32, broadcast_bounds, halfspace_step, loop_init, norm, project_box
 from ._margin import as_logits, class_index, compared
 
-ULPS = 4  # slack of the strict inequality, in units of eps times the larger logit compared
+ULPS = 4  # slack of the strict inequality, in units of eps times the largest logit
+MASK = 32  # so many times larger than both logits compared, another one is no measure of rounding
 
 
 class Reading(NamedTuple):
@@ -73,8 +74,10 @@ class Problem(NamedTuple):
         wide = at_least_float32(logits)
         own, rival = compared(wide, self.label, self.target if target is None else target)
         margin = own - rival
-        sizes = jax.lax.stop_gradient(jnp.abs(jnp.stack([own, rival])))
-        slack = ULPS * self.eps * jnp.max(jnp.where(jnp.isfinite(sizes), sizes, 0))
+        sizes = jax.lax.stop_gradient(jnp.abs(wide))
+        pair = jax.lax.stop_gradient(jnp.maximum(jnp.abs(own), jnp.abs(rival)))
+        counts = jnp.isfinite(sizes) & (sizes <= MASK * pair)
+        slack = ULPS * self.eps * jnp.max(jnp.where(counts, sizes, 0))
         # Logits may pass near 0 together, but the terms they are sums of stay as large as at x.
         slack = jnp.maximum(slack, self.start.slack.astype(slack.dtype))
         inside: Array | bool = True

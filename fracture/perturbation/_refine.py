@@ -12,7 +12,7 @@ from ..norms import positive
 from ._cut import Cut, combine, linearise_at, project
 from ._descent import Shortest, none_yet
 from ._problem import Problem, pose
-from ._result import Crossing, Perturbation, cross, finish, shortest
+from ._result import Crossing, Perturbation, cross, finish, shortest, stay
 
 PATIENCE = 2  # failures in a row before the steps get shorter
 OVERSHOOT = 3e-4  # of a step, relative to the displacement
@@ -61,7 +61,9 @@ def refine(
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}.")
     run = slide(problem, start, steps)
-    return finish(problem, search(problem, run), steps, run.finite)
+    both = search(problem, run), stay(problem, start)  # searches end beyond the boundary
+    best = shortest(jax.tree.map(lambda *leaves: jnp.stack(leaves), *both))
+    return finish(problem, best, steps, run.finite)
 
 
 class Slide(NamedTuple):
