@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
 from jax.typing import ArrayLike
 
 Key: TypeAlias = jax.Array
@@ -15,7 +16,7 @@ LogitsFn: TypeAlias = Callable[..., Any]
 Apply: TypeAlias = Callable[..., Any]
 """`apply(params, x) -> logits[K]` for one input; what the batch entry points take."""
 
-Order: TypeAlias = int | float
+Order: TypeAlias = int | float | np.integer | np.floating
 """Order of an l_p norm: 1, 2 or `jnp.inf`, as in `jnp.linalg`."""
 
 Bounds: TypeAlias = tuple[ArrayLike, ArrayLike]

@@ -180,12 +180,14 @@ def test_misuse_raises_while_tracing(name):
         (lambda: solver(network, x, 0.0), ValueError, "integer"),
         (lambda: solver(network, x, jnp.zeros(2, jnp.int32)), ValueError, "one integer"),
         (lambda: solver(network, x, 0, target=2), ValueError, "target"),
+        (lambda: solver(network, x, 0, target=0), ValueError, "another class"),
         (lambda: solver(network, x.astype(jnp.int32), 0), TypeError, "floating"),
         (lambda: solver(network, x[:0], 0), ValueError, "empty"),
         (lambda: solver(lambda z: z[None], x, 0), ValueError, "vector of logits"),
         (lambda: solver(lambda z: jnp.int32(1), x, 0), TypeError, "logits"),
         (lambda: solver(network, x, 0, ord=3), ValueError, "ord must be"),
         (lambda: solver(network, x, 0, bounds=(1.0, 0.0)), ValueError, "exceed"),
+        (lambda: solver(network, x, 0, bounds=(x, np.float32(0))), ValueError, "exceed"),
         (lambda: solver(network, x, 0, bounds=(jnp.zeros(2), 1.0)), ValueError, "broadcast"),
     ]:
         with pytest.raises(error, match=message):

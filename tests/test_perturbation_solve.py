@@ -245,8 +245,13 @@ def test_verification_in_float64():
     checked = verify(*arguments, aimed, targets=targets, ord=np.inf)
     np.testing.assert_array_equal(checked.confirmed, aimed.found)
     np.testing.assert_allclose(checked.norm, aimed.norm, rtol=1e-6)
-    with pytest.raises(ValueError, match="shape of the inputs"):
-        verify(*arguments, got._replace(delta=got.delta[:3]))
+    for wrong, options, message in [
+        (dict(delta=got.delta[:3]), {}, "shape of the inputs"),
+        (dict(found=got.found[:1]), {}, "found must have shape"),
+        ({}, dict(bounds=(1.0, 0.0)), "exceed"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            verify(*arguments, got._replace(**wrong), **options)
 
 
 def test_verification_does_not_depend_on_the_default_precision():

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from .._typing import Bounds, LogitsFn, Order
 from ._margin import as_logits
+from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
 
@@ -23,7 +24,8 @@ class AffineRadius(NamedTuple):
     delta
         Displacement to the boundary; `x + delta` lies on it and is not adversarial yet.
     radius
-        Its norm, in float32 at least: an infimum. 0 where misclassified, inf where no perturbation exists.
+        Its norm, in float32 at least: an infimum. 0 where misclassified, inf where no perturbation
+        exists.
     adversarial_label
         The class on the other side; -1 where there is none.
     """
@@ -191,8 +193,7 @@ def linearise(problem: Problem, num_classes: int) -> Linearisation:
 
 def rivals(problem: Problem, logits: Array, num_classes: int) -> Array:
     """The classes with the largest logits but the label; the target alone where there is one."""
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be at least 1, got {num_classes}.")
+    check_counts(num_classes=num_classes)
     if problem.targeted:
         return problem.target[None]
     others = jnp.arange(problem.num_classes - 1, dtype=jnp.int32)

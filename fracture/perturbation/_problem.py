@@ -16,8 +16,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
 from .._typing import Bounds, LogitsFn, Order
-from ..norms import at_least_float32, broadcast_bounds, halfspace_step, loop_init, norm, project_box
-from ._margin import as_logits, class_index, compared
+from ..norms import (
+    at_least_float32,
+    broadcast_bounds,
+    check_order,
+    halfspace_step,
+    loop_init,
+    norm,
+    project_box,
+)
+from ._margin import as_logits, class_pair, compared
 
 ULPS = 4  # slack of the strict inequality, in units of eps times the largest logit
 MASK = 32  # so many times larger than both logits compared, another one is no measure of rounding
@@ -150,22 +158,18 @@ def pose(
     ------
     TypeError, ValueError
         For an input that is not floating-point or empty, an unknown `ord`, bounds that do not
-        broadcast or are out of order, Python indices out of range, outputs that are no logits.
+        broadcast or are out of order, Python indices out of range or
+        equal, outputs that are no logits.
     """
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"x must be of a floating dtype, got {x.dtype}.")
     if x.size == 0:
         raise ValueError(f"x must not be empty, got shape {x.shape}.")
-    if isinstance(ord, bool) or ord not in (1, 2, float("inf")):
-        raise ValueError(f"ord must be 1, 2 or inf, got {ord!r}.")
+    ord = check_order(ord)
     logits = jax.eval_shape(lambda z: as_logits(logits_fn(z)), x)
     num_classes = logits.size
-    label, posed = class_index(label, num_classes, "label")
-    other = jnp.full_like(label, -1)
-    if target is not None:
-        other, valid = class_index(target, num_classes, "target")
-        posed &= valid & (other != label)
+    label, other, posed = class_pair(label, target, num_classes)
     shape, box = x.shape, None
     if bounds is not None:
         lower, upper = broadcast_bounds(bounds, x)

@@ -44,8 +44,9 @@ def radius(
 
     Returns
     -------
-    The radius, in float32 at least: inf where nothing was found, 0 where misclassified; both have derivative 0. The
-    derivative is NaN where every coordinate is at a bound, since then there is none.
+    The radius, in float32 at least: inf where nothing was found, 0 where misclassified; both have
+    derivative 0. The derivative is NaN where every coordinate is at a bound, since then there is
+    none.
     """
     x = jnp.asarray(x)
     frozen_x = jax.lax.stop_gradient(x)

@@ -11,6 +11,7 @@ from .._typing import Bounds, LogitsFn, Order
 from ..norms import positive
 from ._cut import Cut, combine, linearise_at, project
 from ._descent import Shortest, none_yet
+from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Crossing, Perturbation, cross, finish, shortest, stay
 
@@ -58,8 +59,7 @@ def refine(
     """
     problem = pose(logits_fn, x, label, ord, bounds, target)
     start = problem.displacement(delta)
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}.")
+    check_counts(steps=steps)
     run = slide(problem, start, steps)
     both = search(problem, run), stay(problem, start)  # searches end beyond the boundary
     best = shortest(jax.tree.map(lambda *leaves: jnp.stack(leaves), *both))
