@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
 from jax.typing import ArrayLike
 
 Key: TypeAlias = jax.Array
@@ -19,7 +20,7 @@ TrainApply: TypeAlias = Callable[..., tuple[Any, Any]]
 """`train_apply(params, xs) -> (logits[n, K], statistics)` for a batch; `statistics` holds new
 values for the leaves of `params` that are not trained, and None for the others."""
 
-Order: TypeAlias = int | float
+Order: TypeAlias = int | float | np.integer | np.floating
 """Order of an l_p norm: 1, 2 or `jnp.inf`, as in `jnp.linalg`."""
 
 Bounds: TypeAlias = tuple[ArrayLike, ArrayLike]

@@ -21,7 +21,7 @@ from .compression import (
     spectrum,
     stable_rank,
 )
-from .norms import broadcast_bounds, norm
+from .norms import at_least_float32, broadcast_bounds, norm
 from .optimal import nearest_neighbour
 from .perturbation import Perturbation, minimal
 
@@ -194,6 +194,7 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
 
     def one(example):
         x, label, point, other, r_opt, nearest = example
+        r_opt = at_least_float32(r_opt)
         delta = jnp.where(other < 0, jnp.nan, point - x)
         any_class = solve(x, label)
         pair = solve(x, label, target=other)
@@ -212,7 +213,7 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
         return Analysis(
             delta=any_class.delta,
             radius=any_class.norm,
-            radius_relative=any_class.norm / norm(x, ord),
+            radius_relative=any_class.norm / norm(at_least_float32(x), ord),
             status=any_class.status,
             adversarial_label=any_class.adversarial_label,
             radius_pairwise=defined(pair.norm),

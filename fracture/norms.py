@@ -6,9 +6,11 @@ scale of the data under- or overflows.
 """
 
 from math import isinf
+from numbers import Real
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, PyTree
 
@@ -33,11 +35,12 @@ def dual_order(ord: Order) -> float:
     ValueError
         If `ord` is below 1 or not a number.
     """
-    if not isinstance(ord, int | float) or not ord >= 1:
+    if not isinstance(ord, Real) or not ord >= 1:
         raise ValueError(f"ord must be a number of at least 1, or inf; got {ord!r}.")
+    ord = float(ord)
     if ord == 1:
         return float("inf")
-    return 1.0 if isinf(ord) else ord / (ord - 1.0)
+    return 1.0 if isinf(ord) else ord / (ord - 1)
 
 
 def norm(x: ArrayLike, ord: Order = 2) -> Float[Array, ""]:
@@ -61,6 +64,7 @@ def norm(x: ArrayLike, ord: Order = 2) -> Float[Array, ""]:
 
 
 def _norm(x: Array, ord: Order) -> Array:
+    ord = ord.item() if isinstance(ord, np.generic) else ord  # whose dtype would promote that of x
     size = jnp.sign(x) * x  # unlike abs, with derivative 0 at 0
     if ord == 1:
         return jnp.sum(size)
@@ -106,7 +110,7 @@ def project_box(x: ArrayLike, bounds: Bounds | None) -> Float[Array, "*shape"]:
     Raises
     ------
     ValueError
-        If a bound does not broadcast against `x`, or scalar bounds are out of order.
+        If a bound does not broadcast against `x`, or bounds that are not traced are out of order.
     """
     x = jnp.asarray(x)
     if bounds is None:
@@ -115,13 +119,10 @@ def project_box(x: ArrayLike, bounds: Bounds | None) -> Float[Array, "*shape"]:
     return jnp.clip(x, lower, upper)
 
 
-def broadcast_bounds(bounds: Bounds, x: Array) -> tuple[Array, Array]:
+def broadcast_bounds(bounds: Bounds, x: Array | jax.ShapeDtypeStruct) -> tuple[Array, Array]:
     """Both bounds as arrays of the shape and dtype of `x`."""
     if not isinstance(bounds, tuple | list) or len(bounds) != 2:
         raise ValueError(f"bounds must be a pair (lower, upper), got {bounds!r}.")
-    scalars = [b for b in bounds if isinstance(b, int | float)]
-    if len(scalars) == 2 and not scalars[0] <= scalars[1]:
-        raise ValueError(f"the lower bound must not exceed the upper one, got {bounds}.")
     try:
         lower, upper = (jnp.broadcast_to(jnp.asarray(b, x.dtype), x.shape) for b in bounds)
     except ValueError as error:
@@ -129,6 +130,8 @@ def broadcast_bounds(bounds: Bounds, x: Array) -> tuple[Array, Array]:
         raise ValueError(
             f"bounds must broadcast to the input's shape {x.shape}, got shapes {shapes}."
         ) from error
+    if not traced(bounds) and not np.all(np.asarray(bounds[0]) <= np.asarray(bounds[1])):
+        raise ValueError(f"the lower bound must not exceed the upper one, got {bounds}.")
     return lower, upper
 
 
@@ -158,7 +161,7 @@ def project_ball(x: ArrayLike, radius: ArrayLike, ord: Order = 2) -> Float[Array
     Michelot (1986), "A finite algorithm for finding the projection of a point onto the canonical
     simplex of R^n". Condat (2016), "Fast projection onto the simplex and the l1 ball".
     """
-    _check_order(ord)
+    check_order(ord)
     x = jnp.asarray(x)
     wide = at_least_float32(x)
     radius = jnp.asarray(radius, wide.dtype)
@@ -276,7 +279,7 @@ def halfspace_step(
         delta = -length * steepest(weight, ord)
         return delta, jnp.where(posed | (excess <= 0), _norm(delta, ord), jnp.inf)
 
-    _check_order(ord)
+    check_order(ord)
     # Coordinates with weight zero do not help: they only go where the box forces them.
     up = weight < 0
     low = jnp.where(up, room[0], -room[1])
@@ -392,6 +395,13 @@ def positive(x: Array) -> Array:
     return jnp.where(x > 0, x, 1)
 
 
-def _check_order(ord: Order) -> None:
-    if isinstance(ord, bool) or ord not in (1, 2, float("inf")):
+def traced(*trees: PyTree) -> bool:
+    """Whether any leaf has no value yet."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def check_order(ord: Order) -> int | float:
+    """1, 2 or inf as a Python number; a ValueError for any other order."""
+    if isinstance(ord, bool) or not isinstance(ord, Real) or ord not in (1, 2, float("inf")):
         raise ValueError(f"ord must be 1, 2 or inf, got {ord!r}.")
+    return float("inf") if isinf(ord) else int(ord)

@@ -47,6 +47,19 @@ def test_spectra_of_the_most_probable_classes(stages, chunk_size):
         analyze(linear, weight, points, labels, points, labels, num_classes=1)
 
 
+def test_radii_of_half_precision_inputs_are_wide():
+    rng = np.random.default_rng(2)
+    weight = jnp.asarray(rng.normal(size=(3, 4)), jnp.float32)
+    points = jnp.asarray(rng.normal(size=(6, 4)), jnp.float16)
+    apply = lambda params, x: linear(params, x.astype(jnp.float32))
+    labels = jax.vmap(lambda x: jnp.argmax(apply(weight, x)))(points)
+    got = analyze(apply, weight, points, labels, points, labels, solver=affine)
+    for radius in (got.radius, got.radius_relative, got.radius_pairwise, got.ratio):
+        assert radius.dtype == jnp.float32
+    want = np.linalg.norm(got.delta.astype(float), axis=1)
+    np.testing.assert_allclose(got.radius, want, rtol=1e-6)
+
+
 TRACES = []
 
 

@@ -185,3 +185,13 @@ def test_lowers_for_accelerators(ord, dtype):
     x = jnp.ones((4, 3), dtype)
     assert all(leaf.dtype == dtype for leaf in jax.vmap(everything)(x, x))
     jax.export.export(jax.jit(jax.vmap(everything)), platforms=["tpu", "cuda"])(x, x)
+
+
+@pytest.mark.fast
+def test_orders_may_be_numpy_numbers():
+    x = jnp.array([3.0, 4.0], jnp.float32)
+    for ord in (np.int64(2), np.float32(2), np.int64(3)):
+        np.testing.assert_array_equal(norms.norm(x, ord), norms.norm(x, ord.item()))
+        np.testing.assert_array_equal(norms.steepest(x, ord), norms.steepest(x, ord.item()))
+        assert norms.dual_order(ord) == norms.dual_order(ord.item())
+    assert norms.norm(norms.project_ball(x, 1.0, np.int64(2))) == 1

@@ -8,7 +8,15 @@ import numpy as np
 import problems
 import pytest
 
-from fracture.perturbation import SOLVERS, Perturbation, Status, affine_radius, margin, solve
+from fracture.perturbation import (
+    SOLVERS,
+    Perturbation,
+    Status,
+    affine_radius,
+    margin,
+    minimal,
+    solve,
+)
 
 F32, F64 = np.float32, np.float64
 AFFINE = [  # classes, order, boxed, dtype
@@ -37,7 +45,8 @@ def run(problem, solver, **options):
 def check(problem, got, rtol=None):
     """The contract, and a norm between the infimum and (1 + rtol) times it."""
     points = problem.inputs + got.delta
-    assert points.dtype == problem.inputs.dtype == got.norm.dtype
+    assert points.dtype == problem.inputs.dtype
+    assert got.norm.dtype == got.gap.dtype == np.result_type(points.dtype, np.float32)
     assert np.isfinite(got.delta).all()
     if problem.bounds is not None:
         assert (points >= problem.bounds[0]).all()
@@ -65,6 +74,24 @@ def test_minimal_is_exact_on_affine_networks(case):
     for scale in (1e-3, 1.0, 1e3):
         problem = problems.affine(*case, scale=scale)
         check(problem, run(problem, SOLVERS["minimal"]), 1e-4)
+
+
+def test_minimal_is_exact_where_the_input_lies_outside_the_bounds():
+    rng = np.random.default_rng(0)
+    num, dim = 64, 4
+    weight, bias = rng.normal(size=(num, 3, dim)), 0.5 * rng.normal(size=(num, 3))
+    lower, upper = -rng.uniform(0.1, 1.5, (num, dim)), rng.uniform(0.1, 1.5, (num, dim))
+    x = rng.uniform(lower, upper) + (rng.random((num, dim)) < 0.5) * rng.normal(size=(num, dim))
+    label = (np.einsum("nkd,nd->nk", weight, x) + bias).argmax(1)
+
+    def one(weight, bias, x, label, *bounds):
+        network = lambda z: weight @ z + bias
+        exact = affine_radius(weight, bias, x, label, bounds=bounds)
+        return minimal(network, x, label, bounds=bounds, effort="low"), exact.radius
+
+    got, exact = jax.jit(jax.vmap(one))(weight, bias, x, label, lower, upper)
+    np.testing.assert_array_equal(got.found, np.isfinite(exact))
+    np.testing.assert_allclose(got.norm, exact, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["affine", "deepfool", "ddn"])
@@ -153,12 +180,14 @@ def test_misuse_raises_while_tracing(name):
         (lambda: solver(network, x, 0.0), ValueError, "integer"),
         (lambda: solver(network, x, jnp.zeros(2, jnp.int32)), ValueError, "one integer"),
         (lambda: solver(network, x, 0, target=2), ValueError, "target"),
+        (lambda: solver(network, x, 0, target=0), ValueError, "another class"),
         (lambda: solver(network, x.astype(jnp.int32), 0), TypeError, "floating"),
         (lambda: solver(network, x[:0], 0), ValueError, "empty"),
         (lambda: solver(lambda z: z[None], x, 0), ValueError, "vector of logits"),
         (lambda: solver(lambda z: jnp.int32(1), x, 0), TypeError, "logits"),
         (lambda: solver(network, x, 0, ord=3), ValueError, "ord must be"),
         (lambda: solver(network, x, 0, bounds=(1.0, 0.0)), ValueError, "exceed"),
+        (lambda: solver(network, x, 0, bounds=(x, np.float32(0))), ValueError, "exceed"),
         (lambda: solver(network, x, 0, bounds=(jnp.zeros(2), 1.0)), ValueError, "broadcast"),
     ]:
         with pytest.raises(error, match=message):

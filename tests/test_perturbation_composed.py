@@ -24,6 +24,7 @@ from fracture.perturbation import (
     refine,
     solve,
 )
+from fracture.perturbation._options import check_counts
 
 F32, F64 = np.float32, np.float64
 
@@ -203,8 +204,26 @@ def test_options_out_of_range():
         (fab, dict(steps=0), "steps"),
         (fab, dict(overshoot=0.5), "overshoot"),
         (fab, dict(bias=2.0), "bias"),
+        (fmn, dict(steps=True), "steps"),
+        (fab, dict(overshoot=np.inf), "overshoot"),
+        (SOLVERS["deepfool"], dict(overshoot=np.nan), "overshoot"),
+        (SOLVERS["superdeepfool"], dict(overshoot=np.nan), "overshoot"),
+        (pgd, dict(radius=np.float32(-1)), "radius"),
+        (pgd, dict(radius=jnp.inf), "radius"),
+        (SOLVERS["apgd"], dict(radius=jnp.float32(jnp.nan)), "radius"),
+        (SOLVERS["fgsm"], dict(radius=1 + 2j), "radius"),
     ]:
         with pytest.raises(ValueError, match=message):
             solver(network, x, 0, **options)
     with pytest.raises(ValueError, match="delta"):
         optimality_residual(network, x, 0, x[:2])
+    with pytest.raises(ValueError, match=r"steps must be an integer of at least 1, got 2\.5"):
+        check_counts(steps=2.5)
+
+
+@pytest.mark.fast
+def test_traced_bounds_out_of_order_are_a_status():
+    network, x = lambda z: jnp.stack([jnp.sum(z), 0 * z[0]]), jnp.ones(3)
+    run = lambda low: SOLVERS["affine"](network, x, 0, bounds=(low, 2.0), ord=np.int64(2)).status
+    got = jax.jit(jax.vmap(run))(jnp.array([-2.0, 3.0]))
+    assert got.tolist() == [Status.FOUND, Status.NOT_FINITE]

@@ -194,8 +194,15 @@ def on_eight_devices():
         agree(some(key=jax.random.key(0), mesh=mesh), random)
     assert len(got.norm.sharding.device_set) == 8
     assert got.norm.addressable_shards[0].data.shape == (25,)
-    few = solve(mlp, params, inputs[:3], labels[:3], solver=affine, mesh=mesh)
-    assert few.norm.shape == (3,)
+    for count in (3, 0):
+        few = solve(mlp, params, inputs[:count], labels[:count], solver=affine, mesh=mesh)
+        assert few.norm.shape == (count,)
+    # Under a trace, and with a shard that is not full.
+    want = solve(mlp, params, inputs[:21], labels[:21], solver=affine)
+    several = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), params)
+    one = lambda params: solve(mlp, params, inputs[:21], labels[:21], solver=affine, mesh=mesh)
+    reproduces(jax.jit(one)(params), want)
+    reproduces(jax.tree.map(lambda leaf: leaf[0], jax.jit(jax.vmap(one))(several)), want)
 
     spec = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(("a", "b")))
     whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -238,8 +245,13 @@ def test_verification_in_float64():
     checked = verify(*arguments, aimed, targets=targets, ord=np.inf)
     np.testing.assert_array_equal(checked.confirmed, aimed.found)
     np.testing.assert_allclose(checked.norm, aimed.norm, rtol=1e-6)
-    with pytest.raises(ValueError, match="shape of the inputs"):
-        verify(*arguments, got._replace(delta=got.delta[:3]))
+    for wrong, options, message in [
+        (dict(delta=got.delta[:3]), {}, "shape of the inputs"),
+        (dict(found=got.found[:1]), {}, "found must have shape"),
+        ({}, dict(bounds=(1.0, 0.0)), "exceed"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            verify(*arguments, got._replace(**wrong), **options)
 
 
 def test_verification_does_not_depend_on_the_default_precision():

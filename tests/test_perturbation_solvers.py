@@ -17,6 +17,7 @@ from fracture.perturbation import (
     as_logits,
     ddn,
     deepfool,
+    fmn,
     margin,
     minimal,
     radius,
@@ -77,12 +78,70 @@ def test_minimal_is_the_shortest_and_refine_never_lengthens():
 
 
 @pytest.mark.fast
-def test_gap_brackets_the_boundary():
+@pytest.mark.parametrize("name", ["affine", "deepfool"])
+def test_a_masked_class_changes_nothing(name):
+    def network(mask, z):
+        return jnp.concatenate([jnp.stack([-z[0], z[0]]), mask[None]])
+
+    @jax.jit
+    @jax.vmap
+    def run(mask, x, label):
+        return SOLVERS[name](functools.partial(network, mask), x, label)
+
+    masks = jnp.array([-1e4, -1e9, -jnp.inf], F32)
+    x = jnp.array([1.0, 0.0], F32)
+    for label, sign in [(1, 1), (0, -1)]:
+        got = run(masks, jnp.stack([sign * x] * 3), jnp.full(3, label))
+        np.testing.assert_allclose(got.norm, 1, rtol=1e-3)
+        np.testing.assert_array_equal(got.adversarial_label, 1 - label)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_what_is_found_is_more_than_the_rounding_of_logits_that_vanish(outputs):
+    rng = np.random.default_rng(6)
+    xs = rng.uniform(-1e-3, 1e-3, (64, 1)).astype(np.float32)
+    offsets = rng.uniform(1, 2, 64).astype(np.float32)
+
+    def network(offset, z):
+        f = (z[0] + offset) / outputs
+        return f if outputs == 1 else jnp.stack([f, -f])
+
+    one = lambda x, offset: affine(functools.partial(network, offset), x, 0)
+    got = jax.jit(jax.vmap(one))(xs, offsets)
+    assert got.found.all()
+    heights = np.asarray(xs + got.delta, float)[:, 0] + offsets
+    assert (heights < -offsets * float(jnp.finfo(F32).eps)).all()  # half of the slack
+
+
+@pytest.mark.fast
+def test_refine_keeps_what_is_short_already_where_logits_are_coarse():
+    rng = np.random.default_rng(0)
+    weight = jnp.asarray(rng.normal(size=(3, 64)), F32)
+    inputs = jnp.asarray(rng.uniform(size=(200, 64)), F32)
+    network = lambda z: (weight @ (z - 0.5)).astype(jnp.bfloat16)
+    labels = jax.vmap(lambda x: jnp.argmax(network(x)))(inputs)
+    found = jax.jit(jax.vmap(functools.partial(affine, network)))(inputs, labels)
+    got = jax.jit(jax.vmap(functools.partial(refine, network)))(inputs, labels, found.delta)
+    assert got.found.sum() >= found.found.sum() > 190
+    assert (got.norm <= found.norm * (1 + 1e-6)).all()
+    answers = jnp.argmax((inputs + got.delta - 0.5) @ weight.T, 1)
+    np.testing.assert_array_equal(answers[got.found], got.adversarial_label[got.found])
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
+def test_gap_brackets_the_boundary(bounds):
     params, inputs, labels = mlp_task()
-    got = solve(mlp, params, inputs, labels, solver=ddn)
+    got = solve(mlp, params, inputs, labels, solver=ddn, bounds=bounds)
     inside = inputs + (1 - got.gap)[:, None, None, None] * got.delta
     answers = jax.vmap(lambda x: jnp.argmax(mlp(params, x)))(inside)
-    np.testing.assert_array_equal(answers, labels)
+    free = np.ones(len(labels), bool)
+    if bounds is not None:
+        points = inputs + got.delta
+        free = ((points > bounds[0]) & (points < bounds[1])).all((1, 2, 3))
+    assert free.sum() >= 3
+    np.testing.assert_array_equal(answers[free], labels[free])
     assert got.gap.max() < 1e-3
 
 
@@ -156,6 +215,35 @@ def test_half_precision_networks_and_inputs(dtype, input_dtype):
     answers = jax.vmap(lambda x: jnp.argmax(half(low, x)))(points)
     assert (answers != labels[got.found]).all()
     assert np.median((got.norm.astype(F32) / exact.norm)[got.found]) < 1.5
+
+
+@pytest.mark.fast
+def test_norms_of_half_precision_inputs_do_not_overflow():
+    x = jnp.zeros(8, jnp.float16)
+    options = dict(ord=1, bounds=(0.0, 2e4))
+    network = lambda z: 1.5e5 - jnp.sum(z.astype(F32))
+    got = affine(network, x, 0, **options)
+    assert got.found
+    assert got.delta.dtype == x.dtype
+    assert got.norm.dtype == got.gap.dtype == F32
+    assert 1.5e5 < got.norm < 1.6e5
+    np.testing.assert_array_equal(got.norm, jnp.sum(got.delta.astype(F32)))
+    value = lambda x: radius(network, x, 0, solver=affine, **options)
+    assert value(x) == got.norm
+    assert jax.grad(value)(x).dtype == x.dtype
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("solver", [fmn, ddn])
+def test_descents_start_outside_the_bounds_at_any_scale(solver):
+    def one(scale):
+        network = lambda z: jnp.stack([jnp.sum(z / scale), 0 * scale])
+        x = jnp.array([1.5, 0.5], F32) * scale
+        return solver(network, x, 0, bounds=(-scale, scale))
+
+    scales = jnp.array([1e-20, 1, 1e20], F32)
+    got = jax.jit(jax.vmap(one))(scales)
+    np.testing.assert_allclose(got.norm / scales, np.sqrt(2), rtol=1e-3)
 
 
 def test_bounds_hold_to_the_last_bit_and_inputs_may_start_outside():
@@ -245,7 +333,14 @@ def test_radius_modes_and_degenerate_inputs():
         np.testing.assert_allclose(got[0], want[0], atol=1e-6)
         np.testing.assert_allclose(got[1], want[1], rtol=1e-6)
     grad = jax.jit(jax.grad(value, (0, 1)))
-    for theta in (-1.0, 0.0):  # misclassified, and no boundary
-        got = grad(theta, x)
+    # Misclassified; no boundary; no valid input.
+    for theta, bad, want in [
+        (-1.0, 1.0, 0),
+        (0.0, 1.0, np.inf),
+        (2.0, np.nan, np.inf),
+        (2.0, np.inf, np.inf),
+    ]:
+        got = grad(theta, x.at[1].set(bad))
         np.testing.assert_array_equal(got[0], 0)
         np.testing.assert_array_equal(got[1], 0)
+        assert value(theta, x.at[1].set(bad)) == want

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from .._typing import Bounds, LogitsFn, Order
 from ._margin import as_logits
+from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
 
@@ -23,7 +24,8 @@ class AffineRadius(NamedTuple):
     delta
         Displacement to the boundary; `x + delta` lies on it and is not adversarial yet.
     radius
-        Its norm: an infimum. 0 where misclassified, inf where no perturbation exists.
+        Its norm, in float32 at least: an infimum. 0 where misclassified, inf where no perturbation
+        exists.
     adversarial_label
         The class on the other side; -1 where there is none.
     """
@@ -90,7 +92,7 @@ def affine_radius(
     exists = problem.posed & (nearest.distance < jnp.inf)
     return AffineRadius(
         jnp.where(exists, nearest.delta, 0).astype(x.dtype).reshape(x.shape),
-        jnp.where(problem.posed, nearest.distance, jnp.nan).astype(x.dtype),
+        jnp.where(problem.posed, nearest.distance, jnp.nan),
         jnp.where(exists, nearest.rival, -1),
     )
 
@@ -167,8 +169,9 @@ def linearise(problem: Problem, num_classes: int) -> Linearisation:
         ahead = (every == problem.label).astype(logits.dtype)
         (grad,) = pull(ahead - (every == rival).astype(logits.dtype))
         excess = logits[problem.label] - logits[rival]
-        move = problem.step(problem.origin, excess.astype(dtype), grad.astype(dtype))
-        return *move, jnp.all(jnp.isfinite(grad))
+        move, distance = problem.step(problem.origin, excess.astype(dtype), grad.astype(dtype))
+        distance = jnp.where(jnp.isfinite(excess), distance, jnp.inf)
+        return move, distance, jnp.all(jnp.isfinite(grad))
 
     def chunk(nearest, rivals):
         deltas, distances, finite = jax.vmap(one)(rivals)
@@ -190,10 +193,9 @@ def linearise(problem: Problem, num_classes: int) -> Linearisation:
 
 def rivals(problem: Problem, logits: Array, num_classes: int) -> Array:
     """The classes with the largest logits but the label; the target alone where there is one."""
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be at least 1, got {num_classes}.")
+    check_counts(num_classes=num_classes)
     if problem.targeted:
         return problem.target[None]
-    others = jnp.arange(problem.num_classes, dtype=jnp.int32) != problem.label
-    count = min(num_classes, problem.num_classes - 1)
-    return jax.lax.top_k(jnp.where(others, logits, -jnp.inf), count)[1].astype(jnp.int32)
+    others = jnp.arange(problem.num_classes - 1, dtype=jnp.int32)
+    others += (others >= problem.label).astype(jnp.int32)
+    return others[jax.lax.top_k(logits[others], min(num_classes, others.size))[1]]

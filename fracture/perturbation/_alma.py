@@ -9,6 +9,7 @@ from .._typing import Bounds, LogitsFn, Order
 from ..norms import positive
 from ._affine import linearise
 from ._descent import anneal, none_yet
+from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish, shortest
 
@@ -65,11 +66,9 @@ def alma(
     TypeError, ValueError
         As of `minimal`; for options out of range.
     """
-    if steps < 1 or not 0 <= momentum < 1 or num_classes < 1:
-        raise ValueError(
-            "wanted steps >= 1, 0 <= momentum < 1 and num_classes >= 1, got "
-            f"{steps}, {momentum} and {num_classes}."
-        )
+    check_counts(steps=steps, num_classes=num_classes)
+    if not 0 <= momentum < 1:
+        raise ValueError(f"wanted 0 <= momentum < 1, got {momentum}.")
     problem = pose(logits_fn, x, label, ord, bounds, target)
     near = linearise(problem, num_classes)
     first = cross(problem, near.nearest.delta)

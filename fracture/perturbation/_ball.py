@@ -62,7 +62,7 @@ def random_in_ball(key: Key, like: Array, ord: Order) -> Array:
     """A vector drawn uniformly from the ball of radius 1, of the shape and dtype of `like`."""
     if ord == jnp.inf:
         return jax.random.uniform(key, like.shape, like.dtype, -1, 1)
-    return jax.random.ball(key, like.size, ord, dtype=like.dtype)
+    return jax.random.ball(key, like.size, float(ord), dtype=like.dtype)
 
 
 def _shrink(y: Array, radius: Array, least: Array | float, low: Array, high: Array) -> Array:

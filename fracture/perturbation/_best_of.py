@@ -10,6 +10,7 @@ from jax.typing import ArrayLike
 
 from .._typing import Bounds, Key, LogitsFn, Order
 from ._affine import linearise
+from ._options import check_counts
 from ._problem import pose
 from ._result import Perturbation, Status
 
@@ -37,10 +38,9 @@ def over_classes(solver: Solver, num_classes: int = 9) -> Solver:
     Raises
     ------
     ValueError
-        If `num_classes` is below 1.
+        If `num_classes` is no integer of at least 1.
     """
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be at least 1, got {num_classes}.")
+    check_counts(num_classes=num_classes)
 
     def best_class(
         logits_fn: LogitsFn,
@@ -83,10 +83,9 @@ def over_restarts(solver: Solver, num: int) -> Solver:
     Raises
     ------
     ValueError
-        If `num` is below 1.
+        If `num` is no integer of at least 1.
     """
-    if num < 1:
-        raise ValueError(f"num must be at least 1, got {num}.")
+    check_counts(num=num)
 
     def best_restart(
         logits_fn: LogitsFn, x: ArrayLike, label: ArrayLike, *, key: Key, **options: Any

@@ -1,17 +1,18 @@
 """Attacks within a fixed radius, and the search for the least radius at which one succeeds."""
 
 from collections.abc import Callable
-from math import isfinite
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import Key
-from ..norms import norm
+from ..norms import norm, traced
 from ._ball import random_in_ball
+from ._options import check_counts, check_finite
 from ._problem import Problem, Reading
 from ._result import Crossing, Perturbation, cross, finish, nothing, shortest
 
@@ -48,11 +49,7 @@ def solve_radius(
     ValueError
         For options out of range, and for restarts without a key.
     """
-    if steps < 1 or search_steps < 1 or restarts < 1:
-        raise ValueError(
-            "wanted steps >= 1, search_steps >= 1 and restarts >= 1, got "
-            f"{steps}, {search_steps} and {restarts}."
-        )
+    check_counts(steps=steps, search_steps=search_steps, restarts=restarts)
     if restarts > 1 and key is None:
         raise ValueError(f"restarts start at random: {restarts} of them need a key.")
     grads = steps
@@ -85,8 +82,11 @@ def fixed_radius(problem: Problem, radius: ArrayLike) -> Array:
     """The radius in the working dtype; 0 where a traced one is no radius."""
     if jnp.shape(radius) != ():
         raise ValueError(f"radius must be one number, got shape {jnp.shape(radius)}.")
-    if isinstance(radius, int | float) and not (isfinite(radius) and radius >= 0):
-        raise ValueError(f"radius must be finite and not negative, got {radius}.")
+    kind = jnp.result_type(radius)
+    if not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
+        raise ValueError(f"radius must be a real number, got {radius!r}.")
+    if not traced(radius):
+        check_finite(0, radius=np.asarray(radius, float).item())
     rounded = jnp.asarray(radius).astype(problem.x.dtype).astype(problem.center.dtype)
     return jnp.where((rounded > 0) & jnp.isfinite(rounded), rounded, 0)
 

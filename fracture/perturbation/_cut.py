@@ -52,11 +52,18 @@ def project(problem: Problem, cut: Cut, level: Array) -> tuple[Array, Array]:
     along = cut.normal if problem.ord == 2 else jnp.sign(cut.normal)
     straight = cut.excess / positive(jnp.sum(cut.normal * along))  # without the box
     level = jnp.maximum(jnp.where(level > 0, level, straight), 0)
+    left, right = jnp.zeros_like(level), jnp.full_like(level, jnp.inf)
     for _ in range(NEWTON_STEPS):
         move = -level * along
         free = (move > low) & (move < high)
         slope = jnp.sum(jnp.where(free, cut.normal * along, 0))
-        level = jnp.maximum(level + cut.at(jnp.clip(move, low, high)) / positive(slope), 0)
+        value = cut.at(jnp.clip(move, low, high))
+        left, right = jnp.where(value > 0, level, left), jnp.where(value > 0, right, level)
+        root = level + value / positive(slope)
+        # From outside the box a step can be flat or lead away.
+        inside = (slope > 0) & (left <= root) & (root <= right)
+        halfway = jnp.where(right < jnp.inf, (left + right) / 2, 2 * level)
+        level = jnp.where(inside, root, halfway)
     return jnp.clip(-level * along, low, high), level
 
 

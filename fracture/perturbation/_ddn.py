@@ -10,6 +10,7 @@ from ..norms import positive
 from ._cut import scaled, unscaled_norm
 from ._descent import anneal, none_yet
 from ._loss import check_loss, loss_and_grad
+from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
 
@@ -60,8 +61,9 @@ def ddn(
     if ord != 2:
         raise ValueError(f"ddn minimises the l2 norm: ord must be 2, got {ord!r}.")
     check_loss(loss)
-    if steps < 1 or not 0 < gamma < 1:
-        raise ValueError(f"wanted steps >= 1 and 0 < gamma < 1, got {steps} and {gamma}.")
+    check_counts(steps=steps)
+    if not 0 < gamma < 1:
+        raise ValueError(f"wanted 0 < gamma < 1, got {gamma}.")
     problem = pose(logits_fn, x, label, ord, bounds, target)
     delta, finite = descend(problem, steps, gamma, loss)
     return finish(problem, cross(problem, delta), steps, finite)
@@ -101,6 +103,6 @@ def descend(
         return (delta, jnp.where(ok, radius, size), best, finite & ok), None
 
     start = problem.center - problem.origin
-    init = problem.init((start, jnp.zeros((), dtype), none_yet(start), jnp.ones((), bool)))
+    init = problem.init((start, problem.size(start), none_yet(start), jnp.ones((), bool)))
     (*_, best, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
     return best.delta, finite

@@ -6,6 +6,7 @@ from jax.typing import ArrayLike
 
 from .._typing import Bounds, LogitsFn, Order
 from ._affine import linearise
+from ._options import check_counts, check_finite
 from ._problem import pose
 from ._result import Perturbation, cross, finish
 
@@ -45,11 +46,8 @@ def deepfool(
     TypeError, ValueError
         As of `minimal`; for options out of range.
     """
-    if steps < 1 or overshoot < 0 or num_classes < 1:
-        raise ValueError(
-            "wanted steps >= 1, overshoot >= 0 and num_classes >= 1, got "
-            f"{steps}, {overshoot} and {num_classes}."
-        )
+    check_counts(steps=steps, num_classes=num_classes)
+    check_finite(0, overshoot=overshoot)
     problem = pose(logits_fn, x, label, ord, bounds, target)
     dtype = problem.center.dtype
 

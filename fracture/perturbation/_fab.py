@@ -8,6 +8,7 @@ from .._typing import Bounds, Key, LogitsFn, Order
 from ._affine import linearise
 from ._cut import linearise_at
 from ._descent import none_yet
+from ._options import check_counts, check_finite
 from ._problem import pose
 from ._result import Perturbation, cross, finish
 
@@ -60,11 +61,10 @@ def fab(
     TypeError, ValueError
         As of `minimal`; for options out of range.
     """
-    if steps < 1 or num_classes < 1 or overshoot < 1 or not 0 <= bias <= 1 or not 0 < backward < 1:
-        raise ValueError(
-            "wanted steps >= 1, num_classes >= 1, overshoot >= 1, 0 <= bias <= 1 and "
-            f"0 < backward < 1, got {steps}, {num_classes}, {overshoot}, {bias} and {backward}."
-        )
+    check_counts(steps=steps, num_classes=num_classes)
+    check_finite(1, overshoot=overshoot)
+    if not 0 <= bias <= 1 or not 0 < backward < 1:
+        raise ValueError(f"wanted 0 <= bias <= 1 and 0 < backward < 1, got {bias}, {backward}.")
     problem = pose(logits_fn, x, label, ord, bounds, target)
     dtype = problem.center.dtype
 

@@ -9,6 +9,7 @@ from .._typing import Bounds, LogitsFn, Order
 from ..norms import dual_order, positive, project_ball
 from ._cut import scaled, unscaled_norm
 from ._descent import anneal, none_yet
+from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
 
@@ -50,8 +51,9 @@ def fmn(
     TypeError, ValueError
         As of `minimal`; for options out of range.
     """
-    if steps < 1 or not 0 < gamma < 1:
-        raise ValueError(f"wanted steps >= 1 and 0 < gamma < 1, got {steps} and {gamma}.")
+    check_counts(steps=steps)
+    if not 0 < gamma < 1:
+        raise ValueError(f"wanted 0 < gamma < 1, got {gamma}.")
     problem = pose(logits_fn, x, label, ord, bounds, target)
     delta, finite = shrink(problem, steps, gamma)
     return finish(problem, cross(problem, delta), steps, finite)
@@ -87,7 +89,6 @@ def shrink(problem: Problem, steps: int, gamma: float = 0.05) -> tuple[Array, Ar
         return (delta, jnp.where(ok, radius, size), best, finite & ok), None
 
     start = problem.center - problem.origin
-    first = unscaled_norm(start, ord)
-    init = problem.init((start, first, none_yet(start), jnp.ones((), bool)))
+    init = problem.init((start, problem.size(start), none_yet(start), jnp.ones((), bool)))
     (*_, best, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
     return best.delta, finite

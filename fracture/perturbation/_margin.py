@@ -56,23 +56,33 @@ def margin(
     Raises
     ------
     ValueError
-        For a Python integer out of range.
+        For a Python integer out of range, or two that are the same.
     """
     logits = as_logits(logits)
-    label, valid = class_index(label, logits.size, "label")
-    other = jnp.full_like(label, -1)
-    if target is not None:
-        other, in_range = class_index(target, logits.size, "target")
-        valid &= in_range & (other != label)
-    return jnp.where(valid, masked_margin(logits, label, other), jnp.nan)
+    label, other, valid = class_pair(label, target, logits.size)
+    own, rival = compared(logits, label, other)
+    return jnp.where(valid, own - rival, jnp.nan)
 
 
-def masked_margin(logits: Array, label: Array, target: Array) -> Array:
-    """The margin for valid int32 indices, against every other class where `target` is -1."""
+def compared(logits: Array, label: Array, target: Array) -> tuple[Array, Array]:
+    """The label's logit and the target's, or the largest other one where `target` is -1."""
     classes = jnp.arange(logits.size, dtype=jnp.int32)
     rival = jnp.where(target < 0, classes != label, classes == target)
     own = jnp.sum(jnp.where(classes == label, logits, 0))
-    return own - jnp.max(jnp.where(rival, logits, -jnp.inf))
+    return own, jnp.max(jnp.where(rival, logits, -jnp.inf))
+
+
+def class_pair(
+    label: ArrayLike, target: ArrayLike | None, num_classes: int
+) -> tuple[Array, Array, Array]:
+    """Label and target, -1 for none, as int32; and whether both are in range and differ."""
+    if isinstance(label, int) and isinstance(target, int) and label == target:
+        raise ValueError(f"the target must be another class than the label, got {target} for both.")
+    own, valid = class_index(label, num_classes, "label")
+    if target is None:
+        return own, jnp.full_like(own, -1), valid
+    other, in_range = class_index(target, num_classes, "target")
+    return own, other, valid & in_range & (other != own)
 
 
 def class_index(index: ArrayLike, num_classes: int, name: str) -> tuple[Array, Array]:

@@ -48,9 +48,10 @@ def minimal(
 
     Linearise every boundary at `x`; slide along each of the nearest ones, by that measure, as
     `refine` does; from halfway to the best of them, descend as `alma` does, which finds other
-    minima; refine what that finds and the best; return the shortest.
-    The answer is an upper bound on the distance to the boundary, and exact, up to rounding, where
-    the network is affine. One compiled call: `jit`, `vmap` and `shard_map` it, or use `solve`.
+    minima; refine what that finds and the best; return the shortest, and nothing longer than
+    `affine` does for as many classes. The answer is an upper bound on the distance to the boundary,
+    and exact, up to rounding, where the network is affine. One compiled call: `jit`, `vmap` and
+    `shard_map` it, or use `solve`.
 
     Parameters
     ----------
@@ -76,16 +77,17 @@ def minimal(
     Returns
     -------
     A `Perturbation`. `status` is `Status.NOT_FINITE` where a traced label or target is out of
-    range or they agree, where the input or its margin is not finite, or where a lower bound
-    exceeds the upper one; `Status.NOT_FOUND` for a network with constant logits.
+    range or they agree, where the input or its margin is not finite, or where a traced lower
+    bound exceeds the upper one; `Status.NOT_FOUND` for a network with constant logits.
 
     Raises
     ------
     TypeError
         If `x` or the logits are not floating-point numbers.
     ValueError
-        For an empty input, logits that are not a vector, bounds that do not broadcast, an unknown
-        `ord` or `effort`, a Python integer out of range as label or target.
+        For an empty input, logits that are not a vector, bounds that do not broadcast or, where
+        they are not traced, are out of order, an unknown `ord` or `effort`, and for Python integers
+        out of range, or equal, as label and target.
 
     References
     ----------
@@ -102,8 +104,8 @@ def minimal(
     along = lambda rival: slide(problem, start, budget.steps, rival, budget.target_steps)
     first = jax.vmap(along)(targets)
     halfway = nearest(first, budget.num_descents)
-    found = jax.vmap(lambda delta: augment(problem, delta, budget.descent_steps)[0])(halfway)
-    starts = jnp.concatenate([nearest(first, 1), found])
+    descended = jax.vmap(lambda delta: augment(problem, delta, budget.descent_steps)[0])(halfway)
+    starts = jnp.concatenate([nearest(first, 1), descended])
     last = jax.vmap(lambda delta: slide(problem, delta, budget.last_steps))(starts)
     num_grads = near.classes.size + len(targets) * (budget.target_steps + budget.steps)
     num_grads += len(halfway) * budget.descent_steps + len(starts) * budget.last_steps
@@ -113,7 +115,8 @@ def minimal(
         near=every.near[close],
         across=jax.tree.map(lambda leaf: leaf[short], every.across),
     )
-    return finish(problem, search(problem, best), num_grads, near.finite)
+    found = search(problem, best, near.nearest.delta)  # of which the last is exact where affine
+    return finish(problem, found, num_grads, near.finite)
 
 
 def nearest(runs: Slide, count: int) -> Array:

@@ -16,10 +16,19 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
 from .._typing import Bounds, LogitsFn, Order
-from ..norms import at_least_float32, broadcast_bounds, halfspace_step, loop_init, norm, project_box
-from ._margin import as_logits, class_index, masked_margin
+from ..norms import (
+    at_least_float32,
+    broadcast_bounds,
+    check_order,
+    halfspace_step,
+    loop_init,
+    norm,
+    project_box,
+)
+from ._margin import as_logits, class_pair, compared
 
 ULPS = 4  # slack of the strict inequality, in units of eps times the largest logit
+MASK = 32  # so many times larger than both logits compared, another one is no measure of rounding
 
 
 class Reading(NamedTuple):
@@ -71,10 +80,14 @@ class Problem(NamedTuple):
         """Evaluate the network at a point that was landed on."""
         logits = as_logits(self.logits_fn(point))
         wide = at_least_float32(logits)
-        magnitude = jax.lax.stop_gradient(jnp.abs(wide))
-        largest = jnp.max(jnp.where(jnp.isfinite(magnitude), magnitude, 0))
-        slack = ULPS * self.eps * largest
-        margin = masked_margin(wide, self.label, self.target if target is None else target)
+        own, rival = compared(wide, self.label, self.target if target is None else target)
+        margin = own - rival
+        sizes = jax.lax.stop_gradient(jnp.abs(wide))
+        pair = jax.lax.stop_gradient(jnp.maximum(jnp.abs(own), jnp.abs(rival)))
+        counts = jnp.isfinite(sizes) & (sizes <= MASK * pair)
+        slack = ULPS * self.eps * jnp.max(jnp.where(counts, sizes, 0))
+        # Logits may pass near 0 together, but the terms they are sums of stay as large as at x.
+        slack = jnp.maximum(slack, self.start.slack.astype(slack.dtype))
         inside: Array | bool = True
         if self.bounds is not None:
             inside = jnp.all((point >= self.bounds[0]) & (point <= self.bounds[1]))
@@ -145,22 +158,18 @@ def pose(
     ------
     TypeError, ValueError
         For an input that is not floating-point or empty, an unknown `ord`, bounds that do not
-        broadcast or are out of order, Python indices out of range, outputs that are no logits.
+        broadcast or are out of order, Python indices out of range or
+        equal, outputs that are no logits.
     """
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f"x must be of a floating dtype, got {x.dtype}.")
     if x.size == 0:
         raise ValueError(f"x must not be empty, got shape {x.shape}.")
-    if isinstance(ord, bool) or ord not in (1, 2, float("inf")):
-        raise ValueError(f"ord must be 1, 2 or inf, got {ord!r}.")
+    ord = check_order(ord)
     logits = jax.eval_shape(lambda z: as_logits(logits_fn(z)), x)
     num_classes = logits.size
-    label, posed = class_index(label, num_classes, "label")
-    other = jnp.full_like(label, -1)
-    if target is not None:
-        other, valid = class_index(target, num_classes, "target")
-        posed &= valid & (other != label)
+    label, other, posed = class_pair(label, target, num_classes)
     shape, box = x.shape, None
     if bounds is not None:
         lower, upper = broadcast_bounds(bounds, x)

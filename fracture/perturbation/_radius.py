@@ -44,8 +44,9 @@ def radius(
 
     Returns
     -------
-    The radius: inf where nothing was found, 0 where misclassified; both have derivative 0. The
-    derivative is NaN where every coordinate is at a bound, since then there is none.
+    The radius, in float32 at least: inf where nothing was found, 0 where misclassified; both have
+    derivative 0. The derivative is NaN where every coordinate is at a bound, since then there is
+    none.
     """
     x = jnp.asarray(x)
     frozen_x = jax.lax.stop_gradient(x)
@@ -61,9 +62,11 @@ def radius(
         target=target,
         **options,
     )
-    delta, moved = result.delta, result.status == Status.FOUND
-    point = frozen_x + delta
-    grad = jax.grad(lambda z: margin(closed(z, *consts), label, target).astype(x.dtype))(point)
+    moved, dtype = result.status == Status.FOUND, result.norm.dtype
+    # Where the input is not finite, nothing is: derivatives are taken elsewhere, and not used.
+    point = jnp.where(jnp.isfinite(frozen_x), frozen_x + result.delta, 0)
+    grad = jax.grad(lambda z: margin(closed(z, *consts), label, target))(point).astype(dtype)
+    delta = result.delta.astype(dtype)
     free = jnp.ones(x.shape, bool)
     if bounds is not None:
         lower, upper = broadcast_bounds(bounds, frozen_x)
@@ -83,6 +86,7 @@ def radius(
     # Zero outside of `moved`, with care that no NaN of the other branch gets through.
     scale, slope = jnp.where(moved, scale, 0), jnp.where(moved, slope, 0)
     scale, slope = jax.lax.stop_gradient((scale, slope))
-    height = jnp.where(moved, margin(logits_fn(point), label, target).astype(x.dtype), 0)
-    change = scale * (height - jax.lax.stop_gradient(height)) + jnp.sum(slope * (x - frozen_x))
+    height = jnp.where(moved, margin(logits_fn(point), label, target).astype(dtype), 0)
+    shift = jnp.where(moved, x - frozen_x, 0).astype(dtype)
+    change = scale * (height - jax.lax.stop_gradient(height)) + jnp.sum(slope * shift)
     return jax.lax.stop_gradient(result.norm) + change

@@ -11,8 +11,9 @@ from .._typing import Bounds, LogitsFn, Order
 from ..norms import positive
 from ._cut import Cut, combine, linearise_at, project
 from ._descent import Shortest, none_yet
+from ._options import check_counts
 from ._problem import Problem, pose
-from ._result import Crossing, Perturbation, cross, finish, shortest
+from ._result import Crossing, Perturbation, cross, finish, shortest, stay
 
 PATIENCE = 2  # failures in a row before the steps get shorter
 OVERSHOOT = 3e-4  # of a step, relative to the displacement
@@ -58,10 +59,11 @@ def refine(
     """
     problem = pose(logits_fn, x, label, ord, bounds, target)
     start = problem.displacement(delta)
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}.")
+    check_counts(steps=steps)
     run = slide(problem, start, steps)
-    return finish(problem, search(problem, run), steps, run.finite)
+    both = search(problem, run), stay(problem, start)  # searches end beyond the boundary
+    best = shortest(jax.tree.map(lambda *leaves: jnp.stack(leaves), *both))
+    return finish(problem, best, steps, run.finite)
 
 
 class Slide(NamedTuple):
@@ -131,7 +133,7 @@ def slide(
     return jax.lax.scan(step, init, jnp.arange(rival_steps + steps))[0][0]
 
 
-def search(problem: Problem, run: Slide) -> Crossing:
-    """The shorter of the crossings on the rays through the two displacements of a run."""
-    rays = jnp.stack([run.near, run.across.delta])
+def search(problem: Problem, run: Slide, *more: Array) -> Crossing:
+    """The shortest of the crossings on the rays through both displacements of a run, and `more`."""
+    rays = jnp.stack([run.near, run.across.delta, *more])
     return shortest(jax.vmap(lambda delta: cross(problem, delta))(rays))

@@ -28,18 +28,22 @@ class Perturbation(NamedTuple):
     Attributes
     ----------
     delta
-        Displacement in units and dtype of the input; finite, zero where nothing was found.
-        `x + delta`, rounded as its dtype says, respects the bounds exactly.
+        Displacement in units and dtype of the input; finite, zero where nothing was found. Where
+        something was, `x + delta`, rounded as its dtype says, respects the bounds exactly.
     norm
-        Its norm; inf where nothing was found.
+        Its norm, in float32 at least; inf where nothing was found.
     found
         The network, evaluated at `x + delta`, answers another class with a margin of more than a
-        few ulps of its largest logit; with a target, the target's logit exceeds the label's so.
+        few ulps of its largest logit, there or at `x`, where logits that are larger than both
+        compared by orders of magnitude count as masks; with a target, the target's logit exceeds
+        the label's so.
     adversarial_label
         The class it answers there; -1 where nothing was found.
     gap
-        Relative width of the last bracket: at `x + (1 - gap) delta` the label still wins. 1 where
-        only `x` itself is known to be classified right, 0 where `x` is misclassified.
+        Relative width of the last bracket around the boundary on the way that was searched: a
+        straight line, clipped to the bounds. At `x + (1 - gap) delta` the label still wins if no
+        bound is met, that is where `x` and `x + delta` lie strictly inside. 1 where only `x` itself
+        is known to be classified right, 0 where `x` is misclassified.
     num_grads
         Gradients spent.
     status
@@ -89,7 +93,7 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
     last two points, bisecting every third time: the bracket halves in three steps at least, and
     where the network is linear both its ends arrive at once. One forward pass a step.
 
-    The last step goes on by what the rounding of the input amounts to: where the logits are small
+    The last step goes on by a few ulps of the input, as stored: where the logits are small
     differences of large terms, a few ulps of a logit are no protection.
     """
     slack, dtype = problem.start.slack, problem.center.dtype
@@ -97,7 +101,8 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
     ray = problem.origin + delta - problem.center
     ray = jnp.where(jnp.isfinite(ray), ray, 0)
     length = norm(ray)
-    rounding = problem.eps * norm(problem.center) / problem.x.size**0.5
+    ulp = float(jnp.finfo(problem.x.dtype).eps)
+    rounding = ulp * norm(problem.center) / problem.x.size**0.5
     clearance = ULPS * rounding / jnp.where(length > 0, length, 1)
 
     def step(k, carry):
@@ -141,6 +146,19 @@ def cross(problem: Problem, delta: Array, steps: Array | int = SEARCH_STEPS) -> 
     return jax.lax.fori_loop(0, steps, step, init)[2]
 
 
+def stay(problem: Problem, delta: Array) -> Crossing:
+    """The displacement itself where it is adversarial; nothing elsewhere."""
+    landed, point = problem.land(problem.origin + delta)
+    reading, none = problem.read(point), nothing(problem)
+    itself = none._replace(
+        high=jnp.ones_like(none.high),
+        delta=landed,
+        norm=problem.size(landed),
+        answer=reading.answer,
+    )
+    return jax.tree.map(lambda a, b: jnp.where(reading.crossed, a, b), itself, none)
+
+
 def shortest(crossings: Crossing) -> Crossing:
     """The one with the smallest norm of several, along the leading axis."""
     first = jnp.argmin(crossings.norm)
@@ -161,15 +179,14 @@ def finish(problem: Problem, best: Crossing, num_grads: Array | int, finite: Arr
         ),
     )
     moved = found & ~wrong
-    dtype = problem.x.dtype
     answer = jnp.where(wrong, problem.start.answer, best.answer)
     gap = jnp.where(wrong, 0, 1 - best.low / best.high)
     return Perturbation(
         delta=jnp.where(moved, best.delta, jnp.zeros_like(best.delta)).reshape(problem.shape),
-        norm=jnp.where(found, jnp.where(wrong, 0, best.norm), jnp.inf).astype(dtype),
+        norm=jnp.where(found, jnp.where(wrong, 0, best.norm), jnp.inf),
         found=found,
         adversarial_label=jnp.where(found, answer, -1),
-        gap=jnp.where(found, gap, 1).astype(dtype),
+        gap=jnp.where(found, gap, 1),
         num_grads=jnp.where(wrong, 0, num_grads).astype(jnp.int32),
         status=status.astype(jnp.int32),
     )

@@ -13,8 +13,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
 from .._typing import Apply, Bounds, Key
-from ..norms import broadcast_bounds
+from ..norms import broadcast_bounds, traced
 from ._minimal import minimal
+from ._options import check_counts
 from ._result import Perturbation
 
 # Inputs at a time. Larger chunks are hardly faster on a CPU, and slower where a loop ends early.
@@ -86,33 +87,34 @@ def solve(
     _check(solver, inputs, labels, targets, batch_size, mesh, key, options)
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(inputs.shape[1:], inputs.dtype))
-    static = (apply, solver, tuple(sorted(options.items())), mesh)
+    once = (apply, solver, tuple(sorted(options.items())))
+    static = (*once, mesh)
     count = len(inputs)
     if count == 0:
         one = jax.tree.map(lambda a: jnp.zeros((1, *a.shape[1:]), a.dtype), (inputs, labels))
         some = None if targets is None else jnp.ones(1, targets.dtype)
-        run = partial(_solve, *static, 1)
+        run = partial(_solve, *once, None, 1)
         shapes = jax.eval_shape(run, (params, bounds, key), (*one, some, jnp.zeros(1, jnp.int32)))
         return jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), shapes)
 
     shards = 1 if mesh is None else mesh.size
     examples = _padded((inputs, labels, targets, jnp.arange(count, dtype=jnp.int32)), shards)
     shared = (params, bounds, key)
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((shared, examples)))
-    if mesh is not None and not traced:
-        shared = jax.device_put(shared, NamedSharding(mesh, P()))
-        examples = jax.device_put(examples, NamedSharding(mesh, P(mesh.axis_names)))
+    tracing = traced(shared, examples)
+    if mesh is not None:
+        shared = _placed(shared, NamedSharding(mesh, P()), tracing)
+        examples = _placed(examples, NamedSharding(mesh, P(mesh.axis_names)), tracing)
     local = len(examples[0]) // shards
     device = _device(inputs, mesh)
     chunk = CHUNK.get(device.platform, CHUNK_ELSEWHERE) if batch_size is None else batch_size
     chunk = _even(local, chunk)
-    if batch_size is None and not traced:
+    if batch_size is None and not tracing:
         chunk = _fitting(static, chunk, shared, examples, local, device)
     result = _solve(*static, chunk, shared, examples)
     if len(result.norm) == count:
         return result
-    if mesh is not None and not traced:  # a part of the last shard is not a shard
-        result = jax.device_put(result, NamedSharding(mesh, P()))
+    if mesh is not None:  # a part of the last shard is not a shard
+        result = _placed(result, NamedSharding(mesh, P()), tracing)
     return jax.tree.map(lambda leaf: leaf[:count], result)
 
 
@@ -143,6 +145,14 @@ def _solve(apply, solver, options, mesh, chunk, shared, examples):
             every, mesh=mesh, in_specs=(P(), spec), out_specs=spec, check_vma=False
         )
     return every(shared, examples)
+
+
+def _placed(tree: PyTree, sharding: NamedSharding, tracing: bool) -> PyTree:
+    """The arrays where they shall be; under a trace, only axes of type Explicit ask for it."""
+    if not tracing:
+        return jax.device_put(tree, sharding)
+    explicit = jax.sharding.AxisType.Explicit in sharding.mesh.axis_types
+    return jax.reshard(tree, sharding) if explicit else tree
 
 
 def _padded(examples: PyTree, multiple: int) -> PyTree:
@@ -199,8 +209,8 @@ def _check(solver, inputs, labels, targets, batch_size, mesh, key, options) -> N
             f"wanted inputs (n, ...) and labels and targets (n,), got {inputs.shape}, "
             f"{labels.shape} and {None if targets is None else targets.shape}."
         )
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(f"batch_size must be an integer of at least 1, got {batch_size!r}.")
+    if batch_size is not None:
+        check_counts(batch_size=batch_size)
     if mesh is not None and not isinstance(mesh, Mesh):
         raise TypeError(f"mesh must be a jax.sharding.Mesh or None, got {mesh!r}.")
     parameters = inspect.signature(solver).parameters.values()

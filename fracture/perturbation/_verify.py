@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PyTree
 
 from .._typing import Apply, Bounds, Order
-from ..norms import dual_order
+from ..norms import broadcast_bounds, dual_order
 from ._margin import margin
 from ._result import Perturbation
 
@@ -67,13 +67,16 @@ def verify(
     Raises
     ------
     ValueError
-        If `delta` does not have the shape of the inputs, or for an `ord` below 1.
+        If `delta` or `found` do not have the shape that the inputs ask for, for an `ord` below 1,
+        and for bounds that do not broadcast or are out of order.
     """
     dual_order(ord)
     xs, deltas = np.asarray(inputs), np.asarray(perturbation.delta)
     if deltas.shape != xs.shape:
         raise ValueError(f"delta must have the shape of the inputs {xs.shape}, got {deltas.shape}.")
     found = np.asarray(perturbation.found)
+    if found.shape != xs.shape[:1]:
+        raise ValueError(f"found must have shape {xs.shape[:1]}, got {found.shape}.")
     points = (xs + deltas).astype(xs.dtype)
 
     def widen(leaf):
@@ -83,6 +86,10 @@ def verify(
     examples = (widen(points), np.asarray(labels), None if targets is None else np.asarray(targets))
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         wide = jax.tree.map(widen, params)
+        box = None
+        if bounds is not None:
+            like = jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype)
+            box = [np.asarray(bound) for bound in broadcast_bounds(bounds, like)]
 
         @jax.jit
         def margins(params, examples):
@@ -92,13 +99,12 @@ def verify(
         heights = np.asarray(margins(wide, examples)) if len(xs) else np.zeros(0)
 
     inside = np.ones(len(xs), bool)
-    if bounds is not None:
-        lower, upper = (np.asarray(bound, xs.dtype) for bound in bounds)
-        inside = ((points >= lower) & (points <= upper)).reshape(len(xs), -1).all(1)
+    if box is not None:
+        inside = ((points >= box[0]) & (points <= box[1])).reshape(len(xs), -1).all(1)
     norms = np.array([_norm(delta, ord) for delta in deltas.astype(np.float64)], np.float64)
     return Verification(found & inside & (heights < 0), np.where(found, norms, np.inf), heights)
 
 
 def _norm(delta: np.ndarray, ord: Order) -> float:
     largest = np.abs(delta).max(initial=0)
-    return largest * np.linalg.norm(delta.ravel() / largest, ord) if largest > 0 else 0.0
+    return largest * np.linalg.norm(delta.ravel() / largest, float(ord)) if largest > 0 else 0.0
