@@ -281,7 +281,7 @@ def test_ddn_options():
     assert np.median(best["margin"]) <= np.median(best["cross_entropy"])
     network = functools.partial(problem.apply, problem.params)
     for options in (dict(ord=1), dict(loss="mse"), dict(steps=0), dict(gamma=1.0)):
-        with pytest.raises(ValueError, match=r"ord|loss|steps"):
+        with pytest.raises(ValueError, match=r"ord|loss|steps|gamma"):
             ddn(network, problem.inputs[0], 0, **options)
     with pytest.raises(ValueError, match="effort"):
         minimal(network, problem.inputs[0], 0, effort="extreme")
