@@ -1,6 +1,6 @@
 """Training as one compiled loop, a pure function: `jax.vmap` trains all seeds at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -33,6 +33,10 @@ class Fit(NamedTuple):
     """Updates made."""
     finite: Bool[Array, ""]
     """False if a loss was NaN or infinite (updates stop there) or a label out of range."""
+    measured: Any = None
+    """What `measure` returns at the moments, stacked; None without `measure`."""
+    moments: Int[Array, " moments"] | None = None
+    """Updates made at each of them: fewer than asked for after an early stop."""
 
 
 def squared_error(logits: Float[Array, " K"], label: Int[Array, ""]) -> Float[Array, ""]:
@@ -67,6 +71,8 @@ def fit(
     batch_size: int | None = None,
     target_loss: ArrayLike | None = None,
     train_apply: TrainApply | None = None,
+    measure: Callable[[Any], Any] | None = None,
+    moments: int | Sequence[int] | np.ndarray = 2,
 ) -> Fit:
     """Minimise the mean loss over labelled inputs.
 
@@ -104,6 +110,13 @@ def fit(
         statistics)` for a batch. `statistics` is `params` with new values for the leaves that are
         not trained and None for the others; each update of the others puts them in place.
         `history` has the losses of `train_apply`, `loss` and `accuracy` are those of `apply`.
+    measure
+        `measure(params)`, a pytree of arrays, evaluated at several moments of this one run. The
+        parameters at these moments are kept until its end: memory grows with the number of
+        moments, not of steps.
+    moments
+        Where to measure: numbers of updates in ascending order, from 0 (the initial parameters) to
+        at most `steps`; or how many such moments, evenly spaced from 0 to `steps`, at least 2.
 
     Returns
     -------
@@ -121,6 +134,7 @@ def fit(
     """
     inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
     _check(inputs, labels, steps, batch_size)
+    when = _moments(moments, steps)
     score = _score(jax.eval_shape(apply, params, inputs[0]), labels, loss)
     train_apply = train_apply or (lambda params, xs: (jax.vmap(apply, (None, 0))(params, xs), None))
     labels = labels.astype(jnp.result_type(int))
@@ -157,7 +171,10 @@ def fit(
             state.steps + jnp.where(done, 0, 1).astype(jnp.int32),
             done,
             state.finite & (finite | state.done),
+            state.kept,
         )
+        if measure:
+            new = new._replace(kept=_keep(state.kept, new.params, _slot(when, new.steps)))
         return new, value
 
     def one_pass(state: _State, i):
@@ -171,7 +188,8 @@ def fit(
         return state._replace(done=state.done | reached(mean)), mean
 
     zero, false = jnp.zeros((), jnp.int32), jnp.zeros((), bool)
-    state = _State(params, optimizer.init(params), zero, false, ~false)
+    kept = jax.tree.map(lambda leaf: jnp.stack([leaf] * len(when)), params) if measure else ()
+    state = _State(params, optimizer.init(params), zero, false, ~false, kept)
     if target_loss is None:
         state, history = jax.lax.scan(one_pass, state, jnp.arange(passes))
     else:
@@ -185,7 +203,14 @@ def fit(
     final = jnp.mean(losses)
     accuracy = jnp.mean(correct.astype(final.dtype))
     finite = state.finite & jnp.isfinite(final)
-    return Fit(state.params, history, final, accuracy, state.steps, finite)
+    found = Fit(state.params, history, final, accuracy, state.steps, finite)
+    if not measure:
+        return found
+    # After an early stop, the parameters stay what they are at all moments to come.
+    held = jnp.minimum(np.arange(len(when), dtype=np.int32), _slot(when, state.steps))
+    at = lambda i: jax.tree.map(lambda leaf: leaf[i], state.kept)
+    measured = jax.lax.map(lambda i: measure(at(i)), held)
+    return found._replace(measured=measured, moments=jnp.minimum(when, state.steps))
 
 
 class _State(NamedTuple):
@@ -194,6 +219,30 @@ class _State(NamedTuple):
     steps: Array
     done: Array
     finite: Array
+    kept: Any  # parameters at the moments, stacked; those not reached are stale
+
+
+def _moments(moments: int | Sequence[int] | np.ndarray, steps: int) -> np.ndarray:
+    """Numbers of updates, after a check."""
+    if isinstance(moments, int):
+        if not 2 <= moments <= steps + 1:
+            raise ValueError(f"moments must be from 2 to {steps + 1}, got {moments}.")
+        return np.linspace(0, steps, moments).round().astype(np.int32)
+    when = np.asarray(moments)
+    whole = when.ndim == 1 and when.size > 0 and np.issubdtype(when.dtype, np.integer)
+    if not whole or when[0] < 0 or when[-1] > steps or (np.diff(when) <= 0).any():
+        raise ValueError(f"moments must be integers that ascend in 0 … {steps}, got {moments}.")
+    return when.astype(np.int32)
+
+
+def _slot(when: np.ndarray, steps: Array) -> Array:
+    """The first moment that is not over after `steps` updates; `len(when)` if all are."""
+    return jnp.sum(when < steps, dtype=jnp.int32)
+
+
+def _keep(kept: Any, params: Any, slot: Array) -> Any:
+    """The parameters in their slot, where the next ones replace them until the moment is there."""
+    return jax.tree.map(lambda leaf, new: leaf.at[slot].set(new, mode="drop"), kept, params)
 
 
 def _until_done(one_pass, state: _State, passes: int) -> tuple[_State, Array]:

@@ -236,6 +236,93 @@ def test_divergence_is_a_value():
     np.testing.assert_allclose(both.loss[1], alone.loss, rtol=1e-9)
 
 
+def measured_run(key, params, steps, **options):
+    inputs, labels = blobs(num=30)
+    optimizer = optax.adam(0.02)
+    return training.fit(
+        key, affine, params, inputs, labels, optimizer=optimizer, steps=steps, **options
+    )
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("options", [{}, {"batch_size": 8}])
+def test_measuring_on_the_way_equals_shorter_runs(options):
+    moments = [0, 4, 11]  # within passes of three updates, and before the end
+    start = affine_params(3, 4)
+    measure = lambda params: (params["bias"], params["weight"].sum())
+    run = lambda key, **more: measured_run(key, start, 15, **options, **more)
+    got = run(KEY, measure=measure, moments=moments)
+    compiled = jax.jit(lambda key: run(key, measure=measure, moments=moments))
+    same = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
+    jax.tree.map(same, compiled(KEY), got)
+    bare = run(KEY)
+    assert bare.measured is None
+    assert bare.moments is None
+    jax.tree.map(same, got._replace(measured=None, moments=None), bare)
+
+    np.testing.assert_array_equal(got.moments, moments)
+    assert got.measured[0].shape == (3, 3)
+    assert got.measured[1].shape == (3,)
+    for i, steps in enumerate(moments):
+        params = measured_run(KEY, start, steps, **options).params if steps else start
+        for many, one in zip(got.measured, measure(params), strict=True):
+            same(many[i], one)
+    # Networks side by side measure what each would measure alone.
+    keys = jnp.stack([KEY, jax.random.key(1)])
+    both = jax.vmap(compiled)(keys)
+    for i, key in enumerate(keys):
+        alone = compiled(key).measured
+        for many, one in zip(both.measured, alone, strict=True):
+            same(many[i], one)
+
+
+def test_moments_evenly_spaced_include_both_ends():
+    run = functools.partial(measured_run, KEY, affine_params(3, 4), 10)
+    got = run(measure=lambda params: params, moments=4)
+    np.testing.assert_array_equal(got.moments, [0, 3, 7, 10])
+    first, last = (jax.tree.map(lambda leaf, i=i: leaf[i], got.measured) for i in (0, -1))
+    jax.tree.map(np.testing.assert_array_equal, first, affine_params(3, 4))
+    jax.tree.map(np.testing.assert_array_equal, last, got.params)
+    np.testing.assert_array_equal(run(measure=lambda params: 1.0).moments, [0, 10])
+
+
+@pytest.mark.fast
+def test_moments_after_an_early_stop_are_those_of_the_last_parameters():
+    measure = lambda params: params["bias"]
+    run = lambda scale, **options: measured_run(
+        KEY,
+        jax.tree.map(lambda leaf: leaf + scale, affine_params(3, 4)),
+        40,
+        measure=measure,
+        moments=np.arange(41),
+        **options,
+    )
+    free = run(jnp.array(0.0))
+    target = free.history[8]
+    stop = int(jnp.argmax(free.history <= target))
+    both = jax.vmap(functools.partial(run, target_loss=target))(jnp.array([0.0, 0.3]))
+    assert both.steps[0] == stop
+    assert both.steps[1] != both.steps[0]
+    for i in range(2):
+        np.testing.assert_array_equal(both.moments[i], np.minimum(np.arange(41), both.steps[i]))
+        np.testing.assert_array_equal(both.measured[i, -1], both.params["bias"][i])
+        np.testing.assert_array_equal(both.measured[i], both.measured[i][both.moments[i]])
+    got, want = both.measured[0, : stop + 1], free.measured[: stop + 1]
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12)
+
+
+def test_measured_values_are_differentiable():
+    measure = lambda params: (params["weight"] ** 2).sum()
+    value = lambda scale: (
+        measured_run(
+            KEY, jax.tree.map(lambda leaf: leaf + scale, affine_params(3, 4)), 5, measure=measure
+        ).measured
+    )
+    forward, backward = jax.jit(lambda s: (jax.jacfwd(value)(s), jax.jacrev(value)(s)))(0.5)
+    np.testing.assert_allclose(forward, backward, rtol=1e-9)
+    np.testing.assert_allclose(forward[0], 12.0)  # of 12 weights of 0.5
+
+
 def test_one_class_and_scalar_output():
     inputs = np.random.default_rng(0).normal(size=(5, 3))
     scalar = lambda params, x: params["weight"][0] @ x + params["bias"][0]
@@ -267,6 +354,10 @@ GOOD = (KEY, affine, affine_params(3, 4), *blobs())
         ({}, {"batch_size": 0}),
         ({}, {"batch_size": 61}),
         ({}, {"loss": "hinge"}),
+        *[
+            ({}, {"moments": m})
+            for m in (1, 4, [], np.zeros((1, 1), int), [1, 1], [2, 1], [-1], [3], np.ones(1))
+        ],
         ({}, {"loss": lambda logits, label: logits}),
         ({3: np.ones((59, 4))}, {}),
         ({3: np.ones((0, 4)), 4: np.zeros(0, int)}, {}),

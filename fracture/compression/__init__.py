@@ -6,6 +6,8 @@ from ._dimension import effective_rank, numerical_rank, participation_ratio, sta
 from ._factors import LawFactors, law_factors
 from ._intrinsic import mle_dimension, two_nn
 from ._jacobian import jacobian
+from ._layer_features import LayerFeatures, layer_features
+from ._layer_flow import LayerFlow, layer_flow
 from ._layers import LayerCompression, layer_compression
 from ._projection import Projection, null_ratio, project, random_subspace
 from ._similarity import linear_cka
@@ -14,6 +16,8 @@ from ._spectrum import feature_spectrum, spectrum
 __all__ = [
     "LawFactors",
     "LayerCompression",
+    "LayerFeatures",
+    "LayerFlow",
     "NeuralCollapse",
     "Projection",
     "effective_rank",
@@ -21,6 +25,8 @@ __all__ = [
     "jacobian",
     "law_factors",
     "layer_compression",
+    "layer_features",
+    "layer_flow",
     "linear_cka",
     "margin_compression",
     "mle_dimension",

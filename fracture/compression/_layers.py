@@ -69,13 +69,8 @@ def layer_compression(
     ValueError
         If there are no stages, the inputs differ in shape, or an option is out of its range.
     """
-    h, h_other = as_float(x, "x"), as_float(x_other, "x_other")
-    if h.shape != h_other.shape or h.dtype != h_other.dtype:
-        raise ValueError(f"x {h.dtype}{h.shape} and x_other {h_other.dtype}{h_other.shape} differ.")
-    if not stages:
-        raise ValueError("stages is empty: a network has at least one.")
-    last = stages[-1]
-    stages = [*stages[:-1], lambda h: contrast(logits_of(last, h))]
+    h, h_other = as_pair(x, x_other)
+    stages = ending_in(contrast, stages)
 
     with jax.default_matmul_precision("float32"):
         pullbacks, displacements = [], []
@@ -97,15 +92,35 @@ def layer_compression(
             spreads.insert(0, effective_rank(s))
             dims.insert(0, delta.size)
 
-    dtype = widest(*[spread.dtype for spread in spreads])
-    stack = lambda values: jnp.stack([value.astype(dtype) for value in values])
     return LayerCompression(
         ratio=stack([p.ratio for p in projections]),
-        rank=jnp.stack([p.rank for p in projections]),
+        rank=stack([p.rank for p in projections]),
         dim=jnp.array(dims, jnp.int32),
         effective_rank=stack(spreads),
         null_ratio=stack([p.null_ratio for p in projections]),
     )
+
+
+def as_pair(x: ArrayLike, x_other: ArrayLike) -> tuple[Array, Array]:
+    """Two inputs as floating-point arrays, of the same shape and dtype."""
+    h, h_other = as_float(x, "x"), as_float(x_other, "x_other")
+    if h.shape != h_other.shape or h.dtype != h_other.dtype:
+        raise ValueError(f"x {h.dtype}{h.shape} and x_other {h_other.dtype}{h_other.shape} differ.")
+    return h, h_other
+
+
+def ending_in(read: Callable[[Array], Array], stages: Sequence[LogitsFn]) -> list[LogitsFn]:
+    """The stages, the last of which returns `read(logits)`."""
+    if not stages:
+        raise ValueError("stages is empty: a network has at least one.")
+    last = stages[-1]
+    return [*stages[:-1], lambda h: read(logits_of(last, h))]
+
+
+def stack(values: Sequence[Array]) -> Array:
+    """One array of scalars, in the widest of their dtypes."""
+    dtype = widest(*[value.dtype for value in values])
+    return jnp.stack([value.astype(dtype) for value in values])
 
 
 def _pull(pullback: Callable[[Array], tuple[Array]], row: Array) -> Array:
