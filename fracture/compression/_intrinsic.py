@@ -80,8 +80,8 @@ def mle_dimension(points: ArrayLike, *, num_neighbours: int = 20) -> Float[Array
     maximum,
 
     .. math::
-        \hat d = \Big(\frac{1}{n (k - 1)} \sum_{i=1}^n \sum_{j=1}^{k-1}
-            \log\frac{T_k(x_i)}{T_j(x_i)}\Big)^{-1} .
+        \hat d = \left(\frac{1}{n (k - 1)} \sum_{i=1}^n \sum_{j=1}^{k-1}
+            \log\frac{T_k(x_i)}{T_j(x_i)}\right)^{-1} .
 
     Copies of a point count once. Distances are taken by subtraction, 128 points at a time: time
     $O(n^2 D)$, memory $O(n (D + k))$. Points near an edge of the cloud have their neighbours on
