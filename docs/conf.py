@@ -7,6 +7,8 @@ from pathlib import Path
 # This checkout, not an installed copy; the kernels that run the examples inherit the variable.
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+# JAX spreads LAPACK calls over the cores; threads of their own would fight for them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )

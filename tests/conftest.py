@@ -5,6 +5,8 @@ import os
 # Batched LAPACK calls that run at the same time can wait forever for threads of jaxlib 0.10's CPU
 # pool that wait for them; a larger pool has some to spare. Set before JAX is imported.
 os.environ.setdefault("NPROC", "16")
+# JAX spreads LAPACK calls over the cores; threads of their own would fight for them.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Tests compile much and compute little: LLVM's optimisations would cost more than they save.
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
