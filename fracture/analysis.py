@@ -17,10 +17,11 @@ from .compression import (
     law_factors,
     layer_compression,
     participation_ratio,
-    span_compression,
+    project,
     spectrum,
     stable_rank,
 )
+from .compression._alignment import contrast
 from .norms import at_least_float32, broadcast_bounds, norm
 from .optimal import nearest_neighbour
 from .perturbation import Perturbation, minimal
@@ -105,6 +106,7 @@ def analyze(
     solver: Callable[..., Perturbation] = minimal,
     stages: Callable[[PyTree], Sequence[Callable[[Array], Array]]] | None = None,
     num_classes: int | None = None,
+    layer_classes: int | None = None,
     chunk_size: int | None = None,
     batch_size: int | None = None,
     **options: Any,
@@ -137,6 +139,9 @@ def analyze(
     num_classes
         Spectra, `rho_span` and layers of so many logits only, K' instead of K: those of the label
         and of the nearest reference's class, and the largest others. Costs as many gradients.
+    layer_classes
+        The same for the layers alone, whose features may be larger than inputs; None for
+        `num_classes`.
     chunk_size
         Gradients of logits computed together, as in `compression.jacobian`; None for all K'.
     batch_size
@@ -165,15 +170,17 @@ def analyze(
         raise ValueError(f"inputs are empty: shape {jnp.shape(inputs)}.")
     if batch_size is not None and batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
-    if num_classes is not None and num_classes < 2:
-        raise ValueError(f"num_classes must be at least 2, got {num_classes}.")
+    layer_classes = num_classes if layer_classes is None else layer_classes
+    for name, number in (("num_classes", num_classes), ("layer_classes", layer_classes)):
+        if number is not None and number < 2:
+            raise ValueError(f"{name} must be at least 2, got {number}.")
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(jnp.shape(inputs)[1:], jnp.result_type(inputs)))
     near = nearest_neighbour(inputs, labels, references, reference_labels, ord=ord)
     # Gathered here: the number of references is none of the compiled call's business.
     points = jnp.asarray(references)[near.index]
     other = jnp.where(near.index < 0, -1, jnp.asarray(reference_labels)[near.index])
-    sizes = (num_classes, chunk_size, batch_size)
+    sizes = (num_classes, layer_classes, chunk_size, batch_size)
     static = (apply, solver, stages, ord, sizes, tuple(sorted(options.items())))
     examples = (
         jnp.asarray(inputs),
@@ -188,7 +195,7 @@ def analyze(
 
 @partial(jax.jit, static_argnums=range(6))
 def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, examples):
-    num_classes, chunk_size, batch_size = sizes
+    num_classes, layer_classes, chunk_size, batch_size = sizes
     network = jax.jit(partial(apply, params))  # traced once, however often it is called
     solve = partial(solver, network, ord=ord, bounds=bounds, **dict(options))
 
@@ -199,16 +206,17 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
         any_class = solve(x, label)
         pair = solve(x, label, target=other)
         factors = law_factors(network, x, label, delta, pair.norm, other=other, ord=ord)
-        read = _most_probable(network(x), label, other, num_classes)
-        logits = lambda z: read(network(z))
-        values = spectrum(jacobian(logits, x, chunk_size=chunk_size), method="qr")
-        if stages is None:
-            layers, span = None, span_compression(logits, x, delta, chunk_size=chunk_size)
-        else:  # of which the first layer is the input: what the span of the gradients tells
+        most_probable = partial(_most_probable, network(x), label, other)
+        read = most_probable(num_classes)
+        rows = jacobian(lambda z: read(network(z)), x, chunk_size=chunk_size)
+        values = spectrum(rows, method="qr")
+        span = project(contrast(rows) if len(rows) > 1 else rows, delta)
+        layers = None
+        if stages is not None:
             *inner, last = stages(params)
-            inner.append(lambda h: read(last(h)))
+            read_last = most_probable(layer_classes)
+            inner.append(lambda h: read_last(last(h)))
             layers = layer_compression(inner, x, x + delta, chunk_size=chunk_size)
-            span = jax.tree.map(lambda values: values[0], layers)
         defined = lambda quantity: jnp.where(other < 0, jnp.nan, quantity)
         return Analysis(
             delta=any_class.delta,

@@ -75,11 +75,14 @@ class _Integers(click.ParamType):
         return tuple(sorted(numbers))
 
 
-_out = click.option(
+_folder = partial(
+    click.option,
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("fracture-results"),
     show_default=True,
+)
+_out = _folder(
+    default=Path("fracture-results"),
     help="Folder for the results; a sweep that was interrupted goes on from it.",
 )
 
@@ -187,13 +190,7 @@ _effort = partial(
     type=click.Choice(["low", "medium", "high"]),
     help="How thoroughly the nearest boundary is searched.",
 )
-_analysis_out = click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("fracture-analysis"),
-    show_default=True,
-    help="Folder for the results.",
-)
+_analysis_out = _folder(default=Path("fracture-analysis"), help="Folder for the results.")
 
 
 @analyze.command()
@@ -340,26 +337,26 @@ def imagenet(
     _prepare_jax(x64=False)
     from . import data, models, perturbation, report as reports
     from .experiments import network as experiment, photographs
+    from .models._efficientnet_lite import SIZES
     from .sweeps import write_dataset
 
-    sides = {"lite0": 224, "lite1": 240, "lite2": 260}
-    if model in sides:
+    if model in SIZES:
         published = models.efficientnet_lite(model)
         params = models.pretrained(model)
         functions: dict[str, Any] = {"apply": published.apply, "stages": published.stages}
-        title, wanted = f"EfficientNet-{model.capitalize()}", sides[model]
+        title, side = f"EfficientNet-{model.capitalize()}", side or SIZES[model].side
     else:
         functions, params = experiment.user_network(_load_object(model)), None
-        title, wanted = model, 224
-    wanted = side or wanted
+        title, side = model, side or 224
     if images is None or labels is None:
-        photos = data.imagenet_samples(wanted)
+        photos = data.imagenet_samples(side)
     else:
-        photos = data.load_photographs(images, labels, wanted)
+        photos = data.load_photographs(images, labels, side)
     # What compiles in the least time finds nearly the same where the boundary is near.
     searched: dict[str, Any] = {"solver": perturbation.ddn, "steps": 50}
     if effort or not quick:
         searched = {"effort": effort or ("high" if full else "low")}
+    number_of_classes = classes or (10 if quick else 50)
     number = examples or (4 if quick else len(photos.labels))
     with _exclusive(out), _resumable(), _progress() as progress:
         dataset = photographs.run(
@@ -371,8 +368,8 @@ def imagenet(
             model=title,
             orders=(2,) if quick else (2, float("inf")),
             **searched,
-            num_classes=classes or (10 if quick else 50),
-            every_class=full,
+            num_classes=None if full else number_of_classes,
+            layer_classes=number_of_classes,
             chunk_size=chunk_size,
             out=out,
             progress=progress,

@@ -71,7 +71,7 @@ def test_every_number_of_a_linear_network():
     assert dataset["layer_rho"].shape == (7, 2)
     for words in ("6 of 7 images are classified right", "of 255 steps", "Law E", "0.144"):
         assert words in dataset.attrs["description"]
-    whole = run(queries, num_classes=3, every_class=True, orders=(2,))
+    whole = run(queries, num_classes=None, layer_classes=3, orders=(2,))
     np.testing.assert_allclose(
         whole["singular_values"][1], np.linalg.svd(WEIGHT, compute_uv=False), rtol=1e-5
     )

@@ -119,8 +119,8 @@ def alignment(gradient: Array, displacement: Array, ord: Order) -> Array:
 
 
 def contrast(logits: Array) -> Array:
-    """The logits without what they share: K - 1 orthonormal contrasts (Helmert)."""
-    return jnp.matmul(jnp.asarray(_helmert(logits.size), logits.dtype), logits, precision="highest")
+    """Logits, or their gradients as rows, without what they share: K - 1 contrasts (Helmert)."""
+    return jnp.matmul(jnp.asarray(_helmert(len(logits)), logits.dtype), logits, precision="highest")
 
 
 def _helmert(size: int) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Photographs as ImageNet classifiers take them, and the names of the 1000 classes."""
 
 import csv
-import importlib.util
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -13,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from .._packages import folder_of
 from ._checks import float_dtype
 from ._load import LabelledData, PathLike
 
@@ -53,13 +53,8 @@ def imagenet_samples(side: int = 224, *, dtype: DTypeLike = jnp.float32) -> Labe
     Rauber, Zimmermann, Bethge, Brendel (2020), "Foolbox Native", Journal of Open Source Software
     5(53), 2607; Russakovsky et al. (2015), "ImageNet large scale visual recognition challenge".
     """
-    spec = importlib.util.find_spec("foolbox")
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(
-            "the sample photographs are in the package foolbox, which is not installed: "
-            "pip install fracture-jax[imagenet]."
-        )
-    files = sorted((Path(spec.origin).parent / "data").glob("imagenet_*.jpg"))
+    folder = folder_of("foolbox", "the sample photographs") / "data"
+    files = sorted(folder.glob("imagenet_*.jpg"))
     labels = [int(file.stem.rpartition("_")[2]) for file in files]
     return _load(files, labels, side, dtype)
 

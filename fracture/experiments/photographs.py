@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import platform
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,26 +13,16 @@ import numpy as np
 import scipy.stats
 import xarray as xr
 
-from .. import __version__
 from .._typing import Apply, Order
 from ..analysis import analyze
-from ..compression import (
-    effective_rank,
-    jacobian,
-    participation_ratio,
-    project,
-    spectrum,
-    stable_rank,
-)
 from ..perturbation import Perturbation, Status, minimal, solve
 from ..sweeps import Progress, read_dataset, write_dataset
-from ..sweeps._spec import source_hash
+from ..sweeps._spec import environment
 from ..sweeps._store import ChunkStore
 from ._summary import median
 from .network import Images, check, label
 
 BOX = (0.0, 1.0)
-_NOT_THE_SOLVERS = {"stages", "num_classes", "chunk_size"}
 
 
 def run(
@@ -47,8 +36,8 @@ def run(
     stages: Callable[[Any], Sequence[Callable[..., Any]]] | None = None,
     orders: Sequence[Order] = (2, np.inf),
     solver: Callable[..., Perturbation] = minimal,
-    num_classes: int = 50,
-    every_class: bool = False,
+    num_classes: int | None = 50,
+    layer_classes: int | None = None,
     chunk_size: int = 10,
     out: Path | None = None,
     progress: Progress | None = None,
@@ -73,13 +62,8 @@ def run(
         alone is measured.
     solver, **solver_options
         How it is searched; options such as `effort="low"`.
-    num_classes
-        Spectra, span and layers are those of so many logits: of the label, the class of the
-        nearest other image, and the most probable.
-    every_class
-        Spectrum and span of all logits instead; the layers stay with `num_classes`.
-    chunk_size
-        Gradients of logits computed together: bounds the memory.
+    num_classes, layer_classes, chunk_size
+        As for `fracture.analysis.analyze`.
     out
         Folder in which finished images are kept; those that are there already are not repeated.
     progress
@@ -92,7 +76,7 @@ def run(
         classes, fewer than two classes are named, or `out` holds images of other options.
     """
     check(apply, params, queries)
-    logits = np.asarray(_logits(apply, params, queries.inputs))
+    logits = np.stack([_logits(apply, params, x) for x in queries.inputs])
     if logits.shape[1] != len(names):
         raise ValueError(f"{model} has {logits.shape[1]} classes, but {len(names)} are named.")
     options = {
@@ -103,24 +87,21 @@ def run(
         "solver": solver.__name__,
         **solver_options,
         "num_classes": num_classes,
-        "every_class": every_class,
+        "layer_classes": layer_classes,
     }
     provenance = {
         "experiment": "photographs",
         "options": json.dumps(options),
         "data": _digest(queries.inputs, queries.labels, logits),
-        "backend": f"{jax.default_backend()} x {jax.device_count()}",
-        "python": platform.python_version(),
-        "fracture": f"{__version__}+{source_hash()}",
-        "jax": jax.__version__,
+        **environment(),
     }
     store = None if out is None else ChunkStore(out, provenance)
-    analysis = {
-        "solver": solver,
+    search = {"solver": solver, **solver_options}
+    reading = {
         "stages": stages,
         "num_classes": num_classes,
+        "layer_classes": layer_classes,
         "chunk_size": chunk_size,
-        **solver_options,
     }
     parts: list[xr.Dataset] = []
     total = min(examples or len(queries.labels), len(queries.labels))
@@ -129,7 +110,7 @@ def run(
             progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
         path = None if store is None else store.path(queries.inputs[0].size, at)
         if path is None or not path.exists():
-            part = _one(apply, params, queries, at, orders, every_class, analysis)
+            part = _one(apply, params, queries, at, orders, search, reading)
             if path is not None:
                 write_dataset(path, part)
         else:
@@ -137,6 +118,7 @@ def run(
         parts.append(part)
     if progress is not None:
         progress(model, total, total)
+    layers = min(layer_classes or num_classes or len(names), len(names))
     dataset = xr.concat(parts, "example", data_vars="minimal", coords="minimal")
     for field in ("label", "adversarial_label", "other"):
         named = ["" if at < 0 else names[at] for at in dataset[field].values]
@@ -144,7 +126,7 @@ def run(
     return dataset.assign_attrs(
         provenance,
         title=f"{model} on {total} photographs",
-        description=" ".join(_sentences(dataset, queries.inputs[0].size, num_classes)),
+        description=" ".join(_sentences(dataset, queries.inputs[0].size, layers)),
     )
 
 
@@ -154,59 +136,32 @@ def _one(
     queries: Images,
     at: int,
     orders: Sequence[Order],
-    every_class: bool,
-    analysis: dict[str, Any],
+    search: dict[str, Any],
+    reading: dict[str, Any],
 ) -> xr.Dataset:
     """All measurements of one image."""
     here = Images(queries.inputs[at : at + 1], queries.labels[at : at + 1])
-    result = analyze(apply, params, *here, *queries, bounds=BOX, batch_size=1, **analysis)
-    if every_class:
-        delta = queries.inputs[result.nearest[0]] - here.inputs[0]
-        whole = _every_class(apply, analysis["chunk_size"], params, here.inputs[0], delta)
-        result = result._replace(**jax.tree.map(lambda values: values[None], whole))
+    alone: dict[str, Any] = {"bounds": BOX, "batch_size": 1, **search}
+    result = analyze(apply, params, *here, *queries, **(alone | reading))
     dataset = label(result, here)
     for order in orders:
         if order != 2:
-            options = {name: analysis[name] for name in analysis.keys() - _NOT_THE_SOLVERS}
-            found = solve(apply, params, *here, bounds=BOX, batch_size=1, ord=order, **options)
+            found = solve(apply, params, *here, ord=order, **alone)
             suffix = f"_{order:g}"
             dataset[f"radius{suffix}"] = ("example", found.norm, {"units": "input units"})
             dataset[f"status{suffix}"] = ("example", found.status)
             dataset[f"adversarial_label{suffix}"] = ("example", found.adversarial_label)
-    both = jnp.stack([here.inputs[0], here.inputs[0] + result.delta[0]])
-    chances = jax.nn.softmax(_logits(apply, params, both), axis=-1)
-    dataset["probability"] = ("example", chances[:1, here.labels[0]])
-    fooled = int(result.adversarial_label[0])
-    dataset["adversarial_probability"] = (
-        "example",
-        [float(chances[1, fooled]) if fooled >= 0 else np.nan],
-    )
+    x, fooled = here.inputs[0], result.adversarial_label[0]
+    before, after = (jax.nn.softmax(_logits(apply, params, z)) for z in (x, x + result.delta[0]))
+    dataset["probability"] = ("example", before[here.labels])
+    chance = jnp.where(fooled < 0, jnp.nan, after[fooled])
+    dataset["adversarial_probability"] = ("example", chance[None])
     return dataset
 
 
 @partial(jax.jit, static_argnums=0)
-def _logits(apply: Apply, params: Any, inputs: jax.Array) -> jax.Array:
-    return jax.lax.map(partial(apply, params), inputs)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _every_class(
-    apply: Apply, chunk_size: int, params: Any, x: jax.Array, delta: jax.Array
-) -> dict[str, jax.Array]:
-    """Spectrum of the gradients of all logits, and what their differences see of `delta`."""
-    rows = jacobian(partial(apply, params), x, chunk_size=chunk_size)
-    values = spectrum(rows, method="qr")
-    # What the logits share moves no boundary: the rows less their mean span the differences.
-    span = project(rows - rows.mean(0, keepdims=True), delta)
-    return {
-        "singular_values": values,
-        "effective_rank": effective_rank(values),
-        "participation_ratio": participation_ratio(values),
-        "stable_rank": stable_rank(values),
-        "rho_span": span.ratio,
-        "span_rank": span.rank,
-        "null_ratio": span.null_ratio,
-    }
+def _logits(apply: Apply, params: Any, x: jax.Array) -> jax.Array:
+    return apply(params, x)
 
 
 def _digest(*arrays: Any) -> str:
@@ -216,7 +171,7 @@ def _digest(*arrays: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _sentences(dataset: xr.Dataset, dim: int, num_classes: int) -> list[str]:
+def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
     """What was found, in words, with intervals."""
     found = dataset["status"].values == Status.FOUND
     right = dataset["status"].values != Status.MISCLASSIFIED
@@ -224,7 +179,7 @@ def _sentences(dataset: xr.Dataset, dim: int, num_classes: int) -> list[str]:
     said = [f"{right.sum()} of {total} images are classified right; pixels lie in [0, 1]."]
     said.append(
         "The optimal radius is an upper bound: half the distance to the nearest of these images "
-        f"of another class. Spectra are of {dataset.sizes['rank']} logits, layers of {num_classes}."
+        f"of another class. Spectra are of {dataset.sizes['rank']} logits, layers of {layers}."
     )
     if not found.any():
         return said

@@ -6,25 +6,26 @@ from functools import partial
 
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import ArrayLike, DTypeLike
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array
 
 from ._conv import Conv
 from ._network import Network, functional
 from ._parts import (
     LINEAR,
     Activation,
+    Staged,
     Stages,
     find_activation,
+    image_shape,
     layer_names,
     normalizations,
     positive,
-    run_stages,
     takes_input,
 )
 
 
-class CNN(nnx.Module):
+class CNN(Staged):
     """Strided convolutions and a linear head on one image; see `cnn`."""
 
     def __init__(
@@ -41,9 +42,7 @@ class CNN(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.input_shape = positive("input_shape", input_shape)
-        if len(self.input_shape) != 3:
-            raise ValueError(f"input_shape must be (height, width, channels), got {input_shape}.")
+        self.input_shape = image_shape(input_shape)
         if head not in ("average", "flatten"):
             raise ValueError(f'head must be "average" or "flatten", got {head!r}.')
         channels = positive("channels", channels)
@@ -79,14 +78,6 @@ class CNN(nnx.Module):
     def _convolve(self, i: int, h: Array) -> Array:
         h = self.layers[i](h)
         return self.activation(self.norms[i](h) if self.norms else h)
-
-    def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
-        """Maps of each convolution after its activation, then the logits, by name."""
-        return run_stages(self.stages(), x)
-
-    def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
-        """Logits of one image."""
-        return self.features(x)["logits"]
 
 
 def cnn(

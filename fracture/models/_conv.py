@@ -1,50 +1,19 @@
 """Strided convolution whose gradients are fast on CPUs."""
 
-from functools import partial
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.custom_derivatives import SymbolicZero
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from ._bilinear import with_derivatives
 from ._parts import RECTIFIED
 
 Axes: TypeAlias = tuple[str, str, str]  # of image, kernel and output
 
 FAST: Axes = ("NHWC", "HWIO", "NHWC")
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
-def strided_convolution(
-    x: Float[Array, "height width channels"],
-    kernel: Float[Array, "rows columns channels features"],
-    stride: int,
-) -> Float[Array, "out_height out_width features"]:
-    """Convolution of one image with "SAME" padding.
-
-    Inside a loop, XLA's CPU compiler has a fast convolution for one order of the axes only, and
-    the gradients that JAX derives have another: they can take a hundred times as long as the
-    convolution. So the derivatives in the two arguments are the same function, written such that
-    what reverse mode makes of them is fast: `by_blocks` and `by_patches`.
-    """
-    return _convolve(x, kernel, stride, "SAME", FAST)
-
-
-def _derivative(stride, primals, tangents):
-    (x, kernel), (dx, dkernel) = primals, tangents
-    value = strided_convolution(x, kernel, stride)
-    change = jnp.zeros_like(value)
-    if not isinstance(dx, SymbolicZero):
-        change = change + by_blocks(dx, kernel, stride)
-    if not isinstance(dkernel, SymbolicZero):
-        change = change + by_patches(x, dkernel, stride)
-    return value, change
-
-
-strided_convolution.defjvp(_derivative, symbolic_zeros=True)
 
 
 def by_blocks(
@@ -113,6 +82,22 @@ def _blocks(
     back = -(front + size) % stride
     before = (low + front) // stride
     return (front, back), (before, (front + size + back) // stride - 1 - before)
+
+
+@with_derivatives(by_blocks, by_patches)
+def strided_convolution(
+    x: Float[Array, "height width channels"],
+    kernel: Float[Array, "rows columns channels features"],
+    stride: int,
+) -> Float[Array, "out_height out_width features"]:
+    """Convolution of one image with "SAME" padding.
+
+    Inside a loop, XLA's CPU compiler has a fast convolution for one order of the axes only, and
+    the gradients that JAX derives have another: they can take a hundred times as long as the
+    convolution. So the derivatives in the two arguments are the same function, written such that
+    what reverse mode makes of them is fast: `by_blocks` and `by_patches`.
+    """
+    return _convolve(x, kernel, stride, "SAME", FAST)
 
 
 class Conv(nnx.Module):

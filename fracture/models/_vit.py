@@ -6,11 +6,20 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ._network import Network, functional
-from ._parts import LINEAR, LayerNorm, Stages, layer_names, positive, run_stages, takes_input
+from ._parts import (
+    LINEAR,
+    LayerNorm,
+    Staged,
+    Stages,
+    image_shape,
+    layer_names,
+    positive,
+    takes_input,
+)
 
 
 def attention(
@@ -53,7 +62,7 @@ class Block(nnx.Module):
         return h + self.down(jax.nn.gelu(self.up(self.mlp_norm(h))))
 
 
-class ViT(nnx.Module):
+class ViT(Staged):
     """Vision transformer on one image; see `vit`."""
 
     def __init__(
@@ -69,9 +78,7 @@ class ViT(nnx.Module):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.input_shape = positive("input_shape", input_shape)
-        if len(self.input_shape) != 3:
-            raise ValueError(f"input_shape must be (height, width, channels), got {input_shape}.")
+        self.input_shape = image_shape(input_shape)
         positive("num_outputs and patch_size", [num_outputs, patch_size])
         positive("width, depth, num_heads and mlp_ratio", [width, depth, num_heads, mlp_ratio])
         *sides, channels = self.input_shape
@@ -115,14 +122,6 @@ class ViT(nnx.Module):
         patches = x.reshape(height // size, size, width // size, size, channels)
         patches = patches.transpose(0, 2, 1, 3, 4).reshape(-1, size**2 * channels)
         return self.embed(patches) + self.position[...]
-
-    def features(self, x: Float[ArrayLike, "..."]) -> dict[str, Array]:
-        """Tokens after each stage, their mean, then the logits, by name."""
-        return run_stages(self.stages(), x)
-
-    def __call__(self, x: Float[ArrayLike, "..."]) -> Float[Array, " K"]:
-        """Logits of one image."""
-        return self.features(x)["logits"]
 
 
 def vit(

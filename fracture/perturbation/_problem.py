@@ -158,8 +158,8 @@ def pose(
     ------
     TypeError, ValueError
         For an input that is not floating-point or empty, an unknown `ord`, bounds that do not
-        broadcast or are out of order, Python indices out of range or
-        equal, outputs that are no logits.
+        broadcast or are out of order, Python indices out of range or equal, outputs that are no
+        logits.
     """
     x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):

@@ -1,6 +1,5 @@
 """One card per photograph: before, after, what was added, and what the network makes of it."""
 
-import base64
 import io
 from functools import partial
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ._analysis import layer_names, statuses
-from ._drawing import Drawing, Theme
+from ._drawing import Drawing, Theme, data_uri
 from ._format import number, share
 from ._series import log_scale, positive, say_nothing_there
 
@@ -113,4 +112,4 @@ def _picture(pixels: np.ndarray) -> str:
     matplotlib.image.imsave(
         buffer, shown, format="jpeg", cmap="gray", vmin=0, vmax=255, pil_kwargs=options
     )
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_uri("jpeg", buffer.getvalue())

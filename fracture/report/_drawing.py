@@ -1,5 +1,6 @@
 """A figure that can be drawn in two themes, and its bytes: the same ones every time."""
 
+import base64
 import io
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -69,6 +70,11 @@ class Drawing(NamedTuple):
         with matplotlib.rc_context(_rc(THEMES[theme])):
             figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
         return buffer.getvalue()
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """A picture as part of a page; `kind` is `jpeg` or `svg+xml`."""
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode()
 
 
 def _rc(theme: Theme) -> Any:  # Matplotlib's type lists all of its several hundred parameters

@@ -1,6 +1,5 @@
 """Writing reports: figures as files, and everything as one HTML page that loads nothing."""
 
-import base64
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..sweeps import write_atomically
 from ._analysis import analysis_grids, norm_note, status_line
 from ._analysis_figures import analysis_figures
 from ._cards import Card, cards
-from ._drawing import Drawing
+from ._drawing import Drawing, data_uri
 from ._figures import figures, overview
 from ._format import interval, number
 from ._grids import Grid, grids, verdict_line, verdict_word
@@ -163,12 +162,8 @@ def _pictures(drawings: Mapping[str, Drawing], folder: Path, prefix: str = "") -
 
 
 def _picture(slug: str, drawing: Drawing) -> Picture:
-    light, dark = (_data_uri(drawing.encode("svg", theme)) for theme in ("light", "dark"))
+    light, dark = (data_uri("svg+xml", drawing.encode("svg", theme)) for theme in ("light", "dark"))
     return Picture(slug, drawing, light, dark)
-
-
-def _data_uri(svg: bytes) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
 def _provenance(dataset: xr.Dataset) -> dict[str, str]:

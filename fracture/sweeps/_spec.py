@@ -26,8 +26,20 @@ class Variable(NamedTuple):
     dims: tuple[str, ...] = ()  # of one cell; the sweep adds "dim" and "seed" in front
 
 
+def environment() -> dict[str, str]:
+    """What the numbers depend on besides what was asked for: versions, backend, precision."""
+    return {
+        "float": jnp.zeros(()).dtype.name,
+        "backend": f"{jax.default_backend()} x {jax.device_count()}",
+        "python": platform.python_version(),
+        "fracture": f"{__version__}+{_source_hash()}",
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+    }
+
+
 @functools.cache
-def source_hash() -> str:
+def _source_hash() -> str:
     """Digest of this package's code: chunks of different code never end up in one result."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
@@ -106,10 +118,5 @@ class Sweep:
             "chunks": list(self.chunks),
             "root": self.root,
             "options": json.dumps(dict(self.options), sort_keys=True),
-            "float": jnp.zeros(()).dtype.name,
-            "backend": f"{jax.default_backend()} x {jax.device_count()}",
-            "python": platform.python_version(),
-            "fracture": f"{__version__}+{source_hash()}",
-            "jax": jax.__version__,
-            "jaxlib": jaxlib.__version__,
+            **environment(),
         }
