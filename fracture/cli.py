@@ -334,7 +334,7 @@ def imagenet(
         raise click.UsageError("--images and --labels belong together: give both or neither.")
     if quick and full:
         raise click.UsageError("--quick and --full exclude each other.")
-    _prepare_jax(x64=False)
+    _prepare_jax(x64=False, spread=False)
     from . import data, models, perturbation, report as reports
     from .experiments import network as experiment, photographs
     from .models._efficientnet_lite import SIZES
@@ -353,7 +353,7 @@ def imagenet(
     else:
         photos = data.load_photographs(images, labels, side)
     # What compiles in the least time finds nearly the same where the boundary is near.
-    searched: dict[str, Any] = {"solver": perturbation.ddn, "steps": 50}
+    searched: dict[str, Any] = {"solver": perturbation.ddn, "steps": 30}
     if effort or not quick:
         searched = {"effort": effort or ("high" if full else "low")}
     number_of_classes = classes or (10 if quick else 50)
@@ -411,17 +411,21 @@ def _print(tables: Sequence[Any], page: Path) -> None:
     console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _prepare_jax(*, x64: bool) -> None:
-    """What an application may set, and a library must not; before JAX is imported."""
-    # One CPU device per core, over which sweeps spread their seeds: small operations, of which
-    # most cells consist, do not use several threads.
-    cores = min(8, len(os.sched_getaffinity(0)) if sys.platform == "linux" else 4)
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_force_host_platform_device_count" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={cores}"
-    # Batched LAPACK calls that run at the same time wait for threads that wait for them (jaxlib
-    # 0.10, a pool of as many threads as cores): a larger pool has some to spare.
-    os.environ.setdefault("NPROC", str(8 * cores))
+def _prepare_jax(*, x64: bool, spread: bool = True) -> None:
+    """What an application may set, and a library must not; before JAX is imported.
+
+    `spread` is for many small problems, which share the cores; a large network has them all.
+    """
+    if spread:
+        # One CPU device per core, over which sweeps spread their seeds: small operations, of which
+        # most cells consist, do not use several threads.
+        cores = min(8, len(os.sched_getaffinity(0)) if sys.platform == "linux" else 4)
+        flags = os.environ.get("XLA_FLAGS", "")
+        if "xla_force_host_platform_device_count" not in flags:
+            os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={cores}"
+        # Batched LAPACK calls that run at the same time wait for threads that wait for them (jaxlib
+        # 0.10, a pool of as many threads as cores): a larger pool has some to spare.
+        os.environ.setdefault("NPROC", str(8 * cores))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import jax
     import platformdirs

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -142,15 +143,17 @@ def _one(
     """All measurements of one image."""
     here = Images(queries.inputs[at : at + 1], queries.labels[at : at + 1])
     alone: dict[str, Any] = {"bounds": BOX, "batch_size": 1, **search}
-    result = analyze(apply, params, *here, *queries, **(alone | reading))
+    searched = partial(solve, apply, params, *here, **alone)
+    # Programs that compile at the same time: each does so on one core.
+    with ThreadPoolExecutor() as pool:
+        others = {order: pool.submit(searched, ord=order) for order in orders if order != 2}
+        result = analyze(apply, params, *here, *queries, **(alone | reading))
     dataset = label(result, here)
-    for order in orders:
-        if order != 2:
-            found = solve(apply, params, *here, ord=order, **alone)
-            suffix = f"_{order:g}"
-            dataset[f"radius{suffix}"] = ("example", found.norm, {"units": "input units"})
-            dataset[f"status{suffix}"] = ("example", found.status)
-            dataset[f"adversarial_label{suffix}"] = ("example", found.adversarial_label)
+    for order, future in others.items():
+        found, suffix = future.result(), f"_{order:g}"
+        dataset[f"radius{suffix}"] = ("example", found.norm, {"units": "input units"})
+        dataset[f"status{suffix}"] = ("example", found.status)
+        dataset[f"adversarial_label{suffix}"] = ("example", found.adversarial_label)
     x, fooled = here.inputs[0], result.adversarial_label[0]
     before, after = (jax.nn.softmax(_logits(apply, params, z)) for z in (x, x + result.delta[0]))
     dataset["probability"] = ("example", before[here.labels])

@@ -1,6 +1,7 @@
 """Depthwise convolution whose value and gradient are fast on CPUs."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float
 from ._bilinear import with_derivatives
 
 
+@partial(jax.jit, static_argnums=2)
 def by_slices(x: Array, kernel: Array, stride: int) -> Array:
     """`depthwise_convolution`: for every weight of the kernel, a slice of the padded image."""
     (_, height), (_, width) = _frame(x, kernel, stride)
@@ -19,6 +21,7 @@ def by_slices(x: Array, kernel: Array, stride: int) -> Array:
     return total
 
 
+@partial(jax.jit, static_argnums=2)
 def by_pads(x: Array, kernel: Array, stride: int) -> Array:
     """`depthwise_convolution`, whose transpose in `x` is fast: a sum of shifted images."""
     (down, height), (across, width) = _frame(x, kernel, stride)

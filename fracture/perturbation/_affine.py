@@ -1,5 +1,6 @@
 """Minimal perturbations of affine classifiers, exact, and the solver that linearises once."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -12,8 +13,6 @@ from ._margin import as_logits
 from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
-
-CHUNK = 16  # classes that are linearised at a time
 
 
 class AffineRadius(NamedTuple):
@@ -158,7 +157,7 @@ class Linearisation(NamedTuple):
 def linearise(problem: Problem, num_classes: int) -> Linearisation:
     """Distances to the linearised boundaries with the classes of the largest logits.
 
-    One gradient a class, `CHUNK` of them in memory at a time.
+    One gradient a class, one in memory at a time.
     """
     logits, pull = jax.vjp(lambda z: as_logits(problem.logits_fn(z)), problem.x)
     classes = rivals(problem, logits, num_classes)
@@ -173,22 +172,17 @@ def linearise(problem: Problem, num_classes: int) -> Linearisation:
         distance = jnp.where(jnp.isfinite(excess), distance, jnp.inf)
         return move, distance, jnp.all(jnp.isfinite(grad))
 
-    def chunk(nearest, rivals):
-        deltas, distances, finite = jax.vmap(one)(rivals)
-        first = jnp.argmin(distances)
-        candidate = Nearest(deltas[first], distances[first], rivals[first])
-        closer = (candidate.distance < nearest.distance) | (nearest.rival < 0)
-        nearest = jax.tree.map(lambda a, b: jnp.where(closer, a, b), candidate, nearest)
-        return nearest, (distances, finite)
+    def closer(nearest, rival):
+        delta, distance, finite = one(rival)
+        candidate = Nearest(delta, distance, rival)
+        better = (distance < nearest.distance) | (nearest.rival < 0)
+        return jax.tree.map(partial(jnp.where, better), candidate, nearest), (distance, finite)
 
-    count = classes.size
-    size = min(CHUNK, count)
-    padded = jnp.pad(classes, (0, -count % size), mode="edge").reshape(-1, size)
     none = Nearest(
         jnp.zeros_like(problem.origin), jnp.full((), jnp.inf, dtype), jnp.full((), -1, jnp.int32)
     )
-    nearest, (distances, finite) = jax.lax.scan(chunk, problem.init(none), padded)
-    return Linearisation(nearest, classes, distances.ravel()[:count], jnp.all(finite))
+    nearest, (distances, finite) = jax.lax.scan(closer, problem.init(none), classes)
+    return Linearisation(nearest, classes, distances, jnp.all(finite))
 
 
 def rivals(problem: Problem, logits: Array, num_classes: int) -> Array:

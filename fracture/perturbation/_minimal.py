@@ -10,6 +10,7 @@ from jaxtyping import Array
 from .._typing import Bounds, LogitsFn, Order
 from ._affine import linearise
 from ._alma import augment
+from ._descent import Shortest, none_yet
 from ._problem import pose
 from ._refine import Slide, search, slide
 from ._result import Perturbation, finish
@@ -28,7 +29,7 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "low": Budget(32, 3, 5, 5, 1, 20, 12),
+    "low": Budget(9, 3, 5, 5, 1, 17, 12),
     "medium": Budget(128, 9, 4, 8, 1, 80, 20),
     "high": Budget(1024, 9, 8, 8, 9, 60, 30),
 }
@@ -72,7 +73,7 @@ def minimal(
         Class to reach instead of any other, across its pairwise boundary with the label; may be
         traced.
     effort
-        `"low"`, `"medium"` or `"high"`: about 85, 240 and 1000 gradients for ten classes.
+        `"low"`, `"medium"` or `"high"`: about 80, 240 and 1000 gradients for ten classes.
 
     Returns
     -------
@@ -101,24 +102,50 @@ def minimal(
     near = linearise(problem, budget.num_classes)
     targets = near.closest(budget.num_targets)
     start = problem.center - problem.origin
-    along = lambda rival: slide(problem, start, budget.steps, rival, budget.target_steps)
-    first = jax.vmap(along)(targets)
-    halfway = nearest(first, budget.num_descents)
-    descended = jax.vmap(lambda delta: augment(problem, delta, budget.descent_steps)[0])(halfway)
-    starts = jnp.concatenate([nearest(first, 1), descended])
-    last = jax.vmap(lambda delta: slide(problem, delta, budget.last_steps))(starts)
-    num_grads = near.classes.size + len(targets) * (budget.target_steps + budget.steps)
-    num_grads += len(halfway) * budget.descent_steps + len(starts) * budget.last_steps
-    every = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), first, last)
-    close, short = jnp.argmin(every.reach), jnp.argmin(every.across.norm)
-    best = every._replace(
-        near=every.near[close],
-        across=jax.tree.map(lambda leaf: leaf[short], every.across),
-    )
-    found = search(problem, best, near.nearest.delta)  # of which the last is exact where affine
+    num_descents = min(budget.num_descents, targets.size)
+    # What fewer classes leave over goes to longer runs.
+    spare = (budget.num_targets - targets.size) * (budget.target_steps + budget.steps)
+    steps = budget.steps + spare // (2 * targets.size)
+    descent_steps = budget.descent_steps + spare // (2 * num_descents)
+
+    # One run after the other: side by side they would hold as many times the memory of a pass.
+    def along(best, rival):
+        run = slide(problem, start, steps, best.across, rival, budget.target_steps)
+        return best.visit(run), None
+
+    def onward(best, delta):
+        return best.visit(slide(problem, delta, budget.last_steps, best.across)), None
+
+    # The most promising one comes last, and is kept where none arrives.
+    none = problem.init(nothing(start, num_descents))
+    best, _ = jax.lax.scan(along, none, targets, reverse=True)
+    descend = lambda delta: augment(problem, delta, descent_steps)[0]
+    starts = jnp.concatenate([best.near[:1], jax.lax.map(descend, best.near)])
+    best = best._replace(near=best.near[:1], reach=best.reach[:1])
+    best, _ = jax.lax.scan(onward, best, starts, reverse=True)
+    num_grads = near.classes.size + targets.size * (budget.target_steps + steps)
+    num_grads += num_descents * descent_steps + len(starts) * budget.last_steps
+    # The last of them is exact where the network is affine.
+    found = search(problem, best.near[0], best.across.delta, near.nearest.delta)
     return finish(problem, found, num_grads, near.finite)
 
 
-def nearest(runs: Slide, count: int) -> Array:
-    """The displacements of the runs that came nearest."""
-    return runs.near[jax.lax.top_k(-runs.reach, min(count, runs.reach.size))[1]]
+class Best(NamedTuple):
+    """The best of several runs along the boundary."""
+
+    near: Array  # (count, d): where those that came nearest ended, by `reach`
+    reach: Array  # (count,)
+    across: Shortest
+
+    def visit(self, run: Slide) -> "Best":
+        """Take another run into account, which went on from `across`."""
+        near = jnp.concatenate([run.near[None], self.near])
+        reach = jnp.append(run.reach, self.reach)
+        kept = jax.lax.top_k(-reach, self.reach.size)[1]
+        return Best(near[kept], reach[kept], run.across)
+
+
+def nothing(start: Array, count: int) -> Best:
+    """Before the first of the runs from `start`."""
+    reach = jnp.full(count, jnp.inf, start.dtype)
+    return Best(jnp.tile(start, (count, 1)), reach, none_yet(start))

@@ -61,7 +61,10 @@ def refine(
     start = problem.displacement(delta)
     check_counts(steps=steps)
     run = slide(problem, start, steps)
-    both = search(problem, run), stay(problem, start)  # searches end beyond the boundary
+    both = (
+        search(problem, run.near, run.across.delta),
+        stay(problem, start),
+    )  # searches end beyond the boundary
     best = shortest(jax.tree.map(lambda *leaves: jnp.stack(leaves), *both))
     return finish(problem, best, steps, run.finite)
 
@@ -79,6 +82,7 @@ def slide(
     problem: Problem,
     delta: Array,
     steps: int,
+    across: Shortest | None = None,
     rival: Array | None = None,
     rival_steps: int = 0,
 ) -> Slide:
@@ -86,6 +90,8 @@ def slide(
 
     Parameters
     ----------
+    across
+        The shortest crossing of runs before, to go on from.
     rival, rival_steps
         A class, and so many steps before the others along the pairwise boundary with it.
     """
@@ -127,13 +133,13 @@ def slide(
         return (run, aim, cut, level, damping, failures, before), None
 
     zero, true = jnp.zeros((), dtype), jnp.ones((), bool)
-    run = Slide(delta, zero + jnp.inf, none_yet(delta), true)
+    run = Slide(delta, zero + jnp.inf, none_yet(delta) if across is None else across, true)
     cut = Cut(zero, jnp.zeros_like(delta), true)
     init = problem.init((run, delta, cut, zero, zero + 1, jnp.int32(0), zero + jnp.inf))
     return jax.lax.scan(step, init, jnp.arange(rival_steps + steps))[0][0]
 
 
-def search(problem: Problem, run: Slide, *more: Array) -> Crossing:
-    """The shortest of the crossings on the rays through both displacements of a run, and `more`."""
-    rays = jnp.stack([run.near, run.across.delta, *more])
-    return shortest(jax.vmap(lambda delta: cross(problem, delta))(rays))
+def search(problem: Problem, *displacements: Array) -> Crossing:
+    """The shortest of the crossings on the rays through some displacements."""
+    rays = jnp.stack(displacements)
+    return shortest(jax.lax.map(lambda delta: cross(problem, delta), rays))

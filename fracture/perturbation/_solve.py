@@ -124,7 +124,7 @@ def _solve(apply, solver, options, mesh, chunk, shared, examples):
         params, bounds, key = shared
         x, label, target, index = example
         own = {} if key is None else {"key": jax.random.fold_in(key, index)}
-        network = partial(apply, params)
+        network = jax.jit(partial(apply, params))
         return solver(network, x, label, bounds=bounds, target=target, **own, **dict(options))
 
     def every(shared, examples):
