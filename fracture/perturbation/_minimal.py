@@ -29,9 +29,9 @@ class Budget(NamedTuple):
 
 
 BUDGETS = {
-    "low": Budget(9, 3, 5, 5, 1, 17, 12),
-    "medium": Budget(128, 9, 4, 8, 1, 80, 20),
-    "high": Budget(1024, 9, 8, 8, 9, 60, 30),
+    "low": Budget(20, 3, 4, 4, 1, 14, 11),
+    "medium": Budget(32, 9, 4, 8, 1, 76, 20),
+    "high": Budget(64, 9, 8, 8, 9, 60, 30),
 }
 
 
@@ -73,7 +73,7 @@ def minimal(
         Class to reach instead of any other, across its pairwise boundary with the label; may be
         traced.
     effort
-        `"low"`, `"medium"` or `"high"`: about 80, 240 and 1000 gradients for ten classes.
+        `"low"`, `"medium"` or `"high"`: at most about 80, 260 and 1050 gradients.
 
     Returns
     -------
@@ -105,6 +105,7 @@ def minimal(
     num_descents = min(budget.num_descents, targets.size)
     # What fewer classes leave over goes to longer runs.
     spare = (budget.num_targets - targets.size) * (budget.target_steps + budget.steps)
+    spare += budget.num_classes - near.classes.size
     steps = budget.steps + spare // (2 * targets.size)
     descent_steps = budget.descent_steps + spare // (2 * num_descents)
 
