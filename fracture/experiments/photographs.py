@@ -145,12 +145,16 @@ def _one(
     alone: dict[str, Any] = {"bounds": BOX, "batch_size": 1, **search}
     searched = partial(solve, apply, params, *here, **alone)
     # Programs that compile at the same time: each does so on one core.
-    with ThreadPoolExecutor() as pool:
-        others = {order: pool.submit(searched, ord=order) for order in orders if order != 2}
+    pool = ThreadPoolExecutor()
+    try:
+        futures = {order: pool.submit(searched, ord=order) for order in orders if order != 2}
         result = analyze(apply, params, *here, *queries, **(alone | reading))
+        others = {order: future.result() for order, future in futures.items()}
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     dataset = label(result, here)
-    for order, future in others.items():
-        found, suffix = future.result(), f"_{order:g}"
+    for order, found in others.items():
+        suffix = f"_{order:g}"
         dataset[f"radius{suffix}"] = ("example", found.norm, {"units": "input units"})
         dataset[f"status{suffix}"] = ("example", found.status)
         dataset[f"adversarial_label{suffix}"] = ("example", found.adversarial_label)

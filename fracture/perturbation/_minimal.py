@@ -47,12 +47,13 @@ def minimal(
 ) -> Perturbation:
     """Smallest adversarial perturbation that a portfolio of solvers finds: the one to reach for.
 
-    Linearise every boundary at `x`; slide along each of the nearest ones, by that measure, as
-    `refine` does; from halfway to the best of them, descend as `alma` does, which finds other
-    minima; refine what that finds and the best; return the shortest, and nothing longer than
-    `affine` does for as many classes. The answer is an upper bound on the distance to the boundary,
-    and exact, up to rounding, where the network is affine. One compiled call: `jit`, `vmap` and
-    `shard_map` it, or use `solve`.
+    Linearise at `x` the boundaries with the classes of the largest logits, 20, 32 or 64 of them by
+    effort; slide along each of the nearest ones, by that measure, as `refine` does; from halfway
+    to the best of them, descend as `alma` does, which finds other minima; refine what that finds
+    and the best; return the shortest, and nothing longer than `affine` does for as many classes.
+    The answer is an upper bound on the distance to the boundary, and exact, up to rounding, where
+    the network is affine and the nearest boundary is one of those. One compiled call: `jit`,
+    `vmap` and `shard_map` it, or use `solve`.
 
     Parameters
     ----------
@@ -104,8 +105,9 @@ def minimal(
     start = problem.center - problem.origin
     num_descents = min(budget.num_descents, targets.size)
     # What fewer classes leave over goes to longer runs.
-    spare = (budget.num_targets - targets.size) * (budget.target_steps + budget.steps)
-    spare += budget.num_classes - near.classes.size
+    spare = budget.num_classes - near.classes.size
+    spare += (budget.num_targets - targets.size) * (budget.target_steps + budget.steps)
+    spare += (budget.num_descents - num_descents) * (budget.descent_steps + budget.last_steps)
     steps = budget.steps + spare // (2 * targets.size)
     descent_steps = budget.descent_steps + spare // (2 * num_descents)
 
@@ -126,7 +128,7 @@ def minimal(
     best, _ = jax.lax.scan(onward, best, starts, reverse=True)
     num_grads = near.classes.size + targets.size * (budget.target_steps + steps)
     num_grads += num_descents * descent_steps + len(starts) * budget.last_steps
-    # The last of them is exact where the network is affine.
+    # The last of them is exact where the network is affine, if the nearest class was linearised.
     found = search(problem, best.near[0], best.across.delta, near.nearest.delta)
     return finish(problem, found, num_grads, near.finite)
 
@@ -134,7 +136,7 @@ def minimal(
 class Best(NamedTuple):
     """The best of several runs along the boundary."""
 
-    near: Array  # (count, d): where those that came nearest ended, by `reach`
+    near: Array  # (count, d): the nearest points of the runs that came nearest, by `reach`
     reach: Array  # (count,)
     across: Shortest
 

@@ -61,10 +61,8 @@ def refine(
     start = problem.displacement(delta)
     check_counts(steps=steps)
     run = slide(problem, start, steps)
-    both = (
-        search(problem, run.near, run.across.delta),
-        stay(problem, start),
-    )  # searches end beyond the boundary
+    # Searches end beyond the boundary: so the given one, too.
+    both = search(problem, run.near, run.across.delta), stay(problem, start)
     best = shortest(jax.tree.map(lambda *leaves: jnp.stack(leaves), *both))
     return finish(problem, best, steps, run.finite)
 
