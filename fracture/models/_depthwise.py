@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ._bilinear import with_derivatives
@@ -17,7 +18,8 @@ def by_slices(x: Array, kernel: Array, stride: int) -> Array:
     (_, height), (_, width) = _frame(x, kernel, stride)
     total: Any = 0
     for row, column, phase, weight in _terms(x, kernel, stride):
-        total = total + phase[row : row + height, column : column + width] * weight
+        stop = (row + height, column + width, x.shape[2])
+        total = total + _times(jax.lax.slice(phase, (row, column, 0), stop), weight)
     return total
 
 
@@ -27,8 +29,9 @@ def by_pads(x: Array, kernel: Array, stride: int) -> Array:
     (down, height), (across, width) = _frame(x, kernel, stride)
     total: Any = 0
     for row, column, phase, weight in _terms(x, kernel, stride):
-        shifts = [(down - row, row), (across - column, column), (0, 0)]
-        total = total + jnp.pad(phase * weight, shifts)
+        shifts = [(down - row, row, 0), (across - column, column, 0), (0, 0, 0)]
+        shifted = jax.lax.pad(_times(phase, weight), jnp.zeros((), phase.dtype), shifts)
+        total = total + shifted
     return total[down : down + height, across : across + width]
 
 
@@ -50,11 +53,18 @@ def depthwise_convolution(
 
 def _terms(x: Array, kernel: Array, stride: int) -> Iterator[tuple[int, int, Array, Array]]:
     """For every weight: by how many outputs it lies off the first, the pixels it meets, itself."""
+    dtype = jnp.result_type(x, kernel)
+    x, kernel = x.astype(dtype), kernel.astype(dtype)
     phases = _phases(jnp.pad(x, [*_margins(x, kernel, stride), (0, 0)]), stride)
-    for i in range(kernel.shape[0]):
-        for j in range(kernel.shape[1]):
-            phase, weight = phases[i % stride][j % stride], kernel[i : i + 1, j : j + 1]
-            yield i // stride, j // stride, phase, weight
+    rows, columns, channels = kernel.shape
+    weights = jax.lax.split(kernel.reshape(-1, channels), [1] * (rows * columns))
+    for (i, j), weight in zip(np.ndindex(rows, columns), weights, strict=True):
+        yield i // stride, j // stride, phases[i % stride][j % stride], weight
+
+
+def _times(maps: Array, weight: Array) -> Array:
+    """All maps times their weights, by primitives: there are many to trace."""
+    return jax.lax.mul(maps, jax.lax.broadcast_in_dim(weight, maps.shape, (1, 2)))
 
 
 def _phases(x: Array, stride: int) -> list[list[Array]]:
