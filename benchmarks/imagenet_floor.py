@@ -18,19 +18,19 @@ import jax.numpy as jnp
 from solver_overhead import bare_passes, memory, seconds
 
 from fracture import compression, data, models, perturbation
+from fracture.models._efficientnet_lite import SIZES
 
 PASSES = 20
-SIDES = {"lite0": 224, "lite1": 240, "lite2": 260}
 
 
 @click.command(help=__doc__.split("\n\n")[0])
-@click.option("--model", type=click.Choice(list(SIDES)), default="lite0")
+@click.option("--model", type=click.Choice(list(SIZES)), default="lite0")
 @click.option("--classes", type=click.IntRange(2, 1000), default=50, show_default=True)
 @click.option("--chunk-size", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--effort", type=click.Choice(["low", "medium", "high"]), default="low")
 def main(model: str, classes: int, chunk_size: int, effort: str) -> None:
     network, params = models.efficientnet_lite(model), models.pretrained(model)
-    photograph = jax.tree.map(lambda leaf: leaf[:1], data.imagenet_samples(SIDES[model]))
+    photograph = jax.tree.map(lambda leaf: leaf[:1], data.imagenet_samples(SIZES[model].side))
     arguments = params, *photograph
 
     def search(params, inputs, labels, *, ord):

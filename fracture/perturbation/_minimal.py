@@ -12,8 +12,8 @@ from ._affine import linearise
 from ._alma import augment
 from ._descent import Shortest, none_yet
 from ._problem import pose
-from ._refine import Slide, search, slide
-from ._result import Perturbation, finish
+from ._refine import Slide, slide
+from ._result import Perturbation, finish, search
 
 
 class Budget(NamedTuple):

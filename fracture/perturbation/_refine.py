@@ -13,7 +13,7 @@ from ._cut import Cut, combine, linearise_at, project
 from ._descent import Shortest, none_yet
 from ._options import check_counts
 from ._problem import Problem, pose
-from ._result import Crossing, Perturbation, cross, finish, shortest, stay
+from ._result import Perturbation, finish, search, shortest, stay
 
 PATIENCE = 2  # failures in a row before the steps get shorter
 OVERSHOOT = 3e-4  # of a step, relative to the displacement
@@ -135,9 +135,3 @@ def slide(
     cut = Cut(zero, jnp.zeros_like(delta), true)
     init = problem.init((run, delta, cut, zero, zero + 1, jnp.int32(0), zero + jnp.inf))
     return jax.lax.scan(step, init, jnp.arange(rival_steps + steps))[0][0]
-
-
-def search(problem: Problem, *displacements: Array) -> Crossing:
-    """The shortest of the crossings on the rays through some displacements."""
-    rays = jnp.stack(displacements)
-    return shortest(jax.lax.map(lambda delta: cross(problem, delta), rays))

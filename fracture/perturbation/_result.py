@@ -159,6 +159,12 @@ def stay(problem: Problem, delta: Array) -> Crossing:
     return jax.tree.map(lambda a, b: jnp.where(reading.crossed, a, b), itself, none)
 
 
+def search(problem: Problem, *displacements: Array) -> Crossing:
+    """The shortest of the crossings on the rays through some displacements."""
+    rays = jnp.stack(displacements)
+    return shortest(jax.lax.map(lambda delta: cross(problem, delta), rays))
+
+
 def shortest(crossings: Crossing) -> Crossing:
     """The one with the smallest norm of several, along the leading axis."""
     first = jnp.argmin(crossings.norm)

@@ -9,7 +9,7 @@ from ._affine import linearise
 from ._descent import none_yet
 from ._options import check_counts, check_finite
 from ._problem import pose
-from ._result import Perturbation, cross, finish, shortest
+from ._result import Perturbation, finish, search
 
 
 def superdeepfool(
@@ -84,5 +84,5 @@ def superdeepfool(
     init = (first, none_yet(first), near.finite)
     (last, best, finite), _ = jax.lax.scan(step, problem.init(init), length=steps)
     # A projection ends on the boundary, so the last one need not have been adversarial.
-    found = jax.vmap(lambda delta: cross(problem, delta))(jnp.stack([best.delta, last]))
-    return finish(problem, shortest(found), near.classes.size + steps, finite)
+    found = search(problem, best.delta, last)
+    return finish(problem, found, near.classes.size + steps, finite)
