@@ -16,9 +16,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "ddn": {
         "ddn": {},
         "ddn, 1000 steps": {"steps": 1000},
+        "ddn, margin": {"loss": "margin"},
         "ddn, cross-entropy": {"loss": "cross_entropy"},
     },
-    "fmn": {"fmn": {}, "fmn, 1000 steps": {"steps": 1000}},
+    "fmn": {"fmn": {}, "fmn, margin": {"loss": "margin"}, "fmn, 1000 steps": {"steps": 1000}},
     "alma": {"alma": {}, "alma, 1000 steps": {"steps": 1000}},
 }
 

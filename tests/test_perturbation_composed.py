@@ -107,7 +107,7 @@ def test_random_starts_depend_on_the_key_alone():
 def test_every_class_finds_the_nearest_one():
     problem = problems.affine(10, 2, False, F32)
     check(problem, run(problem, over_classes(fmn)), 2e-3)
-    single = run(problem, fmn)
+    single = run(problem, fmn, loss="margin")
     assert (single.norm > 1.01 * problem.radius).any()  # one run alone may end in another class
     assert over_classes(fmn) is over_classes(fmn)
     wrong = (problem.labels + 1) % 10

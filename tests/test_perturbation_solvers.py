@@ -275,10 +275,17 @@ def test_ddn_options():
     )
     best = {
         loss: np.asarray(run(loss=loss).norm) / problem.radius
-        for loss in ("margin", "cross_entropy")
+        for loss in ("soft_margin", "margin", "cross_entropy")
     }
     assert np.median(best["margin"]) < 1.001
     assert np.median(best["margin"]) <= np.median(best["cross_entropy"])
+    # The default ends in the nearest class, whatever the scale of the logits.
+    assert np.mean(best["soft_margin"] < 1.001) > 0.9
+    assert np.mean(best["soft_margin"]) <= np.mean(best["margin"]) + 1e-4
+    for scale in (1e-3, 1e3):
+        scaled = problems.affine(10, 2, False, np.float32, num=32, scale=scale)
+        got = solve(scaled.apply, scaled.params, scaled.inputs, scaled.labels, solver=ddn)
+        assert np.mean(np.asarray(got.norm) < 1.001 * scaled.radius) > 0.9
     network = functools.partial(problem.apply, problem.params)
     for options in (dict(ord=1), dict(loss="mse"), dict(steps=0), dict(gamma=1.0)):
         with pytest.raises(ValueError, match=r"ord|loss|steps|gamma"):

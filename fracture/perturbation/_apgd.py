@@ -8,6 +8,7 @@ from jaxtyping import Array
 
 from .._typing import Bounds, Key, LogitsFn, Order
 from ._bisect import Visited, land_within, solve_radius, unvisited, visit
+from ._descent import anneal
 from ._loss import check_loss, loss_and_grad
 from ._pgd import downhill, project
 from ._problem import Problem, pose
@@ -29,7 +30,7 @@ def apgd(
     target: ArrayLike | None = None,
     steps: int = 20,
     search_steps: int = 8,
-    loss: str = "margin",
+    loss: str = "soft_margin",
     restarts: int = 1,
     key: Key | None = None,
 ) -> Perturbation:
@@ -80,7 +81,8 @@ def descend(
         delta, before, last, lowest, share, gains, stale, best, finite = carry
         k, window = inputs
         landed, point = land_within(problem, delta)
-        reading, value, grad = loss_and_grad(problem, point, loss)
+        warmth = anneal(k.astype(dtype), steps, 1.0, 0.0)
+        reading, value, grad = loss_and_grad(problem, point, loss, warmth)
         best = visit(problem, best, landed, reading, radius)
         fine = jnp.all(jnp.isfinite(grad))
         here = landed.astype(dtype)

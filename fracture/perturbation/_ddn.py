@@ -27,7 +27,7 @@ def ddn(
     target: ArrayLike | None = None,
     steps: int = 100,
     gamma: float = 0.05,
-    loss: str = "margin",
+    loss: str = "soft_margin",
 ) -> Perturbation:
     """Gradient steps on a sphere whose radius shrinks where adversarial and grows elsewhere.
 
@@ -46,8 +46,9 @@ def ddn(
     gamma
         Relative change of the radius in a step.
     loss
-        `"margin"`, or `"cross_entropy"` as in the paper, whose gradient is not normal to a
-        boundary between two of more classes and underflows for confident networks.
+        `"soft_margin"`, which settles the class by and by and ends as the margin; `"margin"`; or
+        `"cross_entropy"` as in the paper, whose gradient is not normal to a boundary between two
+        of more classes and underflows for confident networks.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def ddn(
 
 
 def descend(
-    problem: Problem, steps: int, gamma: float = 0.05, loss: str = "margin"
+    problem: Problem, steps: int, gamma: float = 0.05, loss: str = "soft_margin"
 ) -> tuple[Array, Array]:
     """The shortest adversarial displacement of a run, and whether all gradients were finite.
 
@@ -81,12 +82,16 @@ def descend(
     def step(carry, k):
         delta, radius, best, finite = carry
         landed, point = problem.land(problem.origin + delta)
-        reading, grad = problem.read_and_grad(point)
+        share = anneal(k, steps, 1.0, LAST)
+        if loss == "cross_entropy":  # which says nothing about distances
+            reading, grad = problem.read_and_grad(point)
+        else:
+            reading, _, grad = loss_and_grad(problem, point, loss, anneal(k, steps, 1.0, 0.0))
         unit, largest = scaled(grad)
         first = jnp.maximum(reading.margin, reading.slack) / positive(largest)
         first /= positive(unscaled_norm(unit, 2))
-        if loss != "margin":
-            unit, largest = scaled(loss_and_grad(problem, point, loss)[2])
+        if loss == "cross_entropy":
+            unit, largest = scaled(loss_and_grad(problem, point, loss, share)[2])
         length = positive(unscaled_norm(unit, 2))
         landed = landed.astype(dtype)
         # All displacements are about as long as the radius: in units of it, squares are safe.
@@ -95,7 +100,6 @@ def descend(
         best = best.visit(landed, size, reading.crossed)
         change = jnp.where(reading.crossed, 1 - gamma, 1 + gamma)
         radius = jnp.where(k == 0, first, jnp.minimum(change * radius, best.norm))
-        share = anneal(k, steps, 1.0, LAST)
         moved = landed / positive(radius) - share / length * unit
         delta = radius / positive(unscaled_norm(moved, 2)) * moved
         ok = jnp.isfinite(largest) & jnp.isfinite(radius)

@@ -37,7 +37,7 @@ def fgsm(
     radius
         As of `pgd`.
     loss
-        As of `pgd`.
+        As of `pgd`; for a single step the margin is the best.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def fgsm(
     check_loss(loss)
     problem = pose(logits_fn, x, label, ord, bounds, target)
     _, point = problem.land(problem.center)
-    _, _, grad = loss_and_grad(problem, point, loss)
+    _, _, grad = loss_and_grad(problem, point, loss, 1.0)
     finite = jnp.all(jnp.isfinite(grad))
     if radius is None:
         size, fine = linearised_distance(problem)

@@ -9,6 +9,7 @@ from .._typing import Bounds, LogitsFn, Order
 from ..norms import dual_order, positive, project_ball
 from ._cut import scaled, unscaled_norm
 from ._descent import anneal, none_yet
+from ._loss import loss_and_grad
 from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
@@ -26,6 +27,7 @@ def fmn(
     target: ArrayLike | None = None,
     steps: int = 100,
     gamma: float = 0.05,
+    loss: str = "soft_margin",
 ) -> Perturbation:
     """Gradient steps, each projected on a ball whose radius adapts to whether it was adversarial.
 
@@ -41,6 +43,9 @@ def fmn(
         Gradients.
     gamma
         First relative change of the radius in a step; annealed like the steps.
+    loss
+        `"soft_margin"`, which settles the class by and by and ends as the margin, or `"margin"` as
+        in the paper.
 
     Returns
     -------
@@ -51,15 +56,19 @@ def fmn(
     TypeError, ValueError
         As of `minimal`; for options out of range.
     """
+    if loss not in ("soft_margin", "margin"):
+        raise ValueError(f"loss must be 'soft_margin' or 'margin', got {loss!r}.")
     check_counts(steps=steps)
     if not 0 < gamma < 1:
         raise ValueError(f"wanted 0 < gamma < 1, got {gamma}.")
     problem = pose(logits_fn, x, label, ord, bounds, target)
-    delta, finite = shrink(problem, steps, gamma)
+    delta, finite = shrink(problem, steps, gamma, loss)
     return finish(problem, cross(problem, delta), steps, finite)
 
 
-def shrink(problem: Problem, steps: int, gamma: float = 0.05) -> tuple[Array, Array]:
+def shrink(
+    problem: Problem, steps: int, gamma: float = 0.05, loss: str = "soft_margin"
+) -> tuple[Array, Array]:
     """The shortest adversarial displacement of a run, and whether all gradients were finite.
 
     Where nothing was adversarial, the last displacement.
@@ -70,7 +79,8 @@ def shrink(problem: Problem, steps: int, gamma: float = 0.05) -> tuple[Array, Ar
     def step(carry, k):
         delta, radius, best, finite = carry
         landed, point = problem.land(problem.origin + delta)
-        reading, grad = problem.read_and_grad(point)
+        share = anneal(k, steps, 1.0, LAST)
+        reading, _, grad = loss_and_grad(problem, point, loss, anneal(k, steps, 1.0, 0.0))
         unit, largest = scaled(grad)
         landed = landed.astype(dtype)
         scale = positive(radius)
@@ -78,7 +88,6 @@ def shrink(problem: Problem, steps: int, gamma: float = 0.05) -> tuple[Array, Ar
         best = best.visit(landed, size, reading.crossed)
         left = jnp.maximum(reading.margin, reading.slack) / positive(largest)
         left /= positive(unscaled_norm(unit, dual_order(ord)))
-        share = anneal(k, steps, 1.0, LAST)
         smaller = jnp.minimum((1 - gamma * share) * radius, best.norm)
         larger = jnp.where(best.norm < jnp.inf, (1 + gamma * share) * radius, size + left)
         radius = jnp.where(reading.crossed, smaller, larger)

@@ -29,7 +29,7 @@ def pgd(
     target: ArrayLike | None = None,
     steps: int = 20,
     search_steps: int = 8,
-    loss: str = "margin",
+    loss: str = "soft_margin",
     optimizer: optax.GradientTransformation | None = None,
     restarts: int = 1,
     key: Key | None = None,
@@ -53,7 +53,8 @@ def pgd(
     search_steps
         Radii tried, without `radius`; each costs one run.
     loss
-        `"margin"` or `"cross_entropy"`, which underflows for confident networks.
+        `"soft_margin"`, which settles the class by and by and ends as the margin; `"margin"`; or
+        `"cross_entropy"`, which underflows for confident networks.
     optimizer
         An Optax optimiser that turns steepest-ascent directions, with lengths in units of the
         radius, into steps; None for plain steps.
@@ -103,7 +104,8 @@ def descend(
     def step(carry, k):
         delta, state, best, finite = carry
         landed, point = land_within(problem, delta)
-        reading, _, grad = loss_and_grad(problem, point, loss)
+        warmth = anneal(k, steps, 1.0, 0.0)
+        reading, _, grad = loss_and_grad(problem, point, loss, warmth)
         best = visit(problem, best, landed, reading, radius)
         fine = jnp.all(jnp.isfinite(grad))
         share = anneal(k, steps, FIRST, LAST)
