@@ -308,7 +308,8 @@ def main() -> None:
             continue
         try:
             for figure in measure(size):
-                figures.append({"part": part, **figure._asdict()})
+                value = figure.value if np.isfinite(figure.value) else None  # JSON has no NaN
+                figures.append({"part": part, **figure._asdict(), "value": value})
                 print(f"{part:12} {figure.name:70} {figure.value:12.4g} {figure.unit}", flush=True)
                 if time.perf_counter() - began > LIMIT:
                     skipped[part] = "the rest of it: no time left"
