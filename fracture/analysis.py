@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
-from ._typing import Apply, Bounds, Order
+from ._checks import as_labels, narrow
+from ._typing import Apply, Bounds, Labels, Order
 from .compression import (
     LayerCompression,
     effective_rank,
@@ -32,8 +33,8 @@ __all__ = ["Analysis", "analyze"]
 class Analysis(NamedTuple):
     r"""What was measured, per input; $\Delta$ goes to the nearest reference of another class.
 
-    `ratio_pairwise` is `rho_margin * midpoint * secant * tangent`, exactly. Quantities that need
-    a reference are NaN where there is none of another class.
+    `ratio_pairwise` is `rho_margin * midpoint * secant * tangent * box`, exactly. Quantities that
+    need a reference are NaN where there is none of another class.
 
     Attributes
     ----------
@@ -59,7 +60,7 @@ class Analysis(NamedTuple):
     rho_span, span_rank, null_ratio
         Compression onto the span of the gradients of logit differences, its dimension, and what
         a random subspace of that dimension would give, `compression.span_compression`.
-    midpoint, secant, tangent
+    midpoint, secant, tangent, box
         Why `ratio_pairwise` is not `rho_margin`, `compression.LawFactors`.
     singular_values, effective_rank, participation_ratio, stable_rank
         Spectrum of the Jacobian of the network's outputs at the input, and its dimensions.
@@ -86,6 +87,7 @@ class Analysis(NamedTuple):
     midpoint: Float[Array, " n"]
     secant: Float[Array, " n"]
     tangent: Float[Array, " n"]
+    box: Float[Array, " n"]
     singular_values: Float[Array, "n k"]
     effective_rank: Float[Array, " n"]
     participation_ratio: Float[Array, " n"]
@@ -97,9 +99,9 @@ def analyze(
     apply: Apply,
     params: PyTree,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: Labels,
     references: ArrayLike,
-    reference_labels: ArrayLike,
+    reference_labels: Labels,
     *,
     ord: Order = 2,
     bounds: Bounds | None = None,
@@ -176,17 +178,19 @@ def analyze(
             raise ValueError(f"{name} must be at least 2, got {number}.")
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(jnp.shape(inputs)[1:], jnp.result_type(inputs)))
+    labels = as_labels(labels)
+    reference_labels = as_labels(reference_labels, "reference_labels")
     near = nearest_neighbour(inputs, labels, references, reference_labels, ord=ord)
     # Gathered here: the number of references is none of the compiled call's business.
     points = jnp.asarray(references)[near.index]
-    other = jnp.where(near.index < 0, -1, jnp.asarray(reference_labels)[near.index])
+    other = jnp.where(near.index < 0, -1, narrow(reference_labels)[near.index])
     sizes = (num_classes, layer_classes, chunk_size, batch_size)
     static = (apply, solver, stages, ord, sizes, tuple(sorted(options.items())))
     examples = (
         jnp.asarray(inputs),
-        jnp.asarray(labels),
+        narrow(labels),
         points,
-        other.astype(jnp.int32),
+        other,
         near.radius,
         near.index,
     )
@@ -205,7 +209,9 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
         delta = jnp.where(other < 0, jnp.nan, point - x)
         any_class = solve(x, label)
         pair = solve(x, label, target=other)
-        factors = law_factors(network, x, label, delta, pair.norm, other=other, ord=ord)
+        factors = law_factors(
+            network, x, label, delta, pair.norm, other=other, ord=ord, bounds=bounds
+        )
         most_probable = partial(_most_probable, network(x), label, other)
         read = most_probable(num_classes)
         rows = jacobian(lambda z: read(network(z)), x, chunk_size=chunk_size)
@@ -238,6 +244,7 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
             midpoint=factors.midpoint,
             secant=factors.secant,
             tangent=factors.tangent,
+            box=factors.box,
             singular_values=values,
             effective_rank=effective_rank(values),
             participation_ratio=participation_ratio(values),
@@ -256,7 +263,7 @@ def _most_probable(logits, label, other, number: int | None):
     """What picks `number` logits: of two classes (a negative one is none) and the largest rest."""
     if number is None or logits.ndim == 0 or number >= len(logits):
         return lambda logits: logits
-    named = jnp.stack([label.astype(jnp.int32), other])
+    named = jnp.stack([label, other])
     first = logits.at[jnp.where(named < 0, len(logits), named)].set(jnp.inf, mode="drop")
     classes = jax.lax.top_k(first, number)[1]
     return lambda logits: logits[classes]

@@ -199,15 +199,16 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
         largest = _median(255 * dataset["radius_inf"].values[found])
         said.append(f"The l∞ radius is {largest} of 255 steps of grey.")
     pair = (dataset["status_pairwise"].values == Status.FOUND) & right
-    seen, needed = (dataset[name].values[pair] for name in ("rho_margin", "ratio_pairwise"))
+    seen = (dataset["rho_margin"] * dataset["box"]).values[pair]
+    needed = dataset["ratio_pairwise"].values[pair]
     positive = np.isfinite(seen) & (seen > 0)
     if positive.sum() > 2:
         fit = scipy.stats.linregress(np.log(seen[positive]), np.log(needed[positive]))
         factor = _median(needed[positive] / seen[positive])
         said.append(
-            f"Law E, that the pairwise ratio is ρ_net: it is {factor} times ρ_net; over the images "
-            f"the logarithms correlate by {fit.rvalue:.2f}, with slope {fit.slope:.2f} "
-            f"± {fit.stderr:.2f}."
+            f"Law E, that the pairwise ratio is ρ_net, times β for the range of the pixels: it is "
+            f"{factor} times that; over the images the logarithms correlate by {fit.rvalue:.2f}, "
+            f"with slope {fit.slope:.2f} ± {fit.stderr:.2f}."
         )
     return said
 
