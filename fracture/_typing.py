@@ -1,6 +1,6 @@
 """Type aliases shared by every part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import jax
@@ -25,3 +25,6 @@ Order: TypeAlias = int | float | np.integer | np.floating
 
 Bounds: TypeAlias = tuple[ArrayLike, ArrayLike]
 """`(lower, upper)`: scalars or arrays that broadcast against the input."""
+
+Labels: TypeAlias = ArrayLike | Sequence[Any]
+"""Integers in 0 … K - 1: a JAX or NumPy array or scalar of any integer dtype, or a list."""

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
-from ._typing import Apply, Bounds, Order
+from ._checks import as_labels, narrow
+from ._typing import Apply, Bounds, Labels, Order
 from .compression import (
     LayerCompression,
     effective_rank,
@@ -101,9 +102,9 @@ def analyze(
     apply: Apply,
     params: PyTree,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: Labels,
     references: ArrayLike,
-    reference_labels: ArrayLike,
+    reference_labels: Labels,
     *,
     ord: Order = 2,
     bounds: Bounds | None = None,
@@ -180,17 +181,19 @@ def analyze(
             raise ValueError(f"{name} must be at least 2, got {number}.")
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(jnp.shape(inputs)[1:], jnp.result_type(inputs)))
+    labels = as_labels(labels)
+    reference_labels = as_labels(reference_labels, "reference_labels")
     near = nearest_neighbour(inputs, labels, references, reference_labels, ord=ord)
     # Gathered here: the number of references is none of the compiled call's business.
     points = jnp.asarray(references)[near.index]
-    other = jnp.where(near.index < 0, -1, jnp.asarray(reference_labels)[near.index])
+    other = jnp.where(near.index < 0, -1, narrow(reference_labels)[near.index])
     sizes = (num_classes, layer_classes, chunk_size, batch_size)
     static = (apply, solver, stages, ord, sizes, tuple(sorted(options.items())))
     examples = (
         jnp.asarray(inputs),
-        jnp.asarray(labels),
+        narrow(labels),
         points,
-        other.astype(jnp.int32),
+        other,
         near.radius,
         near.index,
     )
@@ -265,7 +268,7 @@ def _most_probable(logits, label, other, number: int | None):
     """What picks `number` logits: of two classes (a negative one is none) and the largest rest."""
     if number is None or logits.ndim == 0 or number >= len(logits):
         return lambda logits: logits
-    named = jnp.stack([label.astype(jnp.int32), other])
+    named = jnp.stack([label, other])
     first = logits.at[jnp.where(named < 0, len(logits), named)].set(jnp.inf, mode="drop")
     classes = jax.lax.top_k(first, number)[1]
     return lambda logits: logits[classes]

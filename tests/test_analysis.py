@@ -215,11 +215,13 @@ def test_bad_inputs_are_reported_and_leave_the_others_alone():
 
 
 def test_one_class_has_no_optimal_radius():
+    """Nor where no class, -1, has no place in the type of the labels."""
     params, inputs, labels, references, _ = mlp_problem()
-    same = jnp.full(len(references), labels[0])
+    same = jnp.full(len(references), labels[0], jnp.uint8)
     got = analyze_mlp(params, inputs, same[: len(inputs)], references, same)
     assert jnp.isposinf(got.r_opt).all()
     np.testing.assert_array_equal(got.nearest, -1)
+    np.testing.assert_array_equal(got.other, -1)
     for value in (got.ratio, got.ratio_pairwise, got.rho_margin, got.rho_span, got.midpoint):
         assert jnp.isnan(value).all()
     assert (got.status != Status.NOT_FINITE).all()

@@ -1,5 +1,6 @@
 """A network for ImageNet on photographs: every measurement, one image after the other."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -17,9 +18,9 @@ import xarray as xr
 from .._typing import Apply, Order
 from ..analysis import analyze
 from ..perturbation import Perturbation, Status, minimal, solve
-from ..sweeps import Progress, read_dataset, write_dataset
+from ..sweeps import Progress
 from ..sweeps._spec import environment
-from ..sweeps._store import ChunkStore
+from ..sweeps._store import chunk_store
 from ._summary import median
 from .network import Images, check, label
 
@@ -96,7 +97,6 @@ def run(
         "data": _digest(queries.inputs, queries.labels, logits),
         **environment(),
     }
-    store = None if out is None else ChunkStore(out, provenance)
     search = {"solver": solver, **solver_options}
     reading = {
         "stages": stages,
@@ -106,17 +106,17 @@ def run(
     }
     parts: list[xr.Dataset] = []
     total = min(examples or len(queries.labels), len(queries.labels))
-    for at in range(total):
-        if progress is not None:
-            progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
-        path = None if store is None else store.path(queries.inputs[0].size, at)
-        if path is None or not path.exists():
-            part = _one(apply, params, queries, at, orders, search, reading)
-            if path is not None:
-                write_dataset(path, part)
-        else:
-            part = read_dataset(path)
-        parts.append(part)
+    dim = queries.inputs[0].size
+    with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
+        for at in range(total):
+            if progress is not None:
+                progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
+            part = None if store is None else store.read(dim, at)
+            if part is None:
+                part = _one(apply, params, queries, at, orders, search, reading)
+                if store is not None:
+                    store.write(dim, at, part)
+            parts.append(part)
     if progress is not None:
         progress(model, total, total)
     layers = min(layer_classes or num_classes or len(names), len(names))

@@ -12,7 +12,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
-from .._typing import Apply, Bounds, Key
+from .._checks import as_labels
+from .._typing import Apply, Bounds, Key, Labels
 from ..norms import broadcast_bounds, traced
 from ._minimal import minimal
 from ._options import check_counts
@@ -28,11 +29,11 @@ def solve(
     apply: Apply,
     params: PyTree,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: Labels,
     *,
     solver: Callable[..., Perturbation] = minimal,
     bounds: Bounds | None = None,
-    targets: ArrayLike | None = None,
+    targets: Labels | None = None,
     batch_size: int | None = None,
     mesh: Mesh | None = None,
     key: Key | None = None,
@@ -48,7 +49,7 @@ def solve(
         `apply(params, x) -> logits[K]` for one input. The parameters are traced arguments: as
         constants of a closure they would slow down compilation.
     inputs, labels
-        Shapes (n, ...) and (n,).
+        Shapes (n, ...) and (n,); labels of any integer dtype.
     solver
         Any solver, for example one of `SOLVERS`. Pass the same function object again, and options
         as `options` rather than in a new `functools.partial`, or it compiles again.
@@ -79,11 +80,11 @@ def solve(
     ValueError
         If the leading axes differ, `batch_size` is below 1, and as the solver does.
     TypeError
-        If `mesh` is no `jax.sharding.Mesh`, a `key` is given to a solver that takes none, an
-        option is not hashable, and as the solver does.
+        If labels or targets are no integers, `mesh` is no `jax.sharding.Mesh`, a `key` is given to
+        a solver that takes none, an option is not hashable, and as the solver does.
     """
-    inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
-    targets = None if targets is None else jnp.asarray(targets)
+    inputs, labels = jnp.asarray(inputs), as_labels(labels)
+    targets = None if targets is None else as_labels(targets, "targets")
     _check(solver, inputs, labels, targets, batch_size, mesh, key, options)
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(inputs.shape[1:], inputs.dtype))

@@ -8,7 +8,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PyTree
 
-from .._typing import Apply, Bounds, Order
+from .._checks import as_labels
+from .._typing import Apply, Bounds, Labels, Order
 from ..norms import broadcast_bounds, dual_order
 from ._margin import margin
 from ._result import Perturbation
@@ -38,12 +39,12 @@ def verify(
     apply: Apply,
     params: PyTree,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: Labels,
     perturbation: Perturbation,
     *,
     ord: Order = 2,
     bounds: Bounds | None = None,
-    targets: ArrayLike | None = None,
+    targets: Labels | None = None,
 ) -> Verification:
     """Evaluate the network in float64, on the CPU, at the very points that were found.
 
@@ -69,6 +70,8 @@ def verify(
     ValueError
         If `delta` or `found` do not have the shape that the inputs ask for, for an `ord` below 1,
         and for bounds that do not broadcast or are out of order.
+    TypeError
+        If labels or targets are no integers.
     """
     dual_order(ord)
     xs, deltas = np.asarray(inputs), np.asarray(perturbation.delta)
@@ -83,7 +86,9 @@ def verify(
         leaf = np.asarray(leaf)
         return leaf.astype(np.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
-    examples = (widen(points), np.asarray(labels), None if targets is None else np.asarray(targets))
+    classes = np.asarray(as_labels(labels))
+    others = None if targets is None else np.asarray(as_labels(targets, "targets"))
+    examples = (widen(points), classes, others)
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         wide = jax.tree.map(widen, params)
         box = None
