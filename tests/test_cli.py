@@ -304,6 +304,16 @@ def test_wrong_images_or_networks_are_one_line(fracture, own, images, network, m
     assert err.count("\n") == 1
 
 
+def test_references_with_other_labels_are_one_line(fracture, own):
+    np.savez(
+        "shifted.npz", images=np.eye(4, dtype=np.float32).reshape(4, 2, 2), labels=[1, 2, 3, 1]
+    )
+    network = ("--network", "own_network:logits", "--references", "shifted.npz")
+    code, out, err = fracture("analyze", own, *network)
+    assert (code, out) == (2, "")
+    assert "reference_labels must be 0 to 2 for a network with 3 classes, got 1 to 3" in err
+
+
 @pytest.fixture
 def photos(tmp_path):
     """Three pictures of 60 × 50 pixels, their labels, and a linear network of 1000 classes."""
