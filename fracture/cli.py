@@ -404,9 +404,12 @@ def report(folder: Path) -> None:
             dataset = read_dataset(folder / "analysis.nc")
             if "radius" not in dataset:
                 raise ValueError(f"{folder / 'analysis.nc'} holds no analysis of fracture.")
-            _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, folder))
+            with experiments.concluding(folder / "analysis.nc"):
+                _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, folder))
         else:
-            _show(experiments.load(folder), folder)
+            results = experiments.load(folder)
+            with experiments.concluding(folder):
+                _show(results, folder)
 
 
 def _show(results: Any, out: Path) -> None:
