@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import signal
 import subprocess
@@ -71,16 +72,29 @@ def test_choices_are_those_of_the_library():
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("package", ["click", "platformdirs"])
-def test_without_the_extra_one_line_says_so(fracture, monkeypatch, package):
+@pytest.mark.parametrize(
+    ("package", "install"),
+    [("click", ".[cli]"), ("platformdirs", ".[cli]"), ("foolbox", ".[imagenet]")],
+)
+def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, install):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "fracture.cli")
-    code, out, err = fracture("sweep")
-    assert code == 2
-    assert out == ""
-    assert f"no module '{package}'" in err
-    assert "pip install 'fracture-jax[cli]'" in err
+    find_spec = importlib.util.find_spec
+    absent = lambda name, *rest: None if name == package else find_spec(name, *rest)
+    monkeypatch.setattr(importlib.util, "find_spec", absent)
+    code, out, err = fracture("analyze", "imagenet", "--model", "os:getcwd")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"fracture: error: the package {package} is not installed (")
+    assert err.endswith(f': pip install "{install}"\n')
     assert err.count("\n") == 1
+
+
+@pytest.mark.fast
+def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
+    monkeypatch.setattr(cli, "_prepare_jax", lambda **_: exec("import no_such_package.part"))
+    code, _, err = fracture("sweep")
+    assert code == 2
+    assert err == "fracture: error: the package no_such_package is not installed: pip install .\n"
 
 
 @pytest.mark.fast
