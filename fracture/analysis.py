@@ -35,8 +35,8 @@ __all__ = ["Analysis", "analyze"]
 class Analysis(NamedTuple):
     r"""What was measured, per input; $\Delta$ goes to the nearest reference of another class.
 
-    `ratio_pairwise` is `rho_margin * midpoint * secant * tangent`, exactly. Quantities that need
-    a reference are NaN where there is none of another class.
+    `ratio_pairwise` is `rho_margin * midpoint * secant * tangent * box`, exactly. Quantities that
+    need a reference are NaN where there is none of another class.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Analysis(NamedTuple):
     rho_span, span_rank, null_ratio
         Compression onto the span of the gradients of logit differences, its dimension, and what
         a random subspace of that dimension would give, `compression.span_compression`.
-    midpoint, secant, tangent
+    midpoint, secant, tangent, box
         Why `ratio_pairwise` is not `rho_margin`, `compression.LawFactors`.
     singular_values, effective_rank, participation_ratio, stable_rank
         Spectrum of the Jacobian of the network's outputs at the input, and its dimensions.
@@ -89,6 +89,7 @@ class Analysis(NamedTuple):
     midpoint: Float[Array, " n"]
     secant: Float[Array, " n"]
     tangent: Float[Array, " n"]
+    box: Float[Array, " n"]
     singular_values: Float[Array, "n k"]
     effective_rank: Float[Array, " n"]
     participation_ratio: Float[Array, " n"]
@@ -214,7 +215,9 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
         delta = jnp.where(other < 0, jnp.nan, point - x)
         any_class = solve(x, label)
         pair = solve(x, label, target=other)
-        factors = law_factors(network, x, label, delta, pair.norm, other=other, ord=ord)
+        factors = law_factors(
+            network, x, label, delta, pair.norm, other=other, ord=ord, bounds=bounds
+        )
         most_probable = partial(_most_probable, network(x), label, other)
         read = most_probable(num_classes)
         rows = jacobian(lambda z: read(network(z)), x, chunk_size=chunk_size)
@@ -247,6 +250,7 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
             midpoint=factors.midpoint,
             secant=factors.secant,
             tangent=factors.tangent,
+            box=factors.box,
             singular_values=values,
             effective_rank=effective_rank(values),
             participation_ratio=participation_ratio(values),

@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import click
 
 from . import __version__
+from ._files import printable
+from ._signals import Interrupted
 
 # JAX and the experiments are imported inside the commands: `--help` and a mistyped option answer
 # at once.
@@ -28,6 +31,7 @@ _COUNT = click.IntRange(1, 2**31 - 1)
 
 def main() -> None:
     """Run the command line: a misuse is one line on standard error and exit code 2."""
+    warnings.showwarning = _warn
     try:
         arguments = sys.argv[1:] or ["--help"]
         sys.exit(cli.main(arguments, prog_name="fracture", standalone_mode=False))
@@ -41,8 +45,16 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"fracture: error: {' '.join(message.split())}", err=True)
+    click.echo(f"fracture: error: {_line(message)}", err=True)
     sys.exit(2)
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"fracture: warning: {_line(str(message))}", err=True)
+
+
+def _line(message: str) -> str:
+    return " ".join(printable(message).split())
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -124,9 +136,10 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
     began = time.perf_counter()
     _prepare_jax(x64=True)  # the laws are tested to their last digits
     from . import experiments
+    from .sweeps import exclusive
 
     plan = experiments.plan(data, quick=quick, root=key, **chosen)
-    with _exclusive(out), _resumable():
+    with exclusive(out), _resumable():
         results = {}
         with _progress() as progress:
             for name, run in plan.items():
@@ -245,10 +258,10 @@ def images(
     from . import data, report as reports
     from .experiments import network as experiment
     from .experiments._own_network import own_network
-    from .sweeps import write_dataset
+    from .sweeps import exclusive, write_dataset
 
     order = float(ord) if ord == "inf" else int(ord)
-    with _exclusive(out):
+    with exclusive(out):
         if images is None or network is None:
             with _status("Training a network on digits, then analysing it"):
                 dataset = experiment.digits(examples=examples, ord=order, effort=effort)
@@ -340,7 +353,7 @@ def imagenet(
     from .experiments import network as experiment, photographs
     from .experiments._own_network import own_network
     from .models._efficientnet_lite import SIZES
-    from .sweeps import write_dataset
+    from .sweeps import exclusive, write_dataset
 
     if model in SIZES:
         published = models.efficientnet_lite(model)
@@ -365,7 +378,7 @@ def imagenet(
         searched = {"effort": effort or ("high" if full else "low")}
     number_of_classes = classes or (10 if quick else 50)
     number = examples or (4 if quick else len(photos.labels))
-    with _exclusive(out), _resumable(), _progress() as progress:
+    with exclusive(out), _resumable(), _progress() as progress:
         dataset = photographs.run(
             **functions,
             queries=experiment.Images(*photos),
@@ -390,9 +403,9 @@ def report(folder: Path) -> None:
     """Draw tables, figures and the page of FOLDER again from its stored results."""
     _prepare_jax(x64=True)
     from . import experiments, report as reports
-    from .sweeps import read_dataset
+    from .sweeps import exclusive, read_dataset
 
-    with _exclusive(folder):
+    with exclusive(folder):
         if (folder / "analysis.nc").exists():
             dataset = read_dataset(folder / "analysis.nc")
             if "radius" not in dataset:
@@ -443,25 +456,16 @@ def _prepare_jax(*, x64: bool, spread: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def _exclusive(out: Path) -> Iterator[None]:
-    """Two processes that write to one folder would delete each other's temporary files."""
-    import filelock
-
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(out / ".lock", timeout=0):
-            yield
-    except filelock.Timeout:
-        raise click.UsageError(f"another process is writing to {out}.") from None
-
-
-@contextlib.contextmanager
 def _resumable() -> Iterator[None]:
     """Say to whoever interrupts that nothing is lost."""
+    said = "what was finished is stored, the same command goes on"
     try:
         yield
     except KeyboardInterrupt:
-        raise click.Abort("what was finished is stored, the same command goes on") from None
+        raise click.Abort(said) from None
+    except Interrupted as error:
+        error.args = (said,)
+        raise
 
 
 @contextlib.contextmanager

@@ -47,6 +47,20 @@ def test_spectra_of_the_most_probable_classes(stages, chunk_size):
         analyze(linear, weight, points, labels, points, labels, num_classes=1)
 
 
+def test_an_affine_network_in_a_box_bends_nowhere():
+    """What the pixel range costs stands in `box`, and τ is 1 to the last step of the search."""
+    rng = np.random.default_rng(4)
+    weight = rng.normal(size=(3, 12))
+    points = rng.uniform(-0.5, 1.5, (24, 12)).clip(0, 1)  # half of the pixels have no way to go
+    labels = (points @ weight.T).argmax(1)
+    got = analyze(linear, weight, points, labels, points, labels, bounds=(0, 1), solver=affine)
+    found = np.asarray(got.status_pairwise) == Status.FOUND
+    assert found.sum() > 12
+    np.testing.assert_allclose(got.tangent[found], 1, rtol=1e-3)
+    np.testing.assert_allclose(got.secant[found], 1, rtol=1e-9)
+    assert np.median(got.box[found]) > 1.01
+
+
 def test_radii_of_half_precision_inputs_are_wide():
     rng = np.random.default_rng(2)
     weight = jnp.asarray(rng.normal(size=(3, 4)), jnp.float32)
@@ -121,7 +135,7 @@ def test_one_point_per_class_has_its_closed_form(ord, dtype, batch_size):
     close(got.ratio, radii.min(axis=1) / r_opt)
     close(got.ratio_pairwise, pairwise / r_opt)
     close(got.rho_margin, pairwise / r_opt)
-    for factor in (got.midpoint, got.secant, got.tangent):
+    for factor in (got.midpoint, got.secant, got.tangent, got.box):
         close(factor, 1)
     np.testing.assert_array_equal(got.span_rank, dim - 1)
     close(got.null_ratio, np.sqrt((dim - 1) / dim))
@@ -140,7 +154,7 @@ def analyze_mlp(*arguments):
 def test_equals_its_parts_one_by_one():
     params, inputs, labels, references, reference_labels = mlp_problem()
     got = analyze_mlp(params, inputs, labels, references, reference_labels)
-    product = got.rho_margin * got.midpoint * got.secant * got.tangent
+    product = got.rho_margin * got.midpoint * got.secant * got.tangent * got.box
     found = np.isfinite(got.ratio_pairwise)
     assert found.sum() >= 4
     np.testing.assert_allclose(product[found], got.ratio_pairwise[found], rtol=1e-10)

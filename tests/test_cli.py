@@ -6,7 +6,6 @@ import sys
 import time
 
 import click
-import filelock
 import jax
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ from PIL import Image
 
 from fracture import cli, experiments, perturbation
 from fracture.__main__ import main
+from fracture.sweeps import exclusive, read_dataset
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_foreign_analysis_is_one_line(fracture, tmp_path):
 def test_one_process_at_a_time_writes_to_a_folder(fracture, tmp_path, command):
     (tmp_path / "run").mkdir()
     out = [] if command[0] == "report" else ["--out", "run"]
-    with filelock.FileLock(tmp_path / "run" / ".lock"):
+    with exclusive(tmp_path / "run"):
         code, _, err = fracture(*command, *out)
     assert code == 2
     assert err == "fracture: error: another process is writing to run.\n"
@@ -219,7 +219,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
     results = []
     for name in ("killed", "whole"):
         assert start(tmp_path / name).wait() == 0
-        results.append(xr.load_dataset(tmp_path / name / "linear_hypercube.nc", engine="h5netcdf"))
+        results.append(read_dataset(tmp_path / name / "linear_hypercube.nc"))
     timings = ["compile_seconds", "run_seconds"]
     xr.testing.assert_identical(*(result.drop_vars(timings) for result in results))
 

@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 import xarray as xr
 
-from fracture import experiments, theory
+from fracture import data, experiments, theory
 from fracture.experiments import Fit, _summary, _verdicts
 from fracture.experiments._summary import Interval
 
@@ -176,6 +176,40 @@ def test_mixing_layers_make_the_interpolator_more_fragile(hypercube):
     mixed = experiments.linear_hypercube.run(dims=(4, 16), seeds=1000, layers=2)
     assert mixed.verdicts[0].holds is not False, mixed.verdicts
     assert (mixed.summary["ratio_hi"] < hypercube.summary["ratio_lo"]).all()
+
+
+@pytest.mark.parametrize("dim", [256, 512])
+def test_many_mixing_layers_are_measured_right_in_float32(dim):
+    """Four layers: radius and ratio against QR in float64; at x as stored they were 24 % off."""
+    cell = experiments.linear_hypercube.cell
+    keys = jax.random.split(jax.random.key(1), 4)
+    with jax.enable_x64(False):
+        # One lane after the other: sweeps measure so, too, where decompositions are large.
+        got = jax.jit(lambda keys: jax.lax.map(lambda k: cell(k, "affine", 4, dim=dim), keys))(keys)
+        draw = jax.jit(lambda key: data.mixed_hypercube(key, dim, 1, layers=4).factors)
+        mixings = [np.asarray(draw(key), np.float64) for key in keys]
+    assert got.ratio.dtype == np.float32
+    for at, factors in enumerate(mixings):
+        basis, pivot, column = np.eye(dim), 1.0, np.eye(dim)[-1]
+        for factor in factors:
+            basis, triangle = np.linalg.qr(factor @ basis)
+            pivot, column = pivot * abs(triangle[-1, -1]), factor @ column
+        np.testing.assert_allclose(got.r_nn[at], pivot, rtol=2e-3)
+        np.testing.assert_allclose(got.ratio[at], pivot / np.linalg.norm(column), rtol=2e-3)
+    assert np.isnan(got.rho).all()  # by inner products at this precision: nothing but rounding
+
+
+@pytest.mark.fast
+def test_rounding_is_refused_where_it_would_be_measured():
+    resolved = experiments.linear_hypercube.resolved
+    assert resolved(512, 4, "float64")
+    assert resolved(512, 2, "float32")
+    assert not resolved(256, 4, "float32")
+    assert not resolved(512, 12, "float64")
+    with jax.enable_x64(False), pytest.raises(ValueError, match=r"dims 256 .* float32.*enable_x64"):
+        experiments.linear_hypercube.run(dims=(8, 256), layers=4, solver="deepfool")
+    with pytest.raises(ValueError, match=r"dims 256 .* float32"):
+        experiments.trained.run(dims=(8, 256), layers=4)
 
 
 def test_a_solver_agrees_with_the_closed_form(points):

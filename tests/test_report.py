@@ -109,6 +109,7 @@ def trained(dims=(8, 16, 32, 64), seeds=8, examples=16):
         "midpoint": rng.uniform(0.9, 1.1, size),
         "secant": rng.uniform(0.8, 1.4, size),
         "tangent": rng.uniform(0.9, 1.2, size),
+        "box": rng.uniform(1, 1.3, size),
         "rho_net": rho_net,
         "rho_theory": rho_theory,
         "accuracy": rng.uniform(0.97, 1, size),
@@ -155,7 +156,7 @@ def digits(dims=(49, 196, 784, 3136), references=(1000, 2000, 4000, 8000)):
 def analysis(examples=60, rank=10, side=14):
     rng = np.random.default_rng(2)
     radius = rng.gamma(4, 0.3, examples)
-    rho, midpoint, secant, tangent = rng.uniform(0.05, 0.4, (4, examples))
+    rho, midpoint, secant, tangent, box = rng.uniform(0.05, 0.4, (5, examples))
     status, status_pairwise = np.zeros((2, examples), int)
     radius[3], status[3] = np.inf, 2
     radius[4], status[4], status_pairwise[4] = 0, 1, 1
@@ -169,10 +170,11 @@ def analysis(examples=60, rank=10, side=14):
             "r_opt": ("example", radius / rho),
             "ratio": ("example", rho * rng.uniform(0.9, 1.1, examples)),
             "radius_pairwise": ("example", 1.2 * radius),
-            "ratio_pairwise": ("example", rho * midpoint * secant * tangent),
+            "ratio_pairwise": ("example", rho * midpoint * secant * tangent * box),
             "midpoint": ("example", midpoint),
             "secant": ("example", secant),
             "tangent": ("example", tangent),
+            "box": ("example", box),
             "rho_margin": ("example", rho),
             "rho_span": ("example", rho * 1.5),
             "null_ratio": ("example", np.full(examples, 0.1)),
@@ -475,7 +477,8 @@ def test_compression_is_compared_with_the_pairwise_ratio():
         assert f"{{{label}}}" in axes.get_ylabel()
         drawn = axes.lines[0].get_xydata()
         out = [3, 4, 5] if name == "ratio_pairwise" else [3, 4]
-        np.testing.assert_allclose(drawn[:, 0], np.delete(dataset["rho_margin"].values, out))
+        explains = dataset["rho_margin"] * (dataset["box"] if label == "pair" else 1)
+        np.testing.assert_allclose(drawn[:, 0], np.delete(explains.values, out))
         np.testing.assert_allclose(drawn[:, 1], np.delete(dataset[name].values, out))
         dataset = dataset.drop_vars("ratio_pairwise", errors="ignore")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..sweeps import read_dataset, write_dataset
+from ..sweeps._spec import checked_name
 from . import digits, linear_hypercube, linear_points, network, photographs, trained
 from ._result import Fit, Result, Verdict
 
@@ -77,7 +78,8 @@ def plan(
 
 def save(result: Result, out: Path) -> None:
     """Write the measurements as `out/NAME.nc`, atomically."""
-    write_dataset(out / f"{result.dataset.attrs['experiment']}.nc", result.dataset)
+    name = checked_name(str(result.dataset.attrs["experiment"]))
+    write_dataset(out / f"{name}.nc", result.dataset)
 
 
 def load(out: Path) -> dict[str, Result]:

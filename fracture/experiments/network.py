@@ -30,6 +30,7 @@ _LONG_NAMES = {
     "midpoint": "midpoint factor μ",
     "secant": "secant over tangent κ",
     "tangent": "tangent factor τ",
+    "box": "box factor β",
     "effective_rank": "effective rank of the input Jacobian",
     "participation_ratio": "participation ratio of the input Jacobian",
     "stable_rank": "stable rank of the input Jacobian",
@@ -129,6 +130,8 @@ def images(
         apply, params, *queries, *references, ord=ord, bounds=bounds, stages=stages, effort=effort
     )
     dataset = label(result, queries)
+    if bounds is None:
+        dataset = dataset.drop_vars("box")  # 1 everywhere
     options = {"ord": str(ord), "bounds": str(bounds), "effort": effort}
     return dataset.assign_attrs(
         title="One network on a set of images",

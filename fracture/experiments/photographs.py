@@ -1,5 +1,6 @@
 """A network for ImageNet on photographs: every measurement, one image after the other."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -17,9 +18,9 @@ import xarray as xr
 from .._typing import Apply, Order
 from ..analysis import analyze
 from ..perturbation import Perturbation, Status, minimal, solve
-from ..sweeps import Progress, read_dataset, write_dataset
+from ..sweeps import Progress
 from ..sweeps._spec import environment
-from ..sweeps._store import ChunkStore
+from ..sweeps._store import chunk_store
 from ._summary import median
 from .network import Images, check, label
 
@@ -96,7 +97,6 @@ def run(
         "data": _digest(queries.inputs, queries.labels, logits),
         **environment(),
     }
-    store = None if out is None else ChunkStore(out, provenance)
     search = {"solver": solver, **solver_options}
     reading = {
         "stages": stages,
@@ -106,17 +106,17 @@ def run(
     }
     parts: list[xr.Dataset] = []
     total = min(examples or len(queries.labels), len(queries.labels))
-    for at in range(total):
-        if progress is not None:
-            progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
-        path = None if store is None else store.path(queries.inputs[0].size, at)
-        if path is None or not path.exists():
-            part = _one(apply, params, queries, at, orders, search, reading)
-            if path is not None:
-                write_dataset(path, part)
-        else:
-            part = read_dataset(path)
-        parts.append(part)
+    dim = queries.inputs[0].size
+    with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
+        for at in range(total):
+            if progress is not None:
+                progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
+            part = None if store is None else store.read(dim, at)
+            if part is None:
+                part = _one(apply, params, queries, at, orders, search, reading)
+                if store is not None:
+                    store.write(dim, at, part)
+            parts.append(part)
     if progress is not None:
         progress(model, total, total)
     layers = min(layer_classes or num_classes or len(names), len(names))
@@ -199,15 +199,16 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
         largest = _median(255 * dataset["radius_inf"].values[found])
         said.append(f"The l∞ radius is {largest} of 255 steps of grey.")
     pair = (dataset["status_pairwise"].values == Status.FOUND) & right
-    seen, needed = (dataset[name].values[pair] for name in ("rho_margin", "ratio_pairwise"))
+    seen = (dataset["rho_margin"] * dataset["box"]).values[pair]
+    needed = dataset["ratio_pairwise"].values[pair]
     positive = np.isfinite(seen) & (seen > 0)
     if positive.sum() > 2:
         fit = scipy.stats.linregress(np.log(seen[positive]), np.log(needed[positive]))
         factor = _median(needed[positive] / seen[positive])
         said.append(
-            f"Law E, that the pairwise ratio is ρ_net: it is {factor} times ρ_net; over the images "
-            f"the logarithms correlate by {fit.rvalue:.2f}, with slope {fit.slope:.2f} "
-            f"± {fit.stderr:.2f}."
+            f"Law E, that the pairwise ratio is ρ_net, times β for the range of the pixels: it is "
+            f"{factor} times that; over the images the logarithms correlate by {fit.rvalue:.2f}, "
+            f"with slope {fit.slope:.2f} ± {fit.stderr:.2f}."
         )
     return said
 

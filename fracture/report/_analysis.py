@@ -25,6 +25,7 @@ QUANTITIES = (
     "midpoint",
     "secant",
     "tangent",
+    "box",
     "rho_span",
     "null_ratio",
     "effective_rank",
@@ -146,7 +147,7 @@ def _summary(dataset: xr.Dataset) -> Grid:
                 )
             )
     note = (
-        "Network radii, ratios and the factors μ, κ and τ: of inputs whose perturbation was found. "
+        "Network radii, ratios and the factors μ, κ, τ: of inputs whose perturbation was found. "
         "All else: of every input with a finite value."
     )
     return Grid("Summary", columns, tuple(rows), note if "status" in dataset else "")

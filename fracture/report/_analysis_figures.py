@@ -21,8 +21,9 @@ _RATIOS = {
     "ratio_pairwise": (
         "$r_\\mathrm{pair}\\,/\\,r_\\mathrm{opt}$",
         "r_pair/r_opt: radius towards the class of the nearest reference over half the distance to "
-        "it, exactly ρ_net · μ · κ · τ. An affine network whose boundary passes through the "
-        "midpoint to that reference (μ = 1) puts ρ_net on the dashed line, unless bounds bind.",
+        "it, exactly ρ_net · μ · κ · τ, times β in a box. An affine network whose boundary passes "
+        "through the midpoint to that reference (μ = 1) puts ρ_net, times β in a box, on the "
+        "dashed line.",
     ),
     "ratio": (
         "$r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$",
@@ -125,11 +126,13 @@ def _compression(dataset: xr.Dataset) -> Drawing:
     name = next(name for name in _RATIOS if name in dataset)
     tex, meaning = _RATIOS[name]
     ratio = np.asarray(attacked(dataset, name))
-    clouds = {
-        label: (np.asarray(dataset[name], float), ratio)
-        for name, label in _RHO.items()
-        if name in dataset
-    }
+    clouds = {}
+    for rho, label in _RHO.items():
+        if rho in dataset:
+            read = np.asarray(dataset[rho], float)
+            if rho == "rho_margin" and name == "ratio_pairwise" and "box" in dataset:
+                read, label = read * np.asarray(dataset["box"], float), f"{label}$\\,\\beta$"
+            clouds[label] = read, ratio
     return Drawing(
         title="Fragility ratio against compression",
         caption=(

@@ -9,7 +9,7 @@ from ._format import interval, number
 from ._symbols import qualifier, symbol, unit
 
 MAIN = ("r_opt", "r_nn", "ratio", "rho", "predicted", "ks_statistic", "ks_pvalue")
-NETWORK = ("accuracy", "rho_theory", "rho_net", "law_e", "midpoint", "secant", "tangent")
+NETWORK = ("accuracy", "rho_theory", "rho_net", "law_e", "midpoint", "secant", "tangent", "box")
 BY_REFERENCES = {
     "r_opt_by_references": "r_opt by number of references N",
     "ratio_by_references": "Ratio by number of references N",

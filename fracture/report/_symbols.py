@@ -40,19 +40,26 @@ SYMBOLS = {
     "rho_net": Symbol(
         "ρ_net", "cosine between the gradient of the network's own margin and the displacement"
     ),
-    "law_e": Symbol("ratio/ρ_net", "law E says 1: measured fragility ratio over ρ_net"),
+    "law_e": Symbol(
+        "law E", "measured fragility ratio over ρ_net, in a box over ρ_net · β: the law says 1"
+    ),
     "midpoint": Symbol(
         "μ", "midpoint factor: 1 where the margin vanishes halfway to the nearest other point"
     ),
     "secant": Symbol("κ", "secant over tangent of the margin along the displacement"),
-    "tangent": Symbol("τ", "measured radius over the radius of the linearised margin"),
+    "tangent": Symbol("τ", "measured radius over that of the linearised margin in the same box"),
+    "box": Symbol(
+        "β", "box factor: radius of the linearised margin in the box over that without one"
+    ),
     "references": Symbol("N", "number of images searched for the nearest of another class", count),
     "radius": Symbol("r_nn", "smallest perturbation found that changes the network's answer"),
     "radius_relative": Symbol("r_nn/‖x‖", "that radius in units of the input's own length"),
     "radius_pairwise": Symbol(
         "r_pair", "smallest perturbation found that makes the class of the nearest reference win"
     ),
-    "ratio_pairwise": Symbol("r_pair/r_opt", "pairwise fragility ratio; exactly ρ_net · μ · κ · τ"),
+    "ratio_pairwise": Symbol(
+        "r_pair/r_opt", "pairwise fragility ratio; exactly ρ_net · μ · κ · τ, in a box times β"
+    ),
     "rho_margin": Symbol(
         "ρ_net", "cosine between the gradient of the margin and the displacement to the other class"
     ),
