@@ -257,6 +257,7 @@ def images(
     _prepare_jax(x64=False)  # as the user's network expects
     from . import data, report as reports
     from .experiments import network as experiment
+    from .experiments._own_network import own_network
     from .sweeps import exclusive, write_dataset
 
     order = float(ord) if ord == "inf" else int(ord)
@@ -265,14 +266,14 @@ def images(
             with _status("Training a network on digits, then analysing it"):
                 dataset = experiment.digits(examples=examples, ord=order, effort=effort)
         else:
-            functions = experiment.user_network(_load_object(network))
+            own = _load_object(network)
             queries = experiment.Images(*data.load_npz(images)[:2])
             known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
+            functions = own_network(own, queries.inputs[0])
             queries = experiment.Images(*(array[:examples] for array in queries))
             with _status(f"Analysing {len(queries.labels)} images"):
                 dataset = experiment.images(
                     **functions,
-                    params=None,
                     queries=queries,
                     references=known,
                     ord=order,
@@ -350,21 +351,27 @@ def imagenet(
     _prepare_jax(x64=False, spread=False)
     from . import data, models, perturbation, report as reports
     from .experiments import network as experiment, photographs
+    from .experiments._own_network import own_network
     from .models._efficientnet_lite import SIZES
     from .sweeps import exclusive, write_dataset
 
     if model in SIZES:
         published = models.efficientnet_lite(model)
-        params = models.pretrained(model)
-        functions: dict[str, Any] = {"apply": published.apply, "stages": published.stages}
+        functions: dict[str, Any] = {
+            "apply": published.apply,
+            "params": models.pretrained(model),
+            "stages": published.stages,
+        }
         title, side = f"EfficientNet-{model.capitalize()}", side or SIZES[model].side
     else:
-        functions, params = experiment.user_network(_load_object(model)), None
+        own = _load_object(model)
         title, side = model, side or 224
     if images is None or labels is None:
         photos = data.imagenet_samples(side)
     else:
         photos = data.load_photographs(images, labels, side)
+    if model not in SIZES:
+        functions = own_network(own, photos.inputs[0])
     # What compiles in the least time finds nearly the same where the boundary is near.
     searched: dict[str, Any] = {"solver": perturbation.ddn, "steps": 30}
     if effort or not quick:
@@ -374,7 +381,6 @@ def imagenet(
     with exclusive(out), _resumable(), _progress() as progress:
         dataset = photographs.run(
             **functions,
-            params=params,
             queries=experiment.Images(*photos),
             examples=number,
             names=data.imagenet_classes(),
