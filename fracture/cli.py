@@ -15,7 +15,7 @@ import click
 
 from . import __version__
 from ._files import printable
-from ._signals import Interrupted
+from ._signals import keeping
 
 # JAX and the experiments are imported inside the commands: `--help` and a mistyped option answer
 # at once.
@@ -55,6 +55,17 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _line(message: str) -> str:
     return " ".join(printable(message).split())
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Say to whoever interrupts that nothing is lost."""
+    said = "what was finished is stored, the same command goes on"
+    try:
+        with keeping(said):
+            yield
+    except KeyboardInterrupt:
+        raise click.Abort(said) from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -115,6 +126,7 @@ _out = _folder(
 )
 @click.option("--quick", is_flag=True, help="A smaller default sweep, for a first look.")
 @_out
+@_resumable()
 def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) -> None:
     """Measure how fragility scales with the dimension, and judge the laws.
 
@@ -139,7 +151,7 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
     from .sweeps import exclusive
 
     plan = experiments.plan(data, quick=quick, root=key, **chosen)
-    with exclusive(out), _resumable():
+    with exclusive(out):
         results = {}
         with _progress() as progress:
             for name, run in plan.items():
@@ -257,6 +269,7 @@ def images(
     _prepare_jax(x64=False)  # as the user's network expects
     from . import data, report as reports
     from .experiments import network as experiment
+    from .experiments._own_network import own_network
     from .sweeps import exclusive, write_dataset
 
     order = float(ord) if ord == "inf" else int(ord)
@@ -265,14 +278,14 @@ def images(
             with _status("Training a network on digits, then analysing it"):
                 dataset = experiment.digits(examples=examples, ord=order, effort=effort)
         else:
-            functions = experiment.user_network(_load_object(network))
+            own = _load_object(network)
             queries = experiment.Images(*data.load_npz(images)[:2])
             known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
+            functions = own_network(own, queries.inputs[0])
             queries = experiment.Images(*(array[:examples] for array in queries))
             with _status(f"Analysing {len(queries.labels)} images"):
                 dataset = experiment.images(
                     **functions,
-                    params=None,
                     queries=queries,
                     references=known,
                     ord=order,
@@ -317,6 +330,7 @@ def images(
     help="Gradients computed together: fewer need less memory.",
 )
 @_analysis_out
+@_resumable()
 def imagenet(
     model: str,
     images: Path | None,
@@ -350,31 +364,36 @@ def imagenet(
     _prepare_jax(x64=False, spread=False)
     from . import data, models, perturbation, report as reports
     from .experiments import network as experiment, photographs
+    from .experiments._own_network import own_network
     from .models._efficientnet_lite import SIZES
     from .sweeps import exclusive, write_dataset
 
     if model in SIZES:
         published = models.efficientnet_lite(model)
-        params = models.pretrained(model)
-        functions: dict[str, Any] = {"apply": published.apply, "stages": published.stages}
+        functions: dict[str, Any] = {
+            "apply": published.apply,
+            "params": models.pretrained(model),
+            "stages": published.stages,
+        }
         title, side = f"EfficientNet-{model.capitalize()}", side or SIZES[model].side
     else:
-        functions, params = experiment.user_network(_load_object(model)), None
+        own = _load_object(model)
         title, side = model, side or 224
     if images is None or labels is None:
         photos = data.imagenet_samples(side)
     else:
         photos = data.load_photographs(images, labels, side)
+    if model not in SIZES:
+        functions = own_network(own, photos.inputs[0])
     # What compiles in the least time finds nearly the same where the boundary is near.
     searched: dict[str, Any] = {"solver": perturbation.ddn, "steps": 30}
     if effort or not quick:
         searched = {"effort": effort or ("high" if full else "low")}
     number_of_classes = classes or (10 if quick else 50)
     number = examples or (4 if quick else len(photos.labels))
-    with exclusive(out), _resumable(), _progress() as progress:
+    with exclusive(out), _progress() as progress:
         dataset = photographs.run(
             **functions,
-            params=params,
             queries=experiment.Images(*photos),
             examples=number,
             names=data.imagenet_classes(),
@@ -450,19 +469,6 @@ def _prepare_jax(*, x64: bool, spread: bool = True) -> None:
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or platformdirs.user_cache_dir("fracture")
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-@contextlib.contextmanager
-def _resumable() -> Iterator[None]:
-    """Say to whoever interrupts that nothing is lost."""
-    said = "what was finished is stored, the same command goes on"
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise click.Abort(said) from None
-    except Interrupted as error:
-        error.args = (said,)
-        raise
 
 
 @contextlib.contextmanager

@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import signal
 import subprocess
@@ -71,16 +72,29 @@ def test_choices_are_those_of_the_library():
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("package", ["click", "platformdirs"])
-def test_without_the_extra_one_line_says_so(fracture, monkeypatch, package):
+@pytest.mark.parametrize(
+    ("package", "install"),
+    [("click", ".[cli]"), ("platformdirs", ".[cli]"), ("foolbox", ".[imagenet]")],
+)
+def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, install):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "fracture.cli")
-    code, out, err = fracture("sweep")
-    assert code == 2
-    assert out == ""
-    assert f"no module '{package}'" in err
-    assert "pip install 'fracture-jax[cli]'" in err
+    find_spec = importlib.util.find_spec
+    absent = lambda name, *rest: None if name == package else find_spec(name, *rest)
+    monkeypatch.setattr(importlib.util, "find_spec", absent)
+    code, out, err = fracture("analyze", "imagenet", "--model", "os:getcwd")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"fracture: error: the package {package} is not installed (")
+    assert err.endswith(f': pip install "{install}"\n')
     assert err.count("\n") == 1
+
+
+@pytest.mark.fast
+def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
+    monkeypatch.setattr(cli, "_prepare_jax", lambda **_: exec("import no_such_package.part"))
+    code, _, err = fracture("sweep")
+    assert code == 2
+    assert err == "fracture: error: the package no_such_package is not installed: pip install .\n"
 
 
 @pytest.mark.fast
@@ -264,12 +278,20 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
 
 
 NETWORK = """
+import jax
 import jax.numpy as jnp
+import numpy as np
+from fracture.adapters import Adapted
 weight = jnp.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]], jnp.float32)
 logits = lambda x: weight @ x.ravel()
 stages = [lambda x: x.ravel(), lambda h: weight @ h]
 batched = lambda x: jnp.zeros((2, 3)) + x.sum()
 two = lambda x: weight[:2] @ x.ravel()
+adapted = Adapted(lambda params, x: params @ x.ravel(), weight, None, None)
+matrices = lambda x: weight @ x.reshape(len(x), -1, 1, 1)
+pair = lambda x: (logits(x), x.sum())
+named = lambda x: {"logits": logits(x)}
+opaque = lambda x: jax.pure_callback(np.copy, jax.eval_shape(logits, x), logits(x))
 integers = lambda x: jnp.ones(3, jnp.int32)
 none = lambda x: jnp.zeros(0)
 number = 3
@@ -300,7 +322,7 @@ def own(tmp_path):
     sys.modules.pop("own_network", None)
 
 
-@pytest.mark.parametrize("name", ["logits", "stages"])
+@pytest.mark.parametrize("name", ["adapted", "stages"])
 def test_own_network_on_own_images(fracture, own, tmp_path, name):
     code, out, err = fracture("analyze", own, "--network", f"own_network:{name}", "--out", "run")
     assert code == 0, err
@@ -336,6 +358,10 @@ def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
         ("own_network.py", "own_network:logits", "own_network.py"),
         ("own.npz", "own_network:integers", "floating-point logits, got int32"),
         ("own.npz", "own_network:none", "shape (K,), got (0,)"),
+        ("own.npz", "own_network:pair", "shape (K,), got tuple"),
+        ("own.npz", "own_network:named", "shape (K,), got dict"),
+        ("own.npz", "own_network:matrices", "fracture.adapters.from_batched"),
+        ("own.npz", "own_network:opaque", "cannot be differentiated"),
         ("own.npz", "own_syntax:logits", "cannot be loaded (SyntaxError: "),
         ("own.npz", "own_raises:logits", "(ZeroDivisionError: division by zero)"),
         ("own.npz", "own_exits:logits", "(SystemExit: no weights)"),

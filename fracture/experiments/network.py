@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +15,7 @@ from .._checks import require_classes
 from .._typing import Bounds, Order
 from ..analysis import Analysis, analyze
 from ..training import fit
+from ._own_network import failure
 
 _UNITS = {"radius", "radius_pairwise", "r_opt"}
 _LONG_NAMES = {
@@ -108,35 +108,6 @@ def digits(
     )
 
 
-def user_network(network: Any) -> dict[str, Any]:
-    """Arguments `apply` and `stages` for a function, or for a list of functions applied in turn.
-
-    Raises
-    ------
-    ValueError
-        Where it is neither.
-    """
-    if callable(network):
-        return {"apply": partial(_call, network), "stages": None}
-    if isinstance(network, Sequence) and network and all(callable(stage) for stage in network):
-        stages = tuple(network)
-        return {"apply": partial(_compose, stages), "stages": lambda params: stages}
-    raise ValueError(
-        f"the network must be a function of one input, or a list of functions applied in turn, "
-        f"got {type(network).__name__}."
-    )
-
-
-def _call(network: Callable[..., Any], params: Any, x: jax.Array) -> Any:
-    return network(x)
-
-
-def _compose(stages: Sequence[Callable[..., Any]], params: Any, x: Any) -> Any:
-    for stage in stages:
-        x = stage(x)
-    return x
-
-
 def images(
     apply: Callable[..., Any],
     params: Any,
@@ -182,10 +153,7 @@ def check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
     try:
         logits = jax.eval_shape(apply, params, queries.inputs[0])
     except Exception as error:  # the network is the user's: whatever it raises belongs to them
-        raise ValueError(
-            f"the network fails on one input of shape {shape} ({type(error).__name__}: {error}). "
-            "It must map ONE input to its logits."
-        ) from error
+        raise failure("the network", shape, error) from error
     outputs = getattr(logits, "shape", None)
     if outputs is None or len(outputs) > 1 or outputs == (0,):
         raise ValueError(
