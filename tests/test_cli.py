@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import click
 import jax
@@ -182,6 +183,19 @@ def test_changed_results_are_one_line_and_leftovers_none(fracture, tmp_path, nam
     assert (code, out) == (2, "")
     assert says in err
     assert err.count("\n") == 1
+
+
+def test_a_warning_is_one_line(fracture, monkeypatch):
+    def warn(*_, **__):
+        warnings.warn("a.nc is\n damaged\x1b[2J", stacklevel=2)
+        raise ValueError("no more")
+
+    monkeypatch.setattr(experiments, "plan", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, out, err = fracture("sweep")
+    assert (code, out) == (2, "")
+    assert err == "fracture: warning: a.nc is damaged�[2J\nfracture: error: no more\n"
 
 
 def test_control_characters_reach_no_terminal(fracture, tmp_path):
