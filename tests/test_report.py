@@ -350,7 +350,7 @@ def test_tables_hold_every_number_of_the_summary(rendered):
                 assert show(value) in text
     assert "pairwise ratio: −0.497, 95 % CI [−0.512, −0.483]; expected −0.493" in text
     assert NASTY in text
-    assert len(report.tables(RESULTS)) == 1 + (1 + 2 + 1) + (1 + 2 + 1) + (1 + 5 + 1)
+    assert len(report.tables(RESULTS)) == 1 + (1 + 2 + 1) + (1 + 3 + 1) + (1 + 6 + 1)
     assert text.index(NASTY) < text.index("Radii and ratio")  # verdicts come first
 
 

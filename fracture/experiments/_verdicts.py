@@ -66,7 +66,7 @@ def exact_law(
     elif not agrees:
         said = f"undecided: the medians are {scale} times the law's, the distributions still agree."
     elif not sharp:
-        said = "undecided: too few seeds or dimensions to tell it from a law a quarter larger."
+        said = "undecided: too few seeds or dimensions to exclude other laws."
     elif not near:
         said = "undecided: the exponent is another one than the law's, the distributions agree."
     return Verdict(law, True if said.startswith("holds") else None, f"{law}: {said}", evidence)

@@ -181,6 +181,12 @@ def layer_names(dataset: xr.Dataset) -> list[str]:
     return [str(name) for name in np.asarray(dataset["layer"])]
 
 
+def _class(dataset: xr.Dataset, name: str, at: int) -> str:
+    """A class by its name, where it has one."""
+    named = f"{name}_name"
+    return str(dataset[named if named in dataset else name].values[at]) or "none"
+
+
 def _inputs(dataset: xr.Dataset) -> Grid:
     numbers = [n for n in QUANTITIES if n in dataset]
     labels = [n for n in ("label", "adversarial_label") if n in dataset]
@@ -194,7 +200,7 @@ def _inputs(dataset: xr.Dataset) -> Grid:
         columns.append(Column(text, unit=units, brief="all" if name in _BRIEF else "nothing"))
     rows = []
     for at in range(min(_SHOWN, dataset.sizes["example"])):
-        row = [Cell(str(at)), *(Cell(str(dataset[n].values[at])) for n in labels)]
+        row = [Cell(str(at)), *(Cell(_class(dataset, n, at)) for n in labels)]
         if words:
             row.append(Cell(words[at]))
         row.extend(Cell(symbol(n).show(dataset[n].values[at])) for n in numbers)

@@ -21,7 +21,7 @@ from ._series import (
     say_nothing_there,
     span,
 )
-from ._symbols import measured_ratio
+from ._symbols import measured_ratio, with_intervals
 
 _POINTS = 600  # drawn per dimension at most, evenly taken from all
 
@@ -156,7 +156,7 @@ def _compression(summary: xr.Dataset) -> Drawing:
         caption=(
             f"Against the input dimension d: {'; '.join(meanings)}; the grey line is 0.67/√d, the "
             "median for one random direction. "
-            "Medians over seeds with 95 % confidence intervals."
+            f"Shown: {with_intervals([summary], present)}."
         ),
         alt=f"Log–log plot of compression ratios for d {span(summary['dim'])}: "
         + "; ".join(f"{name} {span(summary[name])}" for name in present),
@@ -204,8 +204,8 @@ def _factors(summary: xr.Dataset) -> Drawing:
                 else ". Each is"
             )
             + " 1 for an affine network with its boundary halfway. Law E: the ratio over "
-            f"ρ_net{' · β' * boxed}. d is the input dimension; medians over seeds with 95 % "
-            "confidence intervals."
+            f"ρ_net{' · β' * boxed}. d is the input dimension; shown: "
+            f"{with_intervals([summary], present)}."
         ),
         alt=f"Log–log plot for d {span(summary['dim'])}: "
         + "; ".join(f"{name} {span(summary[name])}" for name in present),

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, SupportsFloat
 
+import numpy as np
 import xarray as xr
 
 from ._format import count, number, pvalue, share
@@ -116,6 +117,15 @@ def qualifier(data: xr.Dataset, name: str) -> str:
     """What the `long_name` says after its last comma, as in "fragility ratio, twin point"."""
     _, comma, last = str(data[name].attrs.get("long_name", "")).rpartition(", ")
     return last if comma else ""
+
+
+def with_intervals(summaries: Iterable[xr.Dataset], names: Iterable[str]) -> str:
+    """What to say of medians: that they have intervals only where one is finite."""
+    ends = [f"{name}_lo" for name in names]
+    known = any(np.isfinite(data[end]).any() for data in summaries for end in ends if end in data)
+    return "medians over seeds" + (
+        " with 95 % confidence intervals" if known else "; too few seeds for intervals"
+    )
 
 
 def law_kind(summary: xr.Dataset, name: str) -> str:
