@@ -1,5 +1,6 @@
 """Verdicts: a sentence for everyone, with what it excludes, and the numbers that decided."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import xarray as xr
@@ -135,13 +136,13 @@ def _excluded(scale: Interval) -> str:
     """What the interval of a scale leaves out, in words."""
     more, less = scale.high - 1, 1 - scale.low
     return (
-        f"ratios more than {_percent(more)} above or {_percent(less)} below it are excluded "
-        "(95 % confidence)"
+        f"ratios more than {_percent(more)} above or {_percent(less)} below the law's are "
+        "excluded (95 % confidence)"
     )
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{math.ceil(100 * share)} %"
 
 
 def _because(parts: Mapping[str, Mapping[int, Interval]], dim: int) -> str:

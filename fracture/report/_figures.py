@@ -21,6 +21,7 @@ from ._series import (
     legend_below,
     log_scale,
     medians,
+    name_lines,
     positive,
     say_nothing_there,
     span,
@@ -228,7 +229,7 @@ def _paint_radii(
     dimension_axis(axes, np.asarray(summary["dim"], float))
     axes.set_ylabel(f"radius ({units})")
     log_scale(axes, "y", drawn)
-    legend_below(figure, axes)
+    name_lines(figure, axes)
     if not drawn.size:
         say_nothing_there(axes, theme)
 

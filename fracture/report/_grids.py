@@ -58,10 +58,9 @@ def grids(result: Result) -> list[Grid]:
     others = [str(n) for n in summary.data_vars if summary[n].dims == ("dim",)]
     others = [n for n in others if not n.endswith(("_lo", "_hi")) and n not in known]
     further = {"The network itself": NETWORK, "Law E factor by factor": LAW_E, "Besides": others}
-    for title, names in further.items():
-        present_names = [name for name in names if name in summary]
-        if present_names:
-            made.append(_by_dimension(summary, title, present_names))
+    for title, wanted in further.items():
+        if names := [name for name in wanted if name in summary]:
+            made.append(_by_dimension(summary, title, names))
     for name, title in BY_REFERENCES.items():
         if name in summary:
             made.append(_by_references(summary, name, title))

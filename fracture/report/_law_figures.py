@@ -17,6 +17,7 @@ from ._series import (
     legend_below,
     log_scale,
     medians,
+    name_lines,
     positive,
     say_nothing_there,
     span,
@@ -182,7 +183,7 @@ def _paint_compression(summary: xr.Dataset, names: list[str], figure: Figure, th
     dimension_axis(axes, dims)
     axes.set_ylabel("compression ratio  $\\rho$")
     log_scale(axes, "y", np.concatenate(seen))
-    legend_below(figure, axes, columns=3)
+    name_lines(figure, axes, columns=3)
     if not any(values.size for values in seen[1:]):
         say_nothing_there(axes, theme)
 
@@ -231,7 +232,7 @@ def _paint_factors(summary: xr.Dataset, names: list[str], figure: Figure, theme:
     dimension_axis(axes, np.asarray(summary["dim"], float))
     axes.set_ylabel("factor (1 = affine network)")
     log_scale(axes, "y", np.concatenate(seen))
-    legend_below(figure, axes, columns=4)
+    name_lines(figure, axes, columns=4)
     if not any(values.size for values in seen[1:]):
         say_nothing_there(axes, theme)
 
@@ -281,6 +282,6 @@ def _paint_references(
     axes.set_xlabel("number of references N")
     axes.set_ylabel(label or "fragility ratio  $r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$")
     log_scale(axes, "y", drawn)
-    legend_below(figure, axes, columns=4)
+    name_lines(figure, axes, columns=4)
     if not drawn.size:
         say_nothing_there(axes, theme)
