@@ -15,6 +15,7 @@ import click
 
 from . import __version__
 from ._files import printable
+from ._occasion import occasion
 from ._signals import Interrupted
 
 # JAX and the experiments are imported inside the commands: `--help` and a mistyped option answer
@@ -144,6 +145,8 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
         with _progress() as progress:
             for name, run in plan.items():
                 results[name] = run(out=out, progress=progress)
+                told = results[name].dataset.assign_attrs(occasion())
+                results[name] = results[name]._replace(dataset=told)
                 experiments.save(results[name], out)
         _show(results, out)
     timings = [result.dataset for result in results.values()]
@@ -280,6 +283,7 @@ def images(
                     bounds=bounds,
                     effort=effort,
                 )
+        dataset = dataset.assign_attrs(occasion())
         write_dataset(out / "analysis.nc", dataset)
         _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
 
@@ -393,6 +397,7 @@ def imagenet(
             out=out,
             progress=progress,
         )
+        dataset = dataset.assign_attrs(occasion())
         write_dataset(out / "analysis.nc", dataset)
         _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
 

@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -221,6 +222,10 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
         assert start(tmp_path / name).wait() == 0
         results.append(read_dataset(tmp_path / name / "linear_hypercube.nc"))
     timings = ["compile_seconds", "run_seconds"]
+    for result in results:  # when, by which command, with which version
+        assert "sweep --data hypercube" in result.attrs.pop("command")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", result.attrs.pop("created"))
+        assert result.attrs["version"] == cli.__version__
     xr.testing.assert_identical(*(result.drop_vars(timings) for result in results))
 
 

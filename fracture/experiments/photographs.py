@@ -21,7 +21,7 @@ from ..perturbation import Perturbation, Status, minimal, solve
 from ..sweeps import Progress
 from ..sweeps._spec import environment
 from ..sweeps._store import chunk_store
-from ._summary import median
+from ._summary import LEAST_SEEDS, median
 from .network import Images, check, label
 
 BOX = (0.0, 1.0)
@@ -192,8 +192,9 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
     if not found.any():
         return said
     radius, ratio = (_median(dataset[name].values[found]) for name in ("radius", "ratio"))
+    enough = found.sum() >= LEAST_SEEDS
     said.append(
-        f"Medians with 95 % intervals: l2 radius {radius}, fragility ratio {ratio}, where a "
+        f"Medians{' with 95 % intervals' * enough}: l2 radius {radius}, fragility ratio {ratio}; a "
         f"random direction of d = {dim:,} has the median 0.67/√d = {0.6745 * dim**-0.5:.2g}."
     )
     if "radius_inf" in dataset:
