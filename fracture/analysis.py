@@ -19,15 +19,15 @@ from .compression import (
     law_factors,
     layer_compression,
     participation_ratio,
-    project,
-    spectrum,
     stable_rank,
 )
 from .compression._alignment import contrast
+from .compression._projection import project_and_spectrum
 from .norms import at_least_float32, broadcast_bounds, check_order, norm
 from .optimal import nearest_neighbour
 from .perturbation import minimal
 from .perturbation._solvers import Solver, as_solver
+from .theory import null_pvalue
 
 __all__ = ["Analysis", "analyze"]
 
@@ -59,13 +59,15 @@ class Analysis(NamedTuple):
         `radius` and `radius_pairwise` over `r_opt`.
     rho_margin
         Compression of $\Delta$ onto the margin's gradient, `compression.margin_compression`.
-    rho_span, span_rank, null_ratio
-        Compression onto the span of the gradients of logit differences, its dimension, and what
-        a random subspace of that dimension would give, `compression.span_compression`.
+    rho_span, span_rank, null_ratio, null_pvalue
+        Compression onto the span of the gradients of logit differences, its dimension, what a
+        random subspace of that dimension would give, `compression.span_compression`, and the
+        probability that it would give as much, `theory.null_pvalue`.
     midpoint, secant, tangent, box
         Why `ratio_pairwise` is not `rho_margin`, `compression.LawFactors`.
     singular_values, effective_rank, participation_ratio, stable_rank
-        Spectrum of the Jacobian of the network's outputs at the input, and its dimensions.
+        Spectrum of the gradients of logit differences at the input, K - 1 values, and its
+        dimensions; as of the layers.
     layers
         `compression.LayerCompression` with a leading axis; None without `stages`.
     """
@@ -86,6 +88,7 @@ class Analysis(NamedTuple):
     rho_span: Float[Array, " n"]
     span_rank: Int[Array, " n"]
     null_ratio: Float[Array, " n"]
+    null_pvalue: Float[Array, " n"]
     midpoint: Float[Array, " n"]
     secant: Float[Array, " n"]
     tangent: Float[Array, " n"]
@@ -221,8 +224,9 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
         most_probable = partial(_most_probable, network(x), label, other)
         read = most_probable(num_classes)
         rows = jacobian(lambda z: read(network(z)), x, chunk_size=chunk_size)
-        values = spectrum(rows, method="qr")
-        span = project(contrast(rows) if len(rows) > 1 else rows, delta)
+        # What all logits share moves no boundary.
+        differences = contrast(rows) if len(rows) > 1 else rows
+        span, values = project_and_spectrum(differences, delta, None)
         layers = None
         if stages is not None:
             *inner, last = stages(params)
@@ -247,6 +251,7 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
             rho_span=span.ratio,
             span_rank=span.rank,
             null_ratio=span.null_ratio,
+            null_pvalue=null_pvalue(span.ratio, span.rank, x.size),
             midpoint=factors.midpoint,
             secant=factors.secant,
             tangent=factors.tangent,

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from fracture import compression as c
 from fracture.analysis import analyze
@@ -35,10 +36,9 @@ def test_spectra_of_the_most_probable_classes(stages, chunk_size):
         named = [label, labels[got.nearest[i]]]
         rest = [c for c in np.argsort(-weight @ inner(x)) if c not in named]
         rows = weight[[*named, *rest[:2]]] * slope(x)
-        np.testing.assert_allclose(
-            got.singular_values[i], np.linalg.svd(rows, compute_uv=False), rtol=1e-9
-        )
-        basis = np.linalg.svd(rows - rows.mean(0))[2][:3]
+        _, s, basis = np.linalg.svd(rows - rows.mean(0))
+        np.testing.assert_allclose(got.singular_values[i], s[:3], rtol=1e-9)
+        basis = basis[:3]
         delta = points[got.nearest[i]] - x
         expected = np.linalg.norm(basis @ delta) / np.linalg.norm(delta)
         np.testing.assert_allclose(got.rho_span[i], expected, rtol=1e-9)
@@ -139,7 +139,9 @@ def test_one_point_per_class_has_its_closed_form(ord, dtype, batch_size):
         close(factor, 1)
     np.testing.assert_array_equal(got.span_rank, dim - 1)
     close(got.null_ratio, np.sqrt((dim - 1) / dim))
-    s = np.linalg.svd(weight, compute_uv=False)
+    chance = scipy.special.betaincc((dim - 1) / 2, 1 / 2, np.float64(got.rho_span) ** 2)
+    np.testing.assert_allclose(got.null_pvalue, chance, rtol=3e-2 if dtype == np.float32 else 1e-9)
+    s = np.linalg.svd(weight - weight.mean(0), compute_uv=False)[: dim - 1]
     close(got.singular_values, np.tile(s, (dim, 1)))
     close(got.stable_rank, (s**2).sum() / s[0] ** 2)
     assert got.layers is None
@@ -165,7 +167,7 @@ def test_equals_its_parts_one_by_one():
         return (
             c.margin_compression(network, x, label, point - x, other=other, ord=1),
             c.span_compression(network, x, point - x).ratio,
-            c.spectrum(c.jacobian(network, x)),
+            c.spectrum((rows := c.jacobian(network, x)) - rows.mean(0, keepdims=True))[:2],
             c.layer_compression(mlp_stages(params), x, point),
         )
 
@@ -177,6 +179,7 @@ def test_equals_its_parts_one_by_one():
         np.testing.assert_allclose(got.r_opt[i], distances[index] / 2, rtol=1e-12)
         want = parts(x, label, other, references[index])
         here = (got.rho_margin, got.rho_span, got.singular_values, got.layers)
+        assert got.effective_rank[i] == pytest.approx(float(got.layers.effective_rank[i, 0]))
         jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-9), here, want)
         if got.status[i] == Status.FOUND:
             np.testing.assert_allclose(got.radius[i], jnp.abs(got.delta[i]).sum(), rtol=1e-12)

@@ -375,7 +375,7 @@ def test_photographs_of_ones_own(fracture, photos):
     with xr.open_dataset(photos / "run" / "analysis.nc") as dataset:
         assert dataset["label_name"].values.tolist() == ["cock", "hen"]
         assert dataset["images"].shape == (2, 8, 8, 3)
-        assert dataset["singular_values"].shape == (2, 10)
+        assert dataset["singular_values"].shape == (2, 9)
     assert fracture("report", "run")[0] == 0
 
 

@@ -76,7 +76,8 @@ def test_kolmogorov_smirnov_is_scipys():
 def verdict_of(values, incomplete=()):
     fit = _summary.exponent(values, "ratio", _summary.law_exponent(LAWS))
     tests = _summary.kolmogorov_smirnov(values, LAWS)
-    return _verdicts.exact_law("Law", fit, tests, incomplete)
+    scale = _summary.scale(values, LAWS)
+    return _verdicts.exact_law("Law", fit, scale, tests, incomplete)
 
 
 def test_verdict_on_an_exact_law_depends_on_the_sample():
@@ -86,6 +87,35 @@ def test_verdict_on_an_exact_law_depends_on_the_sample():
     assert verdict_of(sample(beta) * np.nan).holds is None
     assert verdict_of(sample(beta), [32]).holds is None
     assert "d = 32" in verdict_of(sample(beta), [32]).sentence
+
+
+def test_a_verdict_says_which_laws_it_excludes():
+    """Ratios 10 % above the law, in the size of a quick sweep: never plainly "holds"."""
+    intervals, verdicts = [], []
+    for trial in range(12):
+        rng = np.random.default_rng(trial)
+        values = sample(lambda _, dim, seeds, rng=rng: beta(rng, dim, seeds), seeds=256)
+        intervals.append(_summary.scale(1.1 * values, LAWS))
+        verdicts.append(verdict_of(1.1 * values))
+    assert sum(i.low <= 1.1 <= i.high for i in intervals) >= 11
+    for interval, verdict in zip(intervals, verdicts, strict=True):
+        if verdict.holds:
+            assert f"more than {100 * interval.high - 100:.2g} % above" in verdict.sentence
+            assert interval.high > 1.05
+    assert sum(verdict.holds is True for verdict in verdicts) <= 6
+
+
+def test_the_scale_of_a_sampled_law_is_known_as_well_as_its_sample():
+    rng = np.random.default_rng(0)
+    values = sample(lambda _, dim, seeds: beta(rng, dim, seeds), seeds=256)
+    exact = _summary.scale(values, LAWS)
+    drawn = _summary.scale(values, against={dim: beta(rng, dim, 256) for dim in DIMS})
+    many = _summary.scale(values, against={dim: beta(rng, dim, 5000) for dim in DIMS})
+    width = lambda interval: np.log(interval.high / interval.low)
+    np.testing.assert_allclose(many, exact, rtol=0.04)
+    assert 1.2 < width(drawn) / width(exact) < 1.7  # √2
+    assert _summary.scale(values * np.nan, LAWS) is None
+    assert np.isinf(_summary.scale(values[:, :5], LAWS).high)
 
 
 @pytest.mark.parametrize("seeds", [2, 4, 8, 16, 64])
@@ -126,6 +156,10 @@ def test_verdict_on_agreement_has_three_outcomes():
     assert judge(close, wide, far).holds is False
     assert "d = 128" in judge(close, wide, far).sentence
     assert judge().holds is None
+    parts = {"midpoint": {8: Interval(1.1, 1, 1.2)}, "tangent": {8: Interval(0.3, 0.2, 0.4)}}
+    blamed = _verdicts.agreement("Law", {8: far}, [], within=1.25, what="ratio", parts=parts)
+    assert "bends on the way to its boundary (a factor of 0.3 at d = 8)" in blamed.sentence
+    assert "boundary" not in judge(far).sentence
 
 
 def test_verdict_on_scaling_has_three_outcomes():

@@ -86,7 +86,7 @@ def linear(dims=(8, 16, 32, 64, 128, 256, 512), seeds=200, untargeted=True):
         Fit("ratio_untargeted", "untargeted ratio", -0.69, -0.71, -0.67, None),
     )
     verdicts = (
-        Verdict("Law A", True, "Law A: holds (exponent −0.497 [−0.512, −0.483])."),
+        Verdict("Law A", True, "Law A: holds.", "exponent −0.497 [−0.512, −0.483]"),
         Verdict("Law X", None, NASTY),
     )
     return Result(dataset, summary, fits, verdicts)
@@ -178,6 +178,7 @@ def analysis(examples=60, rank=10, side=14):
             "rho_margin": ("example", rho),
             "rho_span": ("example", rho * 1.5),
             "null_ratio": ("example", np.full(examples, 0.1)),
+            "null_pvalue": ("example", rng.uniform(size=examples)),
             "status": ("example", status),
             "status_pairwise": ("example", status_pairwise),
             "label": ("example", rng.integers(0, 10, examples)),
@@ -190,6 +191,7 @@ def analysis(examples=60, rank=10, side=14):
             ),
             "layer_rho": (("example", "layer"), rng.uniform(0.1, 0.9, (examples, 4))),
             "layer_null": (("example", "layer"), np.full((examples, 4), 0.2)),
+            "layer_pvalue": (("example", "layer"), rng.uniform(0, 1e-5, (examples, 4))),
             "layer_rank": (("example", "layer"), np.full((examples, 4), 9)),
             "layer_effective_rank": (("example", "layer"), rng.uniform(3, 8, (examples, 4))),
             "images": (("example", "h", "w", "c"), images),
@@ -259,6 +261,7 @@ def test_page_says_every_verdict_and_escapes_it(rendered):
     for result in RESULTS.values():
         for verdict in result.verdicts:
             assert verdict.sentence in rendered.page.text
+            assert verdict.evidence in rendered.page.text
         assert result.dataset.attrs["title"] in rendered.page.text
     assert "does not hold" in rendered.page.text
     assert "&lt;script&gt;" in rendered.html
@@ -347,7 +350,8 @@ def test_tables_hold_every_number_of_the_summary(rendered):
                 assert show(value) in text
     assert "pairwise ratio: −0.497, 95 % CI [−0.512, −0.483]; expected −0.493" in text
     assert NASTY in text
-    assert len(report.tables(RESULTS)) == (1 + 2 + 1) + (1 + 2 + 1) + (1 + 5 + 1)
+    assert len(report.tables(RESULTS)) == 1 + (1 + 2 + 1) + (1 + 2 + 1) + (1 + 5 + 1)
+    assert text.index(NASTY) < text.index("Radii and ratio")  # verdicts come first
 
 
 def test_tables_fit_a_narrow_terminal():

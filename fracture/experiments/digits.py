@@ -22,6 +22,7 @@ from ..compression import law_factors, span_compression
 from ..optimal import nearest_neighbour_by_count
 from ..perturbation import SOLVERS, Status, ddn
 from ..sweeps import Progress, Sweep, Variable, run as run_sweep
+from ..theory import null_pvalue
 from ..training import fit
 from . import _summary, _verdicts
 from ._result import Result
@@ -42,6 +43,7 @@ VARIABLES = {
     "rho_net": Variable("compression ratio, margin direction", "", _EXAMPLE),
     "rho_span": Variable("compression ratio, span of gradients", "", _EXAMPLE),
     "null_ratio": Variable("compression ratio of a random subspace", "", _EXAMPLE),
+    "null_pvalue": Variable("chance of as much in a random subspace", "", _EXAMPLE),
     "midpoint": Variable("midpoint factor μ", "", _EXAMPLE),
     "secant": Variable("secant over tangent κ", "", _EXAMPLE),
     "tangent": Variable("tangent factor τ", "", _EXAMPLE),
@@ -61,6 +63,7 @@ class Cell(NamedTuple):
     rho_net: Float[Array, " example"]
     rho_span: Float[Array, " example"]
     null_ratio: Float[Array, " example"]
+    null_pvalue: Float[Array, " example"]
     midpoint: Float[Array, " example"]
     secant: Float[Array, " example"]
     tangent: Float[Array, " example"]
@@ -154,6 +157,7 @@ def cell(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
         rho_net=factors.rho_net,
         rho_span=span.ratio,
         null_ratio=span.null_ratio,
+        null_pvalue=null_pvalue(span.ratio, span.rank, dim),
         midpoint=factors.midpoint,
         secant=factors.secant,
         tangent=factors.tangent,
@@ -254,6 +258,7 @@ def judge(dataset: xr.Dataset) -> Result:
             "rho_net",
             "rho_span",
             "null_ratio",
+            "null_pvalue",
             "law_e",
             "midpoint",
             "secant",
@@ -280,6 +285,9 @@ def judge(dataset: xr.Dataset) -> Result:
             _summary.incomplete(middle["law_e"], dataset),
             within=WITHIN,
             what="ratio over ρ_net · β",
+            parts={
+                name: _summary.medians(middle[name]) for name in ("midpoint", "secant", "tangent")
+            },
         ),
     )
     fits = tuple(fit for fit in (pairwise, untargeted) if fit is not None)

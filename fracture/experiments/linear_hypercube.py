@@ -209,5 +209,6 @@ def judge(dataset: xr.Dataset) -> Result:
     fits = tuple(fit for fit in (pairwise, nearest) if fit is not None)
     name = "Law B: ratio ~ √Beta(1/2, (d−1)/2)" if layers == 1 else f"Law C, {layers} layers"
     failed = _summary.incomplete(dataset["ratio"], dataset)
-    verdict = _verdicts.exact_law(name, pairwise, tests, failed)
+    scale = _summary.scale(dataset["ratio"], laws)
+    verdict = _verdicts.exact_law(name, pairwise, scale, tests, failed)
     return Result(dataset, summary, fits, (verdict,))

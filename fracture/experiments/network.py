@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import xarray as xr
 
-from .. import __version__, data, models
+from .. import __version__, data, models, theory
 from .._typing import Bounds, Order
 from ..analysis import Analysis, analyze
 from ..sweeps import Progress
@@ -32,13 +32,14 @@ _LONG_NAMES = {
     "rho_margin": "compression ratio, margin direction",
     "rho_span": "compression ratio, span of the gradients of logit differences",
     "null_ratio": "compression ratio of a random subspace of that dimension",
+    "null_pvalue": "chance of at least ρ_span in a random subspace of that dimension",
     "midpoint": "midpoint factor μ",
     "secant": "secant over tangent κ",
     "tangent": "tangent factor τ",
     "box": "box factor β",
-    "effective_rank": "effective rank of the input Jacobian",
-    "participation_ratio": "participation ratio of the input Jacobian",
-    "stable_rank": "stable rank of the input Jacobian",
+    "effective_rank": "effective rank of the gradients of logit differences",
+    "participation_ratio": "participation ratio of the gradients of logit differences",
+    "stable_rank": "stable rank of the gradients of logit differences",
 }
 _LAYERS = {
     "layer_rho": "ratio",
@@ -217,10 +218,13 @@ def label(result: Analysis, queries: Images) -> xr.Dataset:
             values,
             attrs | ({"units": "input units"} if name in _UNITS else {}),
         )
-    if fields["layers"] is not None:
+    layers = fields["layers"]
+    if layers is not None:
         for name, field in _LAYERS.items():
-            variables[name] = (("example", "layer"), getattr(fields["layers"], field))
-        depth = fields["layers"].ratio.shape[1]
+            variables[name] = (("example", "layer"), getattr(layers, field))
+        chance = theory.null_pvalue(layers.ratio, layers.rank, layers.dim)
+        variables["layer_pvalue"] = (("example", "layer"), np.asarray(chance))
+        depth = layers.ratio.shape[1]
         variables["layer"] = ["input", *(f"after stage {i}" for i in range(1, depth))]
     inputs = np.asarray(queries.inputs)
     if inputs.ndim in (3, 4):

@@ -187,14 +187,15 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
     said = [f"{right.sum()} of {total} images are classified right; pixels lie in [0, 1]."]
     said.append(
         "The optimal radius is an upper bound: half the distance to the nearest of these images "
-        f"of another class. Spectra are of {dataset.sizes['rank']} logits, layers of {layers}."
+        f"of another class. Spectra are of the differences of {dataset.sizes['rank'] + 1} logits, "
+        f"layers of {layers}."
     )
     if not found.any():
         return said
     radius, ratio = (_median(dataset[name].values[found]) for name in ("radius", "ratio"))
     said.append(
-        f"Medians with 95 % intervals: l2 radius {radius}, fragility ratio {ratio}, where one "
-        f"direction of d = {dim:,} would give about 1/√d = {dim**-0.5:.3g}."
+        f"Medians with 95 % intervals: l2 radius {radius}, fragility ratio {ratio}, where a "
+        f"random direction of d = {dim:,} has the median 0.67/√d = {0.6745 * dim**-0.5:.2g}."
     )
     if "radius_inf" in dataset:
         largest = _median(255 * dataset["radius_inf"].values[found])

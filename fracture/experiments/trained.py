@@ -257,6 +257,9 @@ def judge(dataset: xr.Dataset) -> Result:
             failed,
             within=WITHIN,
             what="ratio over ρ_net",
+            parts={
+                name: _summary.medians(middle[name]) for name in ("midpoint", "secant", "tangent")
+            },
         )
     )
     return Result(dataset, summary, fits, tuple(verdicts))

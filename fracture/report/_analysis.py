@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..perturbation import Status
-from ._format import MISSING, count, interval, number
+from ._format import MISSING, count, interval
 from ._grids import Cell, Column, Grid
 from ._symbols import symbol, unit
 from ._tables import to_rich
@@ -28,12 +28,13 @@ QUANTITIES = (
     "box",
     "rho_span",
     "null_ratio",
+    "null_pvalue",
     "effective_rank",
     "participation_ratio",
     "stable_rank",
 )
 _BRIEF = ("radius", "radius_relative", "r_opt", "ratio", "rho_margin", "rho_span")
-LAYERS = ("layer_rho", "layer_null", "layer_rank", "layer_effective_rank")
+LAYERS = ("layer_rho", "layer_null", "layer_pvalue", "layer_rank", "layer_effective_rank")
 _PAIRWISE = ("radius_pairwise", "ratio_pairwise", "midpoint", "secant", "tangent")
 _ATTACKED = ("radius", "radius_relative", "ratio", *_PAIRWISE)
 _SHOWN = 20
@@ -134,16 +135,17 @@ def _summary(dataset: xr.Dataset) -> Grid:
     rows = []
     for name in QUANTITIES:
         if name in dataset:
-            text, units = symbol(name).text, unit(dataset, name)
+            text, _, show = symbol(name)
+            units = unit(dataset, name)
             values = attacked(dataset, name)
             low, lower, middle, upper, high = quantiles(values)
             rows.append(
                 (
                     Cell(f"{text} ({units})" if units else text),
                     Cell(count(np.isfinite(values).sum())),
-                    Cell(number(middle)),
-                    Cell(interval(lower, upper) or MISSING),
-                    Cell(interval(low, high) or MISSING),
+                    Cell(show(middle)),
+                    Cell(interval(lower, upper, show) or MISSING),
+                    Cell(interval(low, high, show) or MISSING),
                 )
             )
     note = (
@@ -163,7 +165,8 @@ def _layers(dataset: xr.Dataset) -> Grid:
             Cell(layer),
             *(
                 Cell(
-                    number(points[name][2, at]), interval(points[name][0, at], points[name][4, at])
+                    symbol(name).show(points[name][2, at]),
+                    interval(points[name][0, at], points[name][4, at], symbol(name).show),
                 )
                 for name in names
             ),
@@ -194,6 +197,6 @@ def _inputs(dataset: xr.Dataset) -> Grid:
         row = [Cell(str(at)), *(Cell(str(dataset[n].values[at])) for n in labels)]
         if words:
             row.append(Cell(words[at]))
-        row.extend(Cell(number(dataset[n].values[at])) for n in numbers)
+        row.extend(Cell(symbol(n).show(dataset[n].values[at])) for n in numbers)
         rows.append(tuple(row))
     return Grid(f"First {len(rows)} inputs", tuple(columns), tuple(rows))

@@ -71,9 +71,9 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
         made["layer-ranks"] = Drawing(
             title="Directions read at each layer",
             caption=(
-                "Rank of the Jacobian of the logits with respect to the features of a layer, and "
-                "its effective rank, the exponential of the entropy of its normalised singular "
-                "values. Line and band: median and 5 to 95 % over inputs."
+                "Rank of the Jacobian of the logit differences with respect to the features of a "
+                "layer, and its effective rank, the exponential of the entropy of its normalised "
+                "singular values. Line and band: median and 5 to 95 % over inputs."
             ),
             alt="Rank and effective rank of each layer from input to output",
             paint=partial(_paint_layers, dataset, _LAYER_RANK, "directions (count)"),
@@ -159,9 +159,10 @@ def _spectrum(values: xr.DataArray) -> Drawing:
     return Drawing(
         title="Singular values of the input Jacobian",
         caption=(
-            "σ_k is the k-th largest singular value of the Jacobian of the logits with respect to "
-            "the input: how strongly the network reads its k-th direction. Line and band: median "
-            f"and 5 to 95 % over inputs. Left out as rounding: below {number(cut)} of the largest."
+            "σ_k is the k-th largest singular value of the Jacobian of the logit differences with "
+            "respect to the input: how strongly the network reads its k-th direction. Line and "
+            "band: median and 5 to 95 % over inputs. Left out as rounding: below "
+            f"{number(cut)} of the largest."
         ),
         alt=f"Singular values by index k, median {number(points[2, 0])} at k = 1 and "
         f"{number(points[2, -1])} at k = {points.shape[1]}",

@@ -76,8 +76,8 @@ def overview(results: Mapping[str, Result]) -> Drawing:
         caption=(
             "Median fragility ratio r_nn/r_opt, the smallest perturbation that fools the network "
             "over the smallest that fools the optimal classifier, against the input dimension d. "
-            "Bars are 95 % confidence intervals of the median over seeds. The grey line, 1/√d, "
-            "has the slope of the law for a network that reads one random direction."
+            "Bars are 95 % confidence intervals of the median over seeds. The grey line, "
+            "0.67/√d, is the median for a network that reads one random direction."
             + (f" {_ESTIMATE.format(' For ' + ', '.join(bounded))}" if bounded else "")
         ),
         alt="Log–log plot of the median fragility ratio against the dimension: "
@@ -128,7 +128,7 @@ def _scaling(result: Result) -> Drawing:
     caption = (
         "Fragility ratio r_nn/r_opt, the network's radius over the optimal one, against the input "
         "dimension d. Markers are medians over seeds with 95 % confidence intervals; the grey line "
-        "is 1/√d."
+        "is 0.67/√d, the median for one random direction."
     )
     if result.fits:
         caption += " Slopes in the legend: fitted exponents of d with 95 % bootstrap intervals."

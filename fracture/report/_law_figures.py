@@ -52,7 +52,7 @@ _RHO = {
     "null_ratio": _Rho(
         "ρ_null",
         "$\\rho_\\mathrm{null}$",
-        "the share within a random subspace of the same dimension",
+        "the share within a random subspace of the same dimension (root mean square)",
     ),
 }
 _FACTORS = {
@@ -154,7 +154,8 @@ def _compression(summary: xr.Dataset) -> Drawing:
     return Drawing(
         title="Compression ratios against dimension",
         caption=(
-            f"Against the input dimension d: {'; '.join(meanings)}; the grey line is 1/√d. "
+            f"Against the input dimension d: {'; '.join(meanings)}; the grey line is 0.67/√d, the "
+            "median for one random direction. "
             "Medians over seeds with 95 % confidence intervals."
         ),
         alt=f"Log–log plot of compression ratios for d {span(summary['dim'])}: "

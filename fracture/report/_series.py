@@ -67,10 +67,12 @@ def band(axes: Axes, summary: xr.Dataset, name: str, *, colour: str, label: str)
 
 
 def inverse_root(axes: Axes, dims: np.ndarray, theme: Theme) -> np.ndarray:
-    """The guide 1/√d; returns its values at the dimensions."""
+    """The guide 0.67/√d, which medians belong beside; returns its values at the dimensions."""
     ends = np.array([dims.min() / 1.25, dims.max() * 1.25])
-    axes.plot(ends, ends**-0.5, ":", color=theme.muted, linewidth=1.8, label="1/√d", zorder=1)
-    return np.asarray(dims**-0.5)
+    height = 0.6745  # median of |N(0, 1)|
+    style: dict[str, Any] = {"color": theme.muted, "linewidth": 1.8, "label": "0.67/√d"}
+    axes.plot(ends, height * ends**-0.5, ":", zorder=1, **style)
+    return np.asarray(height * dims**-0.5)
 
 
 def log_scale(axes: Axes, which: str, values: Any) -> None:

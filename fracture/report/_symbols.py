@@ -16,6 +16,10 @@ class Symbol(NamedTuple):
     show: Callable[[SupportsFloat], str] = number
 
 
+EFFECTIVE_RANK = (
+    "of the Jacobian of the logit differences: exponential of the entropy of its normalised "
+    "singular values"
+)
 SYMBOLS = {
     "dim": Symbol("d", "number of coordinates of an input", count),
     "seeds": Symbol("seeds", "independent repetitions; the unit of every interval and test", count),
@@ -67,18 +71,26 @@ SYMBOLS = {
         "ρ_span",
         "share of that displacement within the span of the gradients of all logit differences",
     ),
-    "null_ratio": Symbol("ρ_null", "what a random subspace of the same dimension would contain"),
+    "null_ratio": Symbol(
+        "ρ_null", "what a random subspace of the same dimension would contain (root mean square)"
+    ),
+    "null_pvalue": Symbol(
+        "p_null", "chance that a random subspace of that dimension contains as much", pvalue
+    ),
     "layer_rho": Symbol("ρ", "share of the displacement of the features that later layers read"),
-    "layer_null": Symbol("ρ_null", "what a random subspace of that rank would read"),
-    "layer_rank": Symbol("rank", "rank of the Jacobian of the logits at that layer"),
-    "layer_effective_rank": Symbol("effective rank", "of the same Jacobian"),
-    "effective_rank": Symbol(
-        "effective rank", "exponential of the entropy of the normalised singular values"
+    "layer_null": Symbol(
+        "ρ_null", "what a random subspace of that rank would read (root mean square)"
     ),
+    "layer_pvalue": Symbol("p_null", "chance that a random subspace reads as much", pvalue),
+    "layer_rank": Symbol("rank", "rank of the Jacobian of the logit differences at that layer"),
+    "layer_effective_rank": Symbol("effective rank", EFFECTIVE_RANK),
+    "effective_rank": Symbol("effective rank", EFFECTIVE_RANK),
     "participation_ratio": Symbol(
-        "participation", "participation ratio of the squared singular values"
+        "participation", "participation ratio of the squares of the same singular values"
     ),
-    "stable_rank": Symbol("stable rank", "squared Frobenius over squared spectral norm"),
+    "stable_rank": Symbol(
+        "stable rank", "squared Frobenius over squared spectral norm of the same Jacobian"
+    ),
 }
 
 
