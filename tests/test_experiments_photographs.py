@@ -81,6 +81,7 @@ def test_every_number_of_a_linear_network():
     assert "radius_inf" not in whole
 
 
+@pytest.mark.filterwarnings("ignore:.*no more than chance")  # of another network
 def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     queries = problem(3)
     options = {"num_classes": 3, "orders": (2,), "out": tmp_path}
