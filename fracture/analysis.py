@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
-from ._checks import as_labels, narrow
+from ._checks import as_labels, narrow, require_classes
+from ._network import takes_network
 from ._typing import Apply, Bounds, Labels, Order
 from .compression import (
     LayerCompression,
@@ -22,9 +23,10 @@ from .compression import (
 )
 from .compression._alignment import contrast
 from .compression._projection import project_and_spectrum
-from .norms import at_least_float32, broadcast_bounds, norm
+from .norms import at_least_float32, broadcast_bounds, check_order, norm
 from .optimal import nearest_neighbour
-from .perturbation import Perturbation, minimal
+from .perturbation import minimal
+from .perturbation._solvers import Solver, as_solver
 from .theory import null_pvalue
 
 __all__ = ["Analysis", "analyze"]
@@ -98,6 +100,7 @@ class Analysis(NamedTuple):
     layers: LayerCompression | None
 
 
+@takes_network
 def analyze(
     apply: Apply,
     params: PyTree,
@@ -108,7 +111,7 @@ def analyze(
     *,
     ord: Order = 2,
     bounds: Bounds | None = None,
-    solver: Callable[..., Perturbation] = minimal,
+    solver: str | Solver = minimal,
     stages: Callable[[PyTree], Sequence[Callable[[Array], Array]]] | None = None,
     num_classes: int | None = None,
     layer_classes: int | None = None,
@@ -125,19 +128,20 @@ def analyze(
     ----------
     apply, params
         `apply(params, x) -> logits[K]` for one input, any JAX function; one output f stands for
-        the logits (f/2, -f/2), with the spectrum of f.
+        the logits (f/2, -f/2), with the spectrum of f. What an adapter returned stands for both:
+        `analyze(adapted, inputs, …)`.
     inputs, labels
         Shapes `(n, …)` and `(n,)`.
     references, reference_labels
         Points that the optimal classifier knows, shapes `(m, …)` and `(m,)`; may contain the
-        inputs.
+        inputs. Their labels are classes of the network, 0 to K - 1.
     ord
         Order of the norm of radii and distances: 1, 2 or `jnp.inf`. Spectra, `rho_span` and
         layers are of ℓ2 always.
     bounds
         `(lower, upper)` that perturbed inputs respect: scalars or arrays in the shape of an input.
     solver, **options
-        Solver of `perturbation` and its own options, hashable, such as `effort="high"`.
+        Solver of `perturbation`, or its name, and its options, hashable, such as `effort="high"`.
     stages
         `stages(params)`: the network as a sequence of functions, each of one array, whose
         composition is `apply`; they are measured layer by layer.
@@ -164,7 +168,8 @@ def analyze(
         If inputs or references are not floating-point arrays of one dtype, or labels are not
         integers.
     ValueError
-        If shapes disagree, there are no inputs or references, or an option is out of range.
+        If shapes disagree, there are no inputs or references, a reference is of no class of the
+        network (where its label is not traced), or an option is out of range or unknown.
 
     References
     ----------
@@ -183,12 +188,17 @@ def analyze(
         broadcast_bounds(bounds, jnp.zeros(jnp.shape(inputs)[1:], jnp.result_type(inputs)))
     labels = as_labels(labels)
     reference_labels = as_labels(reference_labels, "reference_labels")
+    ord = check_order(ord)
     near = nearest_neighbour(inputs, labels, references, reference_labels, ord=ord)
+    one = jax.ShapeDtypeStruct(jnp.shape(inputs)[1:], jnp.result_type(inputs))
+    outputs = getattr(jax.eval_shape(apply, params, one), "shape", None)
+    if outputs is not None and len(outputs) < 2:  # else the solver says what is wrong with them
+        require_classes(reference_labels, max((2, *outputs)), "reference_labels")
     # Gathered here: the number of references is none of the compiled call's business.
     points = jnp.asarray(references)[near.index]
     other = jnp.where(near.index < 0, -1, narrow(reference_labels)[near.index])
     sizes = (num_classes, layer_classes, chunk_size, batch_size)
-    static = (apply, solver, stages, ord, sizes, tuple(sorted(options.items())))
+    static = (apply, as_solver(solver), stages, ord, sizes, tuple(sorted(options.items())))
     examples = (
         jnp.asarray(inputs),
         narrow(labels),

@@ -132,7 +132,7 @@ def fit(
         If shapes do not fit, an option is out of range or unknown, or labels that are not traced
         are out of range (traced ones give NaN losses and `finite` False).
     TypeError
-        If `labels` are not integers.
+        If `labels` are not integers, or `apply` does not return one array.
     """
     inputs, labels = jnp.asarray(inputs), as_labels(labels)
     _check(inputs, labels, steps, batch_size)
@@ -270,11 +270,13 @@ def _replace(params: Any, statistics: Any) -> Any:
     return jax.tree.map(choose, statistics, params, is_leaf=lambda new: new is None)
 
 
-def _score(logits: jax.ShapeDtypeStruct, labels: Array, loss: str | Loss):
+def _score(logits: Any, labels: Array, loss: str | Loss):
     """`score(logits, label) -> (loss, correct)`, after a check of the shape and the labels."""
     if not callable(loss) and loss not in LOSSES:
         raise ValueError(f"loss must be a function or one of {sorted(LOSSES)}, got {loss!r}.")
     loss_fn = loss if callable(loss) else LOSSES[loss]
+    if not hasattr(logits, "ndim"):
+        raise TypeError(f"apply must return one array of logits, got {type(logits).__name__}.")
     if logits.ndim > 1 or logits.size == 0:
         raise ValueError(f"apply must return logits of shape (K,) or (), got {logits.shape}.")
     classes = max(2, logits.size)

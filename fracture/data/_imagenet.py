@@ -14,7 +14,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from .._files import open_regular
-from .._packages import folder_of
+from .._packages import folder_of, missing
 from ._checks import float_dtype
 from ._load import LabelledData, PathLike
 
@@ -140,10 +140,7 @@ def _load(
     try:
         from PIL import Image, UnidentifiedImageError
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "pictures are read by Pillow, which is not installed: "
-            "pip install fracture-jax[imagenet]."
-        ) from None
+        raise missing("pillow", "imagenet", "it reads pictures") from None
     pixels = []
     for path in files:
         with open_regular(path) as file:

@@ -21,6 +21,7 @@ from ..perturbation import Perturbation, Status, minimal, solve
 from ..sweeps import Progress
 from ..sweeps._spec import environment
 from ..sweeps._store import chunk_store
+from ._first_look import first_look, outputs_of
 from ._summary import LEAST_SEEDS, median
 from .network import Images, check, label
 
@@ -42,6 +43,7 @@ def run(
     layer_classes: int | None = None,
     chunk_size: int = 10,
     out: Path | None = None,
+    say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
     **solver_options: Any,
 ) -> xr.Dataset:
@@ -68,6 +70,8 @@ def run(
         As for `fracture.analysis.analyze`.
     out
         Folder in which finished images are kept; those that are there already are not repeated.
+    say
+        Called with the accuracy before anything is measured.
     progress
         Called before and after every image.
 
@@ -78,9 +82,14 @@ def run(
         classes, fewer than two classes are named, or `out` holds images of other options.
     """
     check(apply, params, queries)
-    logits = np.stack([_logits(apply, params, x) for x in queries.inputs])
-    if logits.shape[1] != len(names):
-        raise ValueError(f"{model} has {logits.shape[1]} classes, but {len(names)} are named.")
+    classes = jax.eval_shape(apply, params, queries.inputs[0]).shape
+    if classes != (len(names),):
+        raise ValueError(
+            f"{model} has {classes[0] if classes else 1} classes, but {len(names)} are named."
+        )
+    total = min(examples or len(queries.labels), len(queries.labels))
+    analysed = Images(*(array[:total] for array in queries))
+    seen = first_look(apply, params, *analysed, queries.labels, BOX, say)
     options = {
         "model": model,
         "ord": "2",
@@ -94,8 +103,10 @@ def run(
     provenance = {
         "experiment": "photographs",
         "options": json.dumps(options),
-        "data": _digest(queries.inputs, queries.labels, logits),
+        "data": _digest(queries),
+        "network": _digest(params, _program(apply, params, stages, queries.inputs[0])),
         **environment(),
+        "backend": jax.default_backend(),  # images are analysed one by one, on one device
     }
     search = {"solver": solver, **solver_options}
     reading = {
@@ -105,7 +116,6 @@ def run(
         "chunk_size": chunk_size,
     }
     parts: list[xr.Dataset] = []
-    total = min(examples or len(queries.labels), len(queries.labels))
     dim = queries.inputs[0].size
     with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
         for at in range(total):
@@ -125,7 +135,7 @@ def run(
         named = ["" if at < 0 else names[at] for at in dataset[field].values]
         dataset[f"{field}_name"] = ("example", np.array(named, dtype="U"))
     return dataset.assign_attrs(
-        provenance,
+        provenance | seen,
         title=f"{model} on {total} photographs",
         description=" ".join(_sentences(dataset, queries.inputs[0].size, layers)),
     )
@@ -159,23 +169,34 @@ def _one(
         dataset[f"status{suffix}"] = ("example", found.status)
         dataset[f"adversarial_label{suffix}"] = ("example", found.adversarial_label)
     x, fooled = here.inputs[0], result.adversarial_label[0]
-    before, after = (jax.nn.softmax(_logits(apply, params, z)) for z in (x, x + result.delta[0]))
+    before, after = (jax.nn.softmax(outputs_of(apply, params, z)) for z in (x, x + result.delta[0]))
     dataset["probability"] = ("example", before[here.labels])
     chance = jnp.where(fooled < 0, jnp.nan, after[fooled])
     dataset["adversarial_probability"] = ("example", chance[None])
     return dataset
 
 
-@partial(jax.jit, static_argnums=0)
-def _logits(apply: Apply, params: Any, x: jax.Array) -> jax.Array:
-    return apply(params, x)
+def _digest(arrays: Any, text: str = "") -> str:
+    """Digest of given arrays and a text; of nothing that was computed, whose last bits may vary."""
+    leaves, tree = jax.tree.flatten(arrays)
+    digest = hashlib.blake2b(f"{tree}\n{text}".encode(), digest_size=8)
+    for leaf in leaves:
+        array = np.asarray(leaf)
+        digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
-def _digest(*arrays: Any) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+def _program(apply: Apply, params: Any, stages: Any, x: jax.Array) -> str:
+    """The network as XLA gets it, with the weights that are not in `params`, and its stages."""
+
+    def outputs(params, x):
+        made = [apply(params, x)]
+        for stage in () if stages is None else stages(params):
+            x = stage(x)
+            made.append(x)
+        return made
+
+    return jax.jit(outputs).lower(params, x).as_text()
 
 
 def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:

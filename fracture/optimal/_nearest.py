@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from .._checks import as_labels
 from .._typing import Labels, Order
-from ..norms import norm
+from ..norms import check_order, norm
 
 _NUM_CANDIDATES = 4  # their distances are computed again by subtraction
 
@@ -76,8 +76,7 @@ def nearest_neighbour(
     (2020), "A closer look at accuracy vs. robustness", arXiv:2003.02460, Section 3.
     """
     query_labels, reference_labels = _check(queries, query_labels, references, reference_labels)
-    if ord not in (1, 2, jnp.inf):
-        raise ValueError(f"ord must be 1, 2 or inf, got {ord}.")
+    ord = check_order(ord)
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
     size = min(chunk_size, np.shape(references)[0])

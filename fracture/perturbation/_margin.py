@@ -1,6 +1,6 @@
 """The margin of a classifier: how far the label's logit is above the others."""
 
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +13,7 @@ from .._typing import Labels
 __all__ = ["as_logits", "margin"]
 
 
-def as_logits(outputs: ArrayLike) -> Float[Array, " k"]:
+def as_logits(outputs: Any) -> Float[Array, " k"]:
     """Logits of a network's outputs for one input.
 
     A single output f, a scalar or of shape (1,), stands for the two logits (f/2, -f/2): label 0
@@ -24,15 +24,22 @@ def as_logits(outputs: ArrayLike) -> Float[Array, " k"]:
     ValueError
         If the outputs are not a scalar or a non-empty vector.
     TypeError
-        If they are not floating-point numbers.
+        If they are not one array, or no floating-point numbers.
     """
+    if not hasattr(outputs, "dtype") and not isinstance(outputs, int | float):
+        # Of (logits, state) or (logit, value), JAX would make one array where it can.
+        raise TypeError(
+            "a network must return one array, its logits, for one input, got "
+            f"{type(outputs).__name__}: take them out of it, as in lambda x: network(x)[0]."
+        )
     outputs = jnp.asarray(outputs)
     if not jnp.issubdtype(outputs.dtype, jnp.floating):
         raise TypeError(f"logits must be floating-point numbers, got {outputs.dtype}.")
     if outputs.ndim > 1 or outputs.size == 0:
         raise ValueError(
             f"a network must return a vector of logits for one input, got shape {outputs.shape}; "
-            "map over a batch with jax.vmap."
+            "map over a batch with jax.vmap, and wrap a network that takes batches only in "
+            "fracture.adapters.from_batched."
         )
     if outputs.size == 1:
         half = outputs.reshape(()) / 2

@@ -1,6 +1,5 @@
 """The minimal radius as a differentiable function of the network and the input."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,7 +11,8 @@ from .._typing import Bounds, LogitsFn, Order
 from ..norms import broadcast_bounds, dual_order, norm
 from ._margin import margin
 from ._minimal import minimal
-from ._result import Perturbation, Status
+from ._result import Status
+from ._solvers import Solver, as_solver
 
 
 def radius(
@@ -23,7 +23,7 @@ def radius(
     ord: Order = 2,
     bounds: Bounds | None = None,
     target: ArrayLike | None = None,
-    solver: Callable[..., Perturbation] = minimal,
+    solver: str | Solver = minimal,
     **options: Any,
 ) -> Float[Array, ""]:
     r"""Norm of the perturbation that `solver` finds, with the derivatives of the true minimum.
@@ -40,7 +40,7 @@ def radius(
     logits_fn, x, label, ord, bounds, target
         As of `minimal`.
     solver, **options
-        The solver and its other options.
+        The solver, or the name of one of `SOLVERS`, and its other options.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def radius(
     # Loops in the solver have no reverse mode: keep parameters under differentiation out of them.
     closed, consts = jax.closure_convert(logits_fn, frozen_x)
     consts = [jax.lax.stop_gradient(const) for const in consts]
-    result = solver(
+    result = as_solver(solver)(
         lambda z: closed(z, *consts),
         frozen_x,
         label,

@@ -9,8 +9,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PyTree
 
 from .._checks import as_labels
+from .._network import takes_network
 from .._typing import Apply, Bounds, Labels, Order
-from ..norms import broadcast_bounds, dual_order
+from ..norms import as_number, broadcast_bounds, dual_order
 from ._margin import margin
 from ._result import Perturbation
 
@@ -35,6 +36,7 @@ class Verification(NamedTuple):
     margin: Float[np.ndarray, " n"]
 
 
+@takes_network
 def verify(
     apply: Apply,
     params: PyTree,
@@ -74,6 +76,7 @@ def verify(
         If labels or targets are no integers.
     """
     dual_order(ord)
+    ord = as_number(ord)
     xs, deltas = np.asarray(inputs), np.asarray(perturbation.delta)
     if deltas.shape != xs.shape:
         raise ValueError(f"delta must have the shape of the inputs {xs.shape}, got {deltas.shape}.")
