@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import itertools
 import os
 import sys
 import time
@@ -15,6 +16,7 @@ import click
 
 from . import __version__
 from ._files import printable
+from ._occasion import occasion
 from ._signals import keeping
 
 # JAX and the experiments are imported inside the commands: `--help` and a mistyped option answer
@@ -110,7 +112,24 @@ _out = _folder(
 )
 
 
-@cli.command()
+class _Sweep(click.Command):
+    """A command whose --dims may be mistaken for an option of several words."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            words = given[given.index("--dims") + 1 :] if "--dims" in given else []
+            numbers = list(itertools.takewhile(str.isdigit, words))
+            if len(numbers) < 2:
+                raise
+            raise click.UsageError(
+                f"dimensions are separated by commas: --dims {','.join(numbers)}."
+            ) from None
+
+
+@cli.command(cls=_Sweep)
 @click.option("--data", type=click.Choice(_DATA), help="Sweep this family only.")
 @click.option("--model", type=click.Choice(_MODELS), help="Network.  [default: by the data]")
 @click.option("--dims", type=_Integers(), help="Dimensions d; for digits, numbers of pixels.")
@@ -156,6 +175,8 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
         with _progress() as progress:
             for name, run in plan.items():
                 results[name] = run(out=out, progress=progress)
+                told = results[name].dataset.assign_attrs(occasion())
+                results[name] = results[name]._replace(dataset=told)
                 experiments.save(results[name], out)
         _show(results, out)
     timings = [result.dataset for result in results.values()]
@@ -177,6 +198,8 @@ class _Bounds(click.ParamType):
             low, high = (float(part) for part in value.split(","))
         except ValueError:
             low = high = 0.0
+        if low > high:
+            self.fail(f"got {value!r}, but the lower bound comes first: {high:g},{low:g}.")
         if not low < high:
             self.fail(f"got {value!r}, wanted two numbers such as 0,1.")
         return low, high
@@ -269,29 +292,42 @@ def images(
     _prepare_jax(x64=False)  # as the user's network expects
     from . import data, report as reports
     from .experiments import network as experiment
+    from .experiments._identity import claim, digest_of_file, name_and_source
     from .experiments._own_network import own_network
     from .sweeps import exclusive, write_dataset
 
     order = float(ord) if ord == "inf" else int(ord)
+    options: dict[str, Any] = {"ord": order, "effort": effort}
+    identity = {"network": "digits", "examples": examples, **options, "ord": ord}
+    shown: dict[str, Any] = {"say": click.echo}
     with exclusive(out):
         if images is None or network is None:
-            with _status("Training a network on digits, then analysing it"):
-                dataset = experiment.digits(examples=examples, ord=order, effort=effort)
+            known_as = claim(out / "analysis.nc", identity)
+            with _progress() as shown["progress"]:
+                dataset = experiment.digits(examples=examples, **options, **shown)
         else:
             own = _load_object(network)
+            identity |= {
+                "network": name_and_source(network),
+                "images": digest_of_file(images),
+                "references": digest_of_file(references or images),
+                "bounds": bounds,
+            }
+            known_as = claim(out / "analysis.nc", identity)
             queries = experiment.Images(*data.load_npz(images)[:2])
             known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
             functions = own_network(own, queries.inputs[0])
             queries = experiment.Images(*(array[:examples] for array in queries))
-            with _status(f"Analysing {len(queries.labels)} images"):
+            with _progress() as shown["progress"]:
                 dataset = experiment.images(
                     **functions,
                     queries=queries,
                     references=known,
-                    ord=order,
                     bounds=bounds,
-                    effort=effort,
+                    **options,
+                    **shown,
                 )
+        dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
         _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
 
@@ -364,6 +400,7 @@ def imagenet(
     _prepare_jax(x64=False, spread=False)
     from . import data, models, perturbation, report as reports
     from .experiments import network as experiment, photographs
+    from .experiments._identity import claim
     from .experiments._own_network import own_network
     from .models._efficientnet_lite import SIZES
     from .sweeps import exclusive, write_dataset
@@ -392,6 +429,7 @@ def imagenet(
     number_of_classes = classes or (10 if quick else 50)
     number = examples or (4 if quick else len(photos.labels))
     with exclusive(out), _progress() as progress:
+        known_as = claim(out / "analysis.nc", {"network": title, "images": "photographs"})
         dataset = photographs.run(
             **functions,
             queries=experiment.Images(*photos),
@@ -404,8 +442,10 @@ def imagenet(
             layer_classes=number_of_classes,
             chunk_size=chunk_size,
             out=out,
+            say=click.echo,
             progress=progress,
         )
+        dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
         _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
 
@@ -504,13 +544,6 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[name], description=what, completed=done, total=total)
 
         yield update
-
-
-def _status(what: str) -> contextlib.AbstractContextManager[Any]:
-    """A spinner on a terminal, nothing elsewhere."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(f"{what} …")
 
 
 def _load_object(name: str) -> Any:

@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -124,7 +125,9 @@ def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
         (["analyze", "nowhere.npz", "--network", "os:getcwd"], "nowhere.npz"),
         (["analyze", "--network", "os:getcwd"], "belong together"),
         (["analyze", "--bounds", "0,1"], "need IMAGES"),
-        (["analyze", "--bounds", "1,0"], "two numbers"),
+        (["analyze", "--bounds", "1,0"], "lower bound comes first: 0,1"),
+        (["analyze", "--bounds", "1,1"], "two numbers"),
+        (["sweep", "--data", "points", "--dims", "8", "16"], "by commas: --dims 8,16."),
         (["analyze", "--examples", "3000"], "examples must be 1 to 2,000"),
     ],
 )
@@ -288,6 +291,10 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
         assert start(tmp_path / name).wait() == 0
         results.append(read_dataset(tmp_path / name / "linear_hypercube.nc"))
     timings = ["compile_seconds", "run_seconds"]
+    for result in results:  # when, by which command, with which version
+        assert "sweep --data hypercube" in result.attrs.pop("command")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", result.attrs.pop("created"))
+        assert result.attrs["version"] == cli.__version__
     xr.testing.assert_identical(*(result.drop_vars(timings) for result in results))
 
 
@@ -352,10 +359,26 @@ def test_own_network_on_own_images(fracture, own, tmp_path, name):
     assert "3 found, 1 misclassified" in again
 
 
+@pytest.mark.filterwarnings("default")
 def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
-    network = ("--network", "own_network:logits")
-    code, _, err = fracture("analyze", "one_class.npz", *network, "--out", "run")
+    command = ["analyze", "one_class.npz", "--network", "own_network:logits", "--out", "run"]
+    code, out, err = fracture(*command, "--effort", "low")
     assert code == 0, err
+    assert out.startswith("1 of 1 images are classified right (accuracy 100.0%).\n")
+    assert err.startswith("fracture: warning: all references are of one class: ")
+    assert "Warning: all references are of one class" in (tmp_path / "run/index.html").read_text()
+    before = (tmp_path / "run" / "analysis.nc").read_bytes()
+    for other in (
+        [*command, "--effort", "high"],
+        ["analyze", own, *command[2:], "--effort", "low"],
+        [*command[:3], "own_network:adapted", *command[4:], "--effort", "low"],
+        ["analyze", "--out", "run"],
+    ):
+        code, out, err = fracture(*other)
+        assert (code, out) == (2, "")
+        assert err.startswith("fracture: error: run holds another analysis (")
+        assert err.count("\n") == 1
+    assert (tmp_path / "run" / "analysis.nc").read_bytes() == before
     with xr.open_dataset(tmp_path / "run" / "analysis.nc", engine="h5netcdf") as dataset:
         np.testing.assert_allclose(dataset["radius"], 3**-0.5, rtol=1e-3)
         assert dataset["ratio"].isnull().all()
@@ -423,11 +446,13 @@ def photos(tmp_path):
     return tmp_path
 
 
+@pytest.mark.filterwarnings("default")
 def test_photographs_of_ones_own(fracture, photos):
     options = ("--images", ".", "--labels", "labels.csv", "--model", "linear:logits")
     options += ("--side", "8", "--quick", "--examples", "2", "--out", "run")
     code, out, err = fracture("analyze", "imagenet", *options)
     assert (code, err.splitlines()[-1]) == (0, "[2/2] linear:logits")
+    assert "fracture: warning: 0 of 2 images classified right is no more than chance" in err
     assert "Page: run" in out
     with xr.open_dataset(photos / "run" / "analysis.nc") as dataset:
         assert dataset["label_name"].values.tolist() == ["cock", "hen"]

@@ -99,6 +99,7 @@ RESUME = """
 """
 
 
+@pytest.mark.filterwarnings("ignore:.*no more than chance")  # of another network
 def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     queries = problem(3)
     options = {"num_classes": 3, "orders": (2,), "out": tmp_path}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +15,12 @@ from .. import __version__, data, models, theory
 from .._checks import require_classes
 from .._typing import Bounds, Order
 from ..analysis import Analysis, analyze
+from ..sweeps import Progress
 from ..training import fit
+from ._first_look import first_look
 from ._own_network import failure
+
+CHUNKS, LEAST = 8, 8  # of the images: how many steps the bar has, each of how many images
 
 _UNITS = {"radius", "radius_pairwise", "r_opt"}
 _LONG_NAMES = {
@@ -58,11 +63,13 @@ def digits(
     ord: Order = 2,
     effort: str = "medium",
     root: int = 0,
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Train a network with two hidden layers on the shipped digits and analyse it on test digits.
 
     8,000 digits are trained on and serve as references; the first `examples` of the other 2,000 are
-    analysed within the pixel range [0, 1].
+    analysed within the pixel range [0, 1]. `say` and `progress` as of `images`.
     """
     train, test = data.split(data.digits(), 8000)
     if not 1 <= examples <= len(test.labels):
@@ -83,6 +90,8 @@ def digits(
             optimizer=optimizer,
         )
     )
+    if progress is not None:
+        progress("training a network on digits", 0, examples)
     trained = train_network(key_fit, network.init(key_init), train.inputs, train.labels)
     logits = jax.vmap(network.apply, (None, 0))(trained.params, test.inputs)
     accuracy = float(jnp.mean(logits.argmax(-1).astype(jnp.int32) == test.labels))
@@ -95,6 +104,8 @@ def digits(
         ord=ord,
         bounds=(0.0, 1.0),
         effort=effort,
+        say=say,
+        progress=progress,
     )
     return dataset.assign_attrs(
         title="A network with two hidden layers on real digits",
@@ -118,19 +129,24 @@ def images(
     ord: Order = 2,
     bounds: Bounds | None = None,
     effort: str = "medium",
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Analyse a network at some images, with others as the optimal classifier's references.
+
+    `say` is called with the accuracy before anything is measured, `progress` before and after each
+    chunk of the images.
 
     Raises
     ------
     ValueError, TypeError
         As `fracture.analysis.analyze`; also where the network fails on an input of their shape, or
-        a label is none of its classes.
+        a label is none of its classes, or no image or answer is finite.
     """
     check(apply, params, queries)
-    result = analyze(
-        apply, params, *queries, *references, ord=ord, bounds=bounds, stages=stages, effort=effort
-    )
+    seen = first_look(apply, params, *queries, references.labels, bounds, say)
+    measure = partial(analyze, ord=ord, bounds=bounds, stages=stages, effort=effort)
+    result = _in_chunks(lambda some: measure(apply, params, *some, *references), queries, progress)
     dataset = label(result, queries)
     if bounds is None:
         dataset = dataset.drop_vars("box")  # 1 everywhere
@@ -144,7 +160,25 @@ def images(
         options=json.dumps(options),
         fracture=__version__,
         jax=jax.__version__,
+        **seen,
     )
+
+
+def _in_chunks(
+    measure: Callable[[Images], Analysis], queries: Images, progress: Progress | None
+) -> Analysis:
+    """The analysis of all images, an eighth of them at a time, by one program."""
+    count = len(queries.labels)
+    size = min(count, max(LEAST, -(-count // CHUNKS)))
+    parts: list[Analysis] = []
+    for start in range(0, count, size):
+        if progress is not None:
+            progress(f"analysing images{', compiling' * (not parts)}", start, count)
+        at = np.minimum(np.arange(start, start + size), count - 1)  # the last one fills the last
+        parts.append(jax.device_get(measure(Images(*(array[at] for array in queries)))))
+    if progress is not None:
+        progress("analysing images", count, count)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 
 def check(apply: Callable[..., Any], params: Any, queries: Images) -> None:

@@ -21,7 +21,8 @@ from ..perturbation import Perturbation, Status, minimal, solve
 from ..sweeps import Progress
 from ..sweeps._spec import environment
 from ..sweeps._store import chunk_store
-from ._summary import median
+from ._first_look import first_look, outputs_of
+from ._summary import LEAST_SEEDS, median
 from .network import Images, check, label
 
 BOX = (0.0, 1.0)
@@ -42,6 +43,7 @@ def run(
     layer_classes: int | None = None,
     chunk_size: int = 10,
     out: Path | None = None,
+    say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
     **solver_options: Any,
 ) -> xr.Dataset:
@@ -68,6 +70,8 @@ def run(
         As for `fracture.analysis.analyze`.
     out
         Folder in which finished images are kept; those that are there already are not repeated.
+    say
+        Called with the accuracy before anything is measured.
     progress
         Called before and after every image.
 
@@ -83,6 +87,9 @@ def run(
         raise ValueError(
             f"{model} has {classes[0] if classes else 1} classes, but {len(names)} are named."
         )
+    total = min(examples or len(queries.labels), len(queries.labels))
+    analysed = Images(*(array[:total] for array in queries))
+    seen = first_look(apply, params, *analysed, queries.labels, BOX, say)
     options = {
         "model": model,
         "ord": "2",
@@ -109,7 +116,6 @@ def run(
         "chunk_size": chunk_size,
     }
     parts: list[xr.Dataset] = []
-    total = min(examples or len(queries.labels), len(queries.labels))
     dim = queries.inputs[0].size
     with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
         for at in range(total):
@@ -129,7 +135,7 @@ def run(
         named = ["" if at < 0 else names[at] for at in dataset[field].values]
         dataset[f"{field}_name"] = ("example", np.array(named, dtype="U"))
     return dataset.assign_attrs(
-        provenance,
+        provenance | seen,
         title=f"{model} on {total} photographs",
         description=" ".join(_sentences(dataset, queries.inputs[0].size, layers)),
     )
@@ -163,16 +169,11 @@ def _one(
         dataset[f"status{suffix}"] = ("example", found.status)
         dataset[f"adversarial_label{suffix}"] = ("example", found.adversarial_label)
     x, fooled = here.inputs[0], result.adversarial_label[0]
-    before, after = (jax.nn.softmax(_logits(apply, params, z)) for z in (x, x + result.delta[0]))
+    before, after = (jax.nn.softmax(outputs_of(apply, params, z)) for z in (x, x + result.delta[0]))
     dataset["probability"] = ("example", before[here.labels])
     chance = jnp.where(fooled < 0, jnp.nan, after[fooled])
     dataset["adversarial_probability"] = ("example", chance[None])
     return dataset
-
-
-@partial(jax.jit, static_argnums=0)
-def _logits(apply: Apply, params: Any, x: jax.Array) -> jax.Array:
-    return apply(params, x)
 
 
 def _digest(arrays: Any, text: str = "") -> str:
@@ -213,8 +214,9 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
     if not found.any():
         return said
     radius, ratio = (_median(dataset[name].values[found]) for name in ("radius", "ratio"))
+    enough = int(found.sum()) >= LEAST_SEEDS
     said.append(
-        f"Medians with 95 % intervals: l2 radius {radius}, fragility ratio {ratio}, where a "
+        f"Medians{' with 95 % intervals' * enough}: l2 radius {radius}, fragility ratio {ratio}; a "
         f"random direction of d = {dim:,} has the median 0.67/√d = {0.6745 * dim**-0.5:.2g}."
     )
     if "radius_inf" in dataset:

@@ -60,7 +60,7 @@ class ChunkStore(NamedTuple):
             _set_aside(path, error)
             return None
         described = json.loads(chunk.attrs.pop(_CHUNK, "{}"))
-        _compare(described, self._description(dim, start), f"{path} belongs to another sweep")
+        compare(described, self._description(dim, start), f"{path} belongs to another sweep")
         return chunk
 
     def _description(self, dim: int, start: int) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def chunk_store(out: Path, provenance: Mapping[str, Any]) -> Iterator[ChunkStore
             text = json.dumps(provenance, indent=1, sort_keys=True)
             write_atomically(description, lambda path: path.write_text(text, "utf-8"))
         else:
-            _compare(stored, provenance, f"{out} holds another {name} sweep")
+            compare(stored, provenance, f"{out} holds another {name} sweep")
         yield ChunkStore(folder, provenance)
 
 
@@ -107,7 +107,8 @@ def _read_description(path: Path) -> dict[str, Any] | None:
     return stored
 
 
-def _compare(stored: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:
+def compare(stored: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:
+    """Raise a `StoreMismatchError` unless both say the same."""
     names = sorted(stored.keys() | wanted.keys())
     changed = [name for name in names if stored.get(name) != wanted.get(name)]
     if changed:
