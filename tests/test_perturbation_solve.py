@@ -162,7 +162,7 @@ def test_a_mesh_of_one_device_and_misuse():
             "option num_classes must be hashable",
         ),
         (lambda: run(inputs.astype(jnp.int32), labels), TypeError, "floating"),
-        (lambda: run(inputs, labels.astype(jnp.float32)), ValueError, "integer"),
+        (lambda: run(inputs, labels.astype(jnp.float32)), TypeError, "labels must be integers"),
         (lambda: run(inputs[:, :0], labels), ValueError, "empty"),
     ]:
         with pytest.raises(error, match=message):

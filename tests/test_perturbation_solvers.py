@@ -345,3 +345,26 @@ def test_radius_modes_and_degenerate_inputs():
         np.testing.assert_array_equal(got[0], 0)
         np.testing.assert_array_equal(got[1], 0)
         assert value(theta, x.at[1].set(bad)) == want
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("name", ["affine", "deepfool", "fmn", "pgd", "minimal"])
+def test_a_saturated_head_hides_no_boundary(name):
+    """Two logits ±z / 2 with z affine behind softmax: confident, but the boundary is z = 0."""
+    rng = np.random.default_rng(0)
+    confidence = np.repeat(1 - 10.0 ** -np.arange(1, 8), 8)
+    weight, xs = rng.normal(size=(2, len(confidence), 6))
+    height = np.log(confidence / (1 - confidence))
+    bias = height - (weight * xs).sum(1)
+    exact = height / np.linalg.norm(weight, axis=1)
+
+    @jax.jit
+    @jax.vmap
+    def run(weight, bias, x):
+        half = lambda z: (jnp.sum(weight * z) + bias) / 2
+        return SOLVERS[name](lambda z: jax.nn.softmax(jnp.stack([half(z), -half(z)])), x, 0)
+
+    got = run(*(jnp.asarray(a, F32) for a in (weight, bias, xs)))
+    assert got.found.all()
+    np.testing.assert_allclose(got.norm, exact, rtol=1e-2)
+    assert got.gap.max() < 0.02

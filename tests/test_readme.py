@@ -21,3 +21,10 @@ def test_example_runs(capsys):
 def test_commands_stand_alone_on_their_lines():
     commands = [line for line in README.read_text().splitlines() if line.startswith("python3 -m")]
     assert [command.split()[-1] for command in commands] == ["sweep", "pytest"]
+
+
+def test_links_work_where_the_readme_is_shown_alone():
+    """On an index of packages there are no files beside it; the picture's place has its words."""
+    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", README.read_text())
+    assert links
+    assert all(link.startswith("https://") for link in links)

@@ -250,6 +250,35 @@ def test_draws_depend_on_their_index_only(sample):
 
 
 @pytest.mark.fast
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_null_pvalue_matches_scipy(dtype):
+    """Rank by rank in one call: SciPy's Beta, to what the rounding of ρ makes of it."""
+    dim, rank = np.array([*RATIOS, (784, 9), (150_528, 49)]).T[..., None]
+    halves = rank / 2, (dim - rank) / 2
+    rho = np.sqrt(scipy.special.betainccinv(*halves, [1e-8, 1e-3, 0.05, 0.5, 0.9])).astype(dtype)
+    below, want, above = (
+        scipy.special.betaincc(*halves, np.float64(np.nextafter(rho, to)) ** 2)
+        for to in (np.zeros_like(rho), rho, np.ones_like(rho))
+    )
+    got = theory.null_pvalue(rho, rank, dim)
+    assert got.dtype == dtype
+    slack = 10 * (below - above) + 1e-4 * want * (dtype == jnp.float32) + 1e-9 * want
+    assert (np.abs(np.float64(got) - want) <= slack).all()
+
+
+@pytest.mark.fast
+def test_null_pvalue_of_everything_and_nothing():
+    rho, rank = (
+        jnp.array([0.5, 1, 0, 0.3, jnp.nan, 0.5, 1, 0]),
+        jnp.array([0, 4, 4, -1, 2, 5, 2, 2]),
+    )
+    got = theory.null_pvalue(rho, rank, 4)
+    np.testing.assert_array_equal(got, [1, 1, 1, jnp.nan, jnp.nan, jnp.nan, 0, 1])
+    slope = jax.grad(lambda rho: theory.null_pvalue(rho, 2, 4))(0.3)
+    np.testing.assert_allclose(slope, -theory.compression(4, 2).pdf(0.3), rtol=1e-9)
+
+
+@pytest.mark.fast
 def test_empirical_law_counts():
     law = theory.empirical(jnp.array([3.0, 1.0, 2.0, 2.0]))
     np.testing.assert_array_equal(

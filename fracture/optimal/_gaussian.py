@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float, Int
 
+from .._checks import as_labels, narrow
+from .._typing import Labels
 from ._checks import require_float
 from ._quadric import quadric_distance
 
@@ -23,7 +25,7 @@ class BayesRadius(NamedTuple):
 
 def bayes_radius_shared(
     x: Float[Array, " d"],
-    label: Int[Array, ""],
+    label: Labels,
     means: Float[Array, "classes d"],
     covariance: Float[Array, "d d"],
     priors: Float[Array, " classes"],
@@ -59,13 +61,14 @@ def bayes_radius_shared(
     ValueError
         If shapes disagree or there are fewer than two classes.
     TypeError
-        If `x` is neither float32 nor float64.
+        If `x` is neither float32 nor float64, or the label no integer.
 
     References
     ----------
     Hastie, Tibshirani, Friedman (2009), "The elements of statistical learning", Section 4.3.
     """
     require_float("x", x)
+    label = narrow(as_labels(label))
     _check(x, means, priors, covariance.shape, x.shape * 2)
     lower = jnp.linalg.cholesky(covariance)
     log_priors = jnp.log(priors)
@@ -91,7 +94,7 @@ def bayes_radius_shared(
 
 def bayes_radius(
     x: Float[Array, " d"],
-    label: Int[Array, ""],
+    label: Labels,
     means: Float[Array, "classes d"],
     covariances: Float[Array, "classes d d"],
     priors: Float[Array, " classes"],
@@ -125,7 +128,7 @@ def bayes_radius(
     ValueError
         If shapes disagree or there are fewer than two classes.
     TypeError
-        If `x` is neither float32 nor float64.
+        If `x` is neither float32 nor float64, or the label no integer.
 
     References
     ----------
@@ -133,6 +136,7 @@ def bayes_radius(
     "Generalizations of the trust region problem", Optimization Methods and Software 2.
     """
     require_float("x", x)
+    label = narrow(as_labels(label))
     _check(x, means, priors, covariances.shape, (means.shape[0], *x.shape * 2))
     # In units of the spread of class y, so that no square over- or underflows.
     unit = jnp.sqrt(jnp.trace(covariances[label]) / x.size)
@@ -186,7 +190,6 @@ def _nearest(
     distances: jax.Array,
     displacements: jax.Array,
 ) -> BayesRadius:
-    label = jnp.asarray(label, jnp.int32)
     classes = jnp.arange(distances.shape[0], dtype=jnp.int32)
     # A class that never occurs is never met; the given one, if it never occurs, nowhere left.
     distances = jnp.where((classes == label) | (priors == 0), jnp.inf, distances)

@@ -10,8 +10,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from .._typing import Order
-from ..norms import norm
+from .._checks import as_labels
+from .._typing import Labels, Order
+from ..norms import check_order, norm
 
 _NUM_CANDIDATES = 4  # their distances are computed again by subtraction
 
@@ -25,9 +26,9 @@ class NearestNeighbour(NamedTuple):
 
 def nearest_neighbour(
     queries: ArrayLike,
-    query_labels: ArrayLike,
+    query_labels: Labels,
     references: ArrayLike,
-    reference_labels: ArrayLike,
+    reference_labels: Labels,
     *,
     ord: Order = 2,
     chunk_size: int = 4096,
@@ -74,9 +75,8 @@ def nearest_neighbour(
     Gao et al. (2024), arXiv:2406.16200, Section 3 (the minimum-distance classifier); Yang et al.
     (2020), "A closer look at accuracy vs. robustness", arXiv:2003.02460, Section 3.
     """
-    _check(queries, query_labels, references, reference_labels)
-    if ord not in (1, 2, jnp.inf):
-        raise ValueError(f"ord must be 1, 2 or inf, got {ord}.")
+    query_labels, reference_labels = _check(queries, query_labels, references, reference_labels)
+    ord = check_order(ord)
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
     size = min(chunk_size, np.shape(references)[0])
@@ -87,9 +87,9 @@ def nearest_neighbour(
 
 def nearest_neighbour_by_count(
     queries: ArrayLike,
-    query_labels: ArrayLike,
+    query_labels: Labels,
     references: ArrayLike,
-    reference_labels: ArrayLike,
+    reference_labels: Labels,
     counts: Sequence[int],
     *,
     ord: Order = 2,
@@ -116,14 +116,11 @@ def nearest_neighbour_by_count(
     ValueError, TypeError
         As for `nearest_neighbour`, and if `counts` does not increase or is out of range.
     """
-    _check(queries, query_labels, references, reference_labels)
+    query_labels, reference_labels = _check(queries, query_labels, references, reference_labels)
     total, starts = np.shape(references)[0], (0, *counts[:-1])
     if not counts or counts[-1] > total or any(b <= a for a, b in zip(starts, counts, strict=True)):
         raise ValueError(f"counts must increase from 1 to at most {total}, got {tuple(counts)}.")
-    references, reference_labels = (
-        leaf if isinstance(leaf, np.ndarray) else jnp.asarray(leaf)
-        for leaf in (references, reference_labels)
-    )
+    references = references if isinstance(references, np.ndarray) else jnp.asarray(references)
     found: list[NearestNeighbour] = []
     for start, stop in zip(starts, counts, strict=True):
         radius, index = nearest_neighbour(
@@ -145,19 +142,21 @@ def nearest_neighbour_by_count(
 
 def _check(
     queries: ArrayLike,
-    query_labels: ArrayLike,
+    query_labels: Labels,
     references: ArrayLike,
-    reference_labels: ArrayLike,
-) -> None:
+    reference_labels: Labels,
+) -> tuple[Array, Array]:
+    """Raise unless they fit together; returns the labels."""
+    query_labels, reference_labels = as_labels(query_labels), as_labels(reference_labels)
     shape, reference_shape = np.shape(queries), np.shape(references)
     if len(shape) < 2 or len(reference_shape) < 2 or shape[1:] != reference_shape[1:]:
         raise ValueError(
             f"queries (n, ...) and references (m, ...) must agree, got {shape}, {reference_shape}."
         )
-    if np.shape(query_labels) != shape[:1] or np.shape(reference_labels) != reference_shape[:1]:
+    if query_labels.shape != shape[:1] or reference_labels.shape != reference_shape[:1]:
         raise ValueError(
             f"labels must have shapes {shape[:1]} and {reference_shape[:1]}, got "
-            f"{np.shape(query_labels)} and {np.shape(reference_labels)}."
+            f"{query_labels.shape} and {reference_labels.shape}."
         )
     if 0 in reference_shape:
         raise ValueError(f"references are empty: shape {reference_shape}.")
@@ -166,9 +165,8 @@ def _check(
         raise TypeError(
             f"queries and references must share a floating dtype, got {dtype}, {reference_dtype}."
         )
-    for labels in (query_labels, reference_labels):
-        if not jnp.issubdtype(jnp.result_type(labels), jnp.integer):
-            raise TypeError(f"labels must be integers, got {jnp.result_type(labels)}.")
+    wide = np.promote_types(query_labels.dtype, reference_labels.dtype)
+    return query_labels.astype(wide), reference_labels.astype(wide)
 
 
 @partial(jax.jit, static_argnames=("ord", "chunk_size"))
@@ -185,7 +183,6 @@ def _search(
     # Half precision is for storage: distances are sums of thousands of terms.
     dtype = queries.dtype if queries.dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
     points = queries.reshape(num, -1).astype(dtype)
-    query_labels = query_labels.astype(jnp.int32)
     usable = jnp.isfinite(points).all(axis=1)
     num_chunks = -(-total // chunk_size)
 
@@ -218,7 +215,7 @@ def _search(
         labels = jax.lax.dynamic_slice_in_dim(reference_labels, start, chunk_size)
         index = start + jnp.arange(chunk_size, dtype=jnp.int32)
         score = scores(chunk)
-        new = labels.astype(jnp.int32)[None] != query_labels[:, None]
+        new = labels[None] != query_labels[:, None]
         new &= (index >= step * chunk_size)[None] & jnp.isfinite(score)
         score = jnp.concatenate([best[0], jnp.where(new, score, jnp.inf)], axis=1)
         index = jnp.concatenate([best[1], jnp.broadcast_to(index, (num, chunk_size))], axis=1)

@@ -118,7 +118,7 @@ def bisect(
     def step(carry, _):
         radius, low, start, best, finite = carry
         visited, fine = attack(radius, start)
-        found = cross(problem, visited.delta.astype(dtype), LOOK)
+        found = cross(problem, visited.delta.astype(dtype), LOOK, LOOK)
         best = jax.tree.map(lambda a, b: jnp.where(found.norm < best.norm, a, b), found, best)
         low = jnp.where(found.norm <= radius, low, radius)
         crossed = best.norm < jnp.inf

@@ -1,6 +1,5 @@
 """The minimal radius as a differentiable function of the network and the input."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,7 +13,8 @@ from ._margin import margin
 from ._minimal import minimal
 from ._problem import pose
 from ._residual import touch
-from ._result import Perturbation, Status
+from ._result import Status
+from ._solvers import Solver, as_solver
 
 
 def radius(
@@ -25,7 +25,7 @@ def radius(
     ord: Order = 2,
     bounds: Bounds | None = None,
     target: ArrayLike | None = None,
-    solver: Callable[..., Perturbation] = minimal,
+    solver: str | Solver = minimal,
     **options: Any,
 ) -> Float[Array, ""]:
     r"""Norm of the perturbation that `solver` finds, with the derivatives of the true minimum.
@@ -44,7 +44,7 @@ def radius(
     logits_fn, x, label, ord, bounds, target
         As of `minimal`.
     solver, **options
-        The solver and its other options.
+        The solver, or the name of one of `SOLVERS`, and its other options.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def radius(
     consts = [jax.lax.stop_gradient(const) for const in consts]
     frozen = lambda z: closed(z, *consts)
     options.update(ord=ord, bounds=bounds, target=target)
-    result = solver(frozen, frozen_x, label, **options)
+    result = as_solver(solver)(frozen, frozen_x, label, **options)
 
     # Where the input is not finite, nothing is: derivatives are taken elsewhere, and not used.
     finite = jnp.isfinite(frozen_x)

@@ -8,8 +8,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PyTree
 
-from .._typing import Apply, Bounds, Order
-from ..norms import broadcast_bounds, dual_order
+from .._checks import as_labels
+from .._network import takes_network
+from .._typing import Apply, Bounds, Labels, Order
+from ..norms import as_number, broadcast_bounds, dual_order
 from ._margin import margin
 from ._result import Perturbation
 
@@ -34,16 +36,17 @@ class Verification(NamedTuple):
     margin: Float[np.ndarray, " n"]
 
 
+@takes_network
 def verify(
     apply: Apply,
     params: PyTree,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: Labels,
     perturbation: Perturbation,
     *,
     ord: Order = 2,
     bounds: Bounds | None = None,
-    targets: ArrayLike | None = None,
+    targets: Labels | None = None,
 ) -> Verification:
     """Evaluate the network in float64, on the CPU, at the very points that were found.
 
@@ -69,8 +72,11 @@ def verify(
     ValueError
         If `delta` or `found` do not have the shape that the inputs ask for, for an `ord` below 1,
         and for bounds that do not broadcast or are out of order.
+    TypeError
+        If labels or targets are no integers.
     """
     dual_order(ord)
+    ord = as_number(ord)
     xs, deltas = np.asarray(inputs), np.asarray(perturbation.delta)
     if deltas.shape != xs.shape:
         raise ValueError(f"delta must have the shape of the inputs {xs.shape}, got {deltas.shape}.")
@@ -83,7 +89,9 @@ def verify(
         leaf = np.asarray(leaf)
         return leaf.astype(np.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
-    examples = (widen(points), np.asarray(labels), None if targets is None else np.asarray(targets))
+    classes = np.asarray(as_labels(labels))
+    others = None if targets is None else np.asarray(as_labels(targets, "targets"))
+    examples = (widen(points), classes, others)
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
         wide = jax.tree.map(widen, params)
         box = None
