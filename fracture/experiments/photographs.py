@@ -213,7 +213,7 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
     if not found.any():
         return said
     radius, ratio = (_median(dataset[name].values[found]) for name in ("radius", "ratio"))
-    enough = found.sum() >= LEAST_SEEDS
+    enough = int(found.sum()) >= LEAST_SEEDS
     said.append(
         f"Medians{' with 95 % intervals' * enough}: l2 radius {radius}, fragility ratio {ratio}; a "
         f"random direction of d = {dim:,} has the median 0.67/√d = {0.6745 * dim**-0.5:.2g}."
