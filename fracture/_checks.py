@@ -53,6 +53,18 @@ def as_labels(labels: Labels, name: str = "labels") -> Int[Array, "*shape"]:
     return jnp.asarray(values.astype(np.int64))
 
 
+def require_classes(labels: Int[Array, "*shape"], classes: int, name: str = "labels") -> None:
+    """Raise `ValueError` unless the labels, where they are known, are 0 to `classes - 1`."""
+    if isinstance(labels, jax.core.Tracer) or labels.size == 0:
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(
+            f"{name} must be 0 to {classes - 1} for a network with {classes} classes, got {low} "
+            f"to {high}."
+        )
+
+
 def narrow(labels: Int[Array, "*shape"]) -> Int[Array, "*shape"]:
     """What `as_labels` returned as int32: -1, no class, where a label does not fit."""
     if labels.dtype == jnp.int32:

@@ -3,77 +3,81 @@
 import contextlib
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 _ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
-_AGAIN = 0.5  # seconds after which a signal that did not arrive is repeated
+_KEPT: list[str] = []  # what becomes of the work, if the process ends now
+_BEFORE: dict[int, Any] = {}  # the handlers that were there, while others are
 
 
-class Interrupted(BaseException):
-    """Raised in the main thread by a signal; its arguments say what becomes of the work."""
-
-    def __init__(self, number: int):
-        super().__init__()
-        self.number = number
+@contextlib.contextmanager
+def keeping(what: str) -> Iterator[None]:
+    """What a signal within the block says about the work that was done."""
+    _KEPT.append(what)
+    try:
+        yield
+    finally:
+        _KEPT.remove(what)
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """End the process with one line where a signal arrives within the block.
+    """End the process at once, with one line, where a signal arrives within the block.
 
-    An exception that a signal raises is lost where nothing can catch it: in a callback of the
-    garbage collector (JAX has one), in a finaliser, under a library's `except`. So the signal is
-    repeated until it arrives here. Signals that the parent process chose to ignore (`nohup`) stay
-    ignored.
+    No exception is raised: it would be lost in a callback of the garbage collector (JAX has one),
+    in a finaliser or under a library's `except`, crashes modules of C that are being imported, and
+    waits for programs that compile. What is stored is whole at every moment. Signals that the
+    parent process chose to ignore (`nohup`) stay ignored.
     """
     if os.name != "posix" or threading.current_thread() is not threading.main_thread():
         yield
         return
-    caught: list[int] = []
-    hook = sys.unraisablehook
-
-    def repeat(number: int) -> None:
-        if signal.getsignal(number) is interrupt:  # the block has not ended meanwhile
-            os.kill(os.getpid(), number)
-
-    def interrupt(number: int, frame: Any) -> NoReturn:
-        caught.append(number)
-        again = threading.Timer(_AGAIN, repeat, (number,))
-        again.daemon = True
-        again.start()
-        raise Interrupted(number)
-
-    def report_lost(lost: Any) -> None:
-        if not isinstance(lost.exc_value, Interrupted):  # that one comes again
-            hook(lost)
-
+    ending = threading.Lock()
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
     numbers = [getattr(signal, name) for name in _ENDING]
     handlers = {number: signal.getsignal(number) for number in numbers}
-    before = {n: handler for n, handler in handlers.items() if handler is not signal.SIG_IGN}
-    sys.unraisablehook = report_lost
+    _BEFORE.update((n, old) for n, old in handlers.items() if old is not signal.SIG_IGN)
+    waked = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    # The main thread runs handlers between two of its instructions, which may be a minute apart
+    # where it computes; the pipe wakes another one.
+    threading.Thread(target=_watch, args=(reading, tuple(_BEFORE), ending), daemon=True).start()
     try:
-        for number in before:
-            signal.signal(number, interrupt)
+        for number in _BEFORE:
+            signal.signal(number, lambda number, _: _end(number, ending))
         yield
-    except Interrupted as error:
-        _end(error.number, error.args)
-    except BaseException:
-        if caught:  # a library made another exception of it
-            _end(caught[0], ())
-        raise
     finally:
-        sys.unraisablehook = hook
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        _restore(waked)
+        os.close(writing)  # which ends the other thread
 
 
-def _end(number: int, said: tuple[Any, ...]) -> NoReturn:
-    """Without the interpreter's last steps, which wait for programs that still compile."""
-    with contextlib.suppress(OSError, ValueError):  # after SIGHUP there may be no terminal
-        sys.stdout.flush()
-        sys.stderr.write(": ".join(("Interrupted", *said)) + ".\n")
-        sys.stderr.flush()
+def _restore(waked: int = -1) -> None:
+    for number, handler in _BEFORE.items():
+        signal.signal(number, handler)
+    if _BEFORE:
+        signal.set_wakeup_fd(waked)
+    _BEFORE.clear()
+
+
+if hasattr(os, "register_at_fork"):  # a signal to a child is none to this process
+    os.register_at_fork(after_in_child=_restore)
+
+
+def _watch(reading: int, numbers: tuple[int, ...], ending: threading.Lock) -> None:
+    while received := os.read(reading, 1):
+        if received[0] in numbers:
+            _end(received[0], ending)
+    os.close(reading)
+
+
+def _end(number: int, ending: threading.Lock) -> None:
+    if not ending.acquire(blocking=False):
+        return  # the other thread is about to
+    line = ": ".join(("Interrupted", *_KEPT[-1:])) + ".\n"
+    with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
+        if os.isatty(2):
+            line = f"\x1b[?25h\n{line}"  # a progress bar hides the cursor
+        os.write(2, line.encode())
     os._exit(128 + number)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
-from ._checks import as_labels, narrow
+from ._checks import as_labels, narrow, require_classes
 from ._network import takes_network
 from ._typing import Apply, Bounds, Labels, Order
 from .compression import (
@@ -134,7 +134,7 @@ def analyze(
         Shapes `(n, …)` and `(n,)`.
     references, reference_labels
         Points that the optimal classifier knows, shapes `(m, …)` and `(m,)`; may contain the
-        inputs.
+        inputs. Their labels are classes of the network, 0 to K - 1.
     ord
         Order of the norm of radii and distances: 1, 2 or `jnp.inf`. Spectra, `rho_span` and
         layers are of ℓ2 always.
@@ -168,8 +168,8 @@ def analyze(
         If inputs or references are not floating-point arrays of one dtype, or labels are not
         integers.
     ValueError
-        If shapes disagree, there are no inputs or references, or an option is out of range or
-        unknown.
+        If shapes disagree, there are no inputs or references, a reference is of no class of the
+        network (where its label is not traced), or an option is out of range or unknown.
 
     References
     ----------
@@ -190,6 +190,10 @@ def analyze(
     reference_labels = as_labels(reference_labels, "reference_labels")
     ord = check_order(ord)
     near = nearest_neighbour(inputs, labels, references, reference_labels, ord=ord)
+    one = jax.ShapeDtypeStruct(jnp.shape(inputs)[1:], jnp.result_type(inputs))
+    outputs = getattr(jax.eval_shape(apply, params, one), "shape", None)
+    if outputs is not None and len(outputs) < 2:  # else the solver says what is wrong with them
+        require_classes(reference_labels, max((2, *outputs)), "reference_labels")
     # Gathered here: the number of references is none of the compiled call's business.
     points = jnp.asarray(references)[near.index]
     other = jnp.where(near.index < 0, -1, narrow(reference_labels)[near.index])

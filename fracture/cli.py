@@ -16,7 +16,8 @@ import click
 
 from . import __version__
 from ._files import printable
-from ._signals import Interrupted
+from ._occasion import occasion
+from ._signals import keeping
 
 # JAX and the experiments are imported inside the commands: `--help` and a mistyped option answer
 # at once.
@@ -56,6 +57,17 @@ def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
 
 def _line(message: str) -> str:
     return " ".join(printable(message).split())
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Say to whoever interrupts that nothing is lost."""
+    said = "what was finished is stored, the same command goes on"
+    try:
+        with keeping(said):
+            yield
+    except KeyboardInterrupt:
+        raise click.Abort(said) from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -133,6 +145,7 @@ class _Sweep(click.Command):
 )
 @click.option("--quick", is_flag=True, help="A smaller default sweep, for a first look.")
 @_out
+@_resumable()
 def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) -> None:
     """Measure how fragility scales with the dimension, and judge the laws.
 
@@ -157,11 +170,13 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
     from .sweeps import exclusive
 
     plan = experiments.plan(data, quick=quick, root=key, **chosen)
-    with exclusive(out), _resumable():
+    with exclusive(out):
         results = {}
         with _progress() as progress:
             for name, run in plan.items():
                 results[name] = run(out=out, progress=progress)
+                told = results[name].dataset.assign_attrs(occasion())
+                results[name] = results[name]._replace(dataset=told)
                 experiments.save(results[name], out)
         _show(results, out)
     timings = [result.dataset for result in results.values()]
@@ -312,7 +327,7 @@ def images(
                     **options,
                     **shown,
                 )
-        dataset = dataset.assign_attrs(known_as)
+        dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
         _print(reports.analysis_tables(dataset), partial(reports.analysis_page, dataset, out))
 
@@ -351,6 +366,7 @@ def images(
     help="Gradients computed together: fewer need less memory.",
 )
 @_analysis_out
+@_resumable()
 def imagenet(
     model: str,
     images: Path | None,
@@ -412,7 +428,7 @@ def imagenet(
         searched = {"effort": effort or ("high" if full else "low")}
     number_of_classes = classes or (10 if quick else 50)
     number = examples or (4 if quick else len(photos.labels))
-    with exclusive(out), _resumable(), _progress() as progress:
+    with exclusive(out), _progress() as progress:
         known_as = claim(out / "analysis.nc", {"network": title, "images": "photographs"})
         dataset = photographs.run(
             **functions,
@@ -429,7 +445,7 @@ def imagenet(
             say=click.echo,
             progress=progress,
         )
-        dataset = dataset.assign_attrs(known_as)
+        dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
         _print(reports.analysis_tables(dataset), partial(reports.analysis_page, dataset, out))
 
@@ -447,11 +463,13 @@ def report(folder: Path) -> None:
             dataset = read_dataset(folder / "analysis.nc")
             if "radius" not in dataset:
                 raise ValueError(f"{folder / 'analysis.nc'} holds no analysis of fracture.")
-            _print(
-                reports.analysis_tables(dataset), partial(reports.analysis_page, dataset, folder)
-            )
+            draw = partial(reports.analysis_page, dataset, folder)
+            with experiments.concluding(folder / "analysis.nc"):
+                _print(reports.analysis_tables(dataset), draw)
         else:
-            _show(experiments.load(folder), folder)
+            results = experiments.load(folder)
+            with experiments.concluding(folder):
+                _show(results, folder)
 
 
 def _show(results: Any, out: Path) -> None:
@@ -493,19 +511,6 @@ def _prepare_jax(*, x64: bool, spread: bool = True) -> None:
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or platformdirs.user_cache_dir("fracture")
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-@contextlib.contextmanager
-def _resumable() -> Iterator[None]:
-    """Say to whoever interrupts that nothing is lost."""
-    said = "what was finished is stored, the same command goes on"
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise click.Abort(said) from None
-    except Interrupted as error:
-        error.args = (said,)
-        raise
 
 
 @contextlib.contextmanager

@@ -214,6 +214,21 @@ def test_bad_inputs_are_reported_and_leave_the_others_alone():
     )
 
 
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("network", "labels", "says"),
+    [
+        (mlp, [1, 2, 3], r"reference_labels must be 0 to 2 .* got 1 to 3"),  # 1..K beside 0..K-1
+        (mlp, [-1, 0, 2], r"reference_labels must be 0 to 2 .* got -1 to 2"),
+        (lambda params, x: x[0, 0], [0, 1, 2], r"reference_labels must be 0 to 1 .* got 0 to 2"),
+    ],
+)
+def test_references_of_no_class_are_refused(network, labels, says):
+    params, inputs, right, references, _ = mlp_problem()
+    with pytest.raises(ValueError, match=says):
+        analyze(network, params, inputs, right, references[:3], np.array(labels), solver=affine)
+
+
 def test_one_class_has_no_optimal_radius():
     """Nor where no class, -1, has no place in the type of the labels."""
     params, inputs, labels, references, _ = mlp_problem()

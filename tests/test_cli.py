@@ -1,5 +1,6 @@
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -145,6 +146,59 @@ def test_a_foreign_analysis_is_one_line(fracture, tmp_path):
     assert err == "fracture: error: analysis.nc holds no analysis of fracture.\n"
 
 
+ANALYSIS = xr.Dataset(
+    {"radius": ("example", [1.0, 2.0]), "status": ("example", [1, 1])}, attrs={"title": "\x1b[2JA"}
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"options": options} for options in (3, "{", "[]", "[" * 60_000, [1, 2])),
+        {"status": 99},
+    ],
+)
+def test_a_changed_analysis_is_one_line(fracture, tmp_path, changes):
+    dataset = ANALYSIS.copy(deep=True).assign_attrs(
+        {k: v for k, v in changes.items() if k == "options"}
+    )
+    if "status" in changes:
+        dataset["status"][0] = changes["status"]
+    dataset.to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
+    code, _, err = fracture("report", ".")
+    assert code == 2
+    assert err.startswith("fracture: error: analysis.nc does not hold what this version stores (")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "says"),
+    [
+        ("a.nc", xr.Dataset(attrs={"judge": [1, 2]}), "a.nc holds no experiment"),
+        ("a.nc", xr.Dataset(attrs={"judge": "linear_points"}), "a.nc does not hold what"),
+        (".a-b.nc", xr.Dataset(attrs={"judge": "linear_points"}), "no results"),
+    ],
+)
+def test_changed_results_are_one_line_and_leftovers_none(fracture, tmp_path, name, dataset, says):
+    dataset.to_netcdf(tmp_path / name, engine="h5netcdf")
+    code, out, err = fracture("report", ".")
+    assert (code, out) == (2, "")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+def test_control_characters_reach_no_terminal(fracture, tmp_path):
+    ANALYSIS.to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
+    code, out, err = fracture("report", ".")
+    assert code == 0, err
+    assert "2 inputs" in out
+    assert "\x1b[2J" not in out
+    assert "\x1b" not in (tmp_path / "index.html").read_text()
+    code, _, err = fracture("sweep", "--out", str(tmp_path / "analysis.nc" / "\x1b[2J"))
+    assert code == 2
+    assert "\x1b" not in err
+
+
 @pytest.mark.parametrize("command", [["sweep"], ["analyze"], ["report", "run"]])
 def test_one_process_at_a_time_writes_to_a_folder(fracture, tmp_path, command):
     (tmp_path / "run").mkdir()
@@ -223,6 +277,10 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
         assert start(tmp_path / name).wait() == 0
         results.append(read_dataset(tmp_path / name / "linear_hypercube.nc"))
     timings = ["compile_seconds", "run_seconds"]
+    for result in results:  # when, by which command, with which version
+        assert "sweep --data hypercube" in result.attrs.pop("command")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", result.attrs.pop("created"))
+        assert result.attrs["version"] == cli.__version__
     xr.testing.assert_identical(*(result.drop_vars(timings) for result in results))
 
 
@@ -355,6 +413,16 @@ def test_wrong_images_or_networks_are_one_line(fracture, own, images, network, m
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_references_with_other_labels_are_one_line(fracture, own):
+    np.savez(
+        "shifted.npz", images=np.eye(4, dtype=np.float32).reshape(4, 2, 2), labels=[1, 2, 3, 1]
+    )
+    network = ("--network", "own_network:logits", "--references", "shifted.npz")
+    code, out, err = fracture("analyze", own, *network)
+    assert (code, out) == (2, "")
+    assert "reference_labels must be 0 to 2 for a network with 3 classes, got 1 to 3" in err
 
 
 @pytest.fixture

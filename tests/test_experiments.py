@@ -100,7 +100,7 @@ def test_a_verdict_says_which_laws_it_excludes():
     assert sum(i.low <= 1.1 <= i.high for i in intervals) >= 11
     for interval, verdict in zip(intervals, verdicts, strict=True):
         if verdict.holds:
-            assert f"more than {100 * interval.high - 100:.2g} % above" in verdict.sentence
+            assert f"more than {np.ceil(100 * interval.high - 100):.0f} % above" in verdict.sentence
             assert interval.high > 1.05
     assert sum(verdict.holds is True for verdict in verdicts) <= 6
 

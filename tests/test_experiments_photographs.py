@@ -1,6 +1,10 @@
 """The analysis of photographs: a linear network, whose numbers are known, on small pictures."""
 
 import json
+import os
+import subprocess
+import sys
+import textwrap
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +18,7 @@ from fracture.perturbation import Status, affine
 from fracture.sweeps import StoreMismatchError
 
 NAMES = ("ant", "bee", "cat", "dog", "emu")
-RNG = np.random.default_rng(0)
-WEIGHT = jnp.asarray(RNG.normal(size=(5, 48)), jnp.float32)
+WEIGHT = jnp.asarray(np.random.default_rng(0).normal(size=(5, 48)), jnp.float32)
 
 
 def apply(weight, x):
@@ -27,7 +30,8 @@ def stages(weight):
 
 
 def problem(number=7):
-    inputs = jnp.asarray(RNG.uniform(0.3, 0.7, (number, 4, 4, 3)), jnp.float32)
+    pixels = np.random.default_rng(1).uniform(0.3, 0.7, (number, 4, 4, 3))
+    inputs = jnp.asarray(pixels, jnp.float32)
     labels = jax.vmap(apply, (None, 0))(WEIGHT, inputs).argmax(1).astype(jnp.int32)
     return Images(inputs, labels.at[0].set((labels[0] + 1) % 5))  # the first one is wrong
 
@@ -81,6 +85,20 @@ def test_every_number_of_a_linear_network():
     assert "radius_inf" not in whole
 
 
+RESUME = """
+    import sys
+    from pathlib import Path
+    import jax
+    sys.path.insert(0, {tests!r})
+    jax.config.update("jax_enable_x64", True)
+    from fracture.experiments import photographs
+    from test_experiments_photographs import problem, run
+    assert len(jax.devices()) == 3
+    photographs.analyze = None  # nothing is analysed again
+    run(problem(3), num_classes=3, orders=(2,), out=Path({out!r}))
+"""
+
+
 @pytest.mark.filterwarnings("ignore:.*no more than chance")  # of another network
 def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     queries = problem(3)
@@ -95,10 +113,34 @@ def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     again = run(queries, **options)
     assert len(done) == 1
     assert again.drop_attrs().equals(first.drop_attrs())
+    script = textwrap.dedent(RESUME).format(tests=os.path.dirname(__file__), out=str(tmp_path))
+    flags = "--xla_force_host_platform_device_count=3"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr.decode()
     with pytest.raises(StoreMismatchError, match="num_classes"):
         run(queries, **options | {"num_classes": 4})
     with pytest.raises(StoreMismatchError, match="data"):
         run(Images(queries.inputs, (queries.labels + 1) % 5), **options)
+
+
+def test_what_identifies_a_network():
+    x, y = jnp.zeros(3), jnp.ones((2, 3))
+
+    def identity(params, constant, stages=None):
+        network = lambda params, x: params["w"] @ jnp.tanh(x) + constant
+        return photographs._digest(params, photographs._program(network, params, stages, x))
+
+    same = identity({"w": y}, jnp.zeros(2))
+    assert same == identity({"w": y}, jnp.zeros(2))
+    split = lambda params: (lambda x: jnp.tanh(x), lambda h: params["w"] @ h)
+    others = (
+        identity({"w": y.at[0, 0].add(1e-12)}, jnp.zeros(2)),
+        identity({"w": y}, jnp.zeros(2).at[1].set(1e-12)),  # a weight that the function captures
+        identity({"w": y, "unused": y}, jnp.zeros(2)),
+        identity({"w": y}, jnp.zeros(2), split),
+    )
+    assert len({same, *others}) == 5
 
 
 def test_names_must_fit_the_network():

@@ -2,6 +2,7 @@
 
 import html.parser
 import io
+import itertools
 import re
 from types import SimpleNamespace
 
@@ -324,6 +325,29 @@ def test_scaling_draws_the_medians_and_names_the_slope():
     assert high > float(result.summary["predicted_hi"].max())
 
 
+def test_lines_are_named_at_their_ends_and_no_name_hides_another():
+    result = RESULTS["digits"]
+    figure = report.figures(result)["factors"].draw()
+    (axes,) = figure.axes
+    assert not figure.legends
+    last = {
+        "law E": "law_e",
+        "midpoint $\\mu$": "midpoint",
+        "secant $\\kappa$": "secant",
+        "tangent $\\tau$": "tangent",
+        "box $\\beta$": "box",
+    }
+    FigureCanvasAgg(figure).draw()
+    names = sorted(axes.texts, key=lambda text: text.xy[1])
+    values = [float(result.summary[last[text.get_text()]][-1]) for text in names]
+    assert values == sorted(values)
+    boxes = [text.get_window_extent() for text in names]
+    assert all(low.y1 <= high.y0 + 1 for low, high in itertools.pairwise(boxes))
+    assert len(names) == 5
+    crowded = report.figures(RESULTS["linear_points"])["radii"].draw()
+    assert crowded.legends  # names too long for the margin
+
+
 def test_nothing_sticks_out_of_a_figure():
     drawings = [report.overview(RESULTS), *report.analysis_figures(analysis()).values()]
     for result in RESULTS.values():
@@ -350,7 +374,7 @@ def test_tables_hold_every_number_of_the_summary(rendered):
                 assert show(value) in text
     assert "pairwise ratio: −0.497, 95 % CI [−0.512, −0.483]; expected −0.493" in text
     assert NASTY in text
-    assert len(report.tables(RESULTS)) == 1 + (1 + 2 + 1) + (1 + 2 + 1) + (1 + 5 + 1)
+    assert len(report.tables(RESULTS)) == 1 + (1 + 2 + 1) + (1 + 3 + 1) + (1 + 6 + 1)
     assert text.index(NASTY) < text.index("Radii and ratio")  # verdicts come first
 
 
@@ -393,7 +417,8 @@ def test_all_missing_figures_say_so():
     hollow = result._replace(dataset=result.dataset * np.nan, summary=result.summary * np.nan)
     for drawing in report.figures(hollow).values():
         (axes,) = drawing.draw().axes
-        assert [text.get_text() for text in axes.texts] == ["n/a: no finite value"]
+        texts = [text.get_text() for text in axes.texts]
+        assert [text for text in texts if text != "0.67/√d"] == ["n/a: no finite value"]  # a guide
 
 
 @pytest.mark.fast
@@ -450,7 +475,7 @@ def test_analysis(tmp_path):
     page = Page(report.analysis_page(dataset, tmp_path).read_text())
     assert "Digits <b>28</b>" in page.text
     assert "60 inputs: 58 found, 1 misclassified, 1 not found." in page.text
-    assert "First 20 inputs" in page.text
+    assert "First 20 inputs: radii" in page.text
     assert all(target.startswith("data:") for target in page.loads)
     text = shown(report.analysis_tables(dataset))
     assert "∞" in text

@@ -4,7 +4,8 @@ A `Result` holds the measurements, their summary, fitted exponents and verdicts,
 the measurements; `judge(dataset)` of the same file draws the conclusions again from stored ones.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ __all__ = [
     "Fit",
     "Result",
     "Verdict",
+    "concluding",
     "digits",
     "linear_hypercube",
     "linear_points",
@@ -92,11 +94,35 @@ def load(out: Path) -> dict[str, Result]:
     """
     results = {}
     for path in sorted(out.glob("*.nc")):
+        if path.name.startswith("."):
+            continue  # what others left there
         dataset = read_dataset(path)
-        judge = _JUDGES.get(dataset.attrs.get("judge", ""))
+        judge = _JUDGES.get(str(dataset.attrs.get("judge", "")))
         if judge is None:
             raise ValueError(f"{path} holds no experiment of fracture.")
-        results[path.stem] = judge(dataset)
+        with concluding(path):
+            results[path.stem] = judge(dataset)
     if not results:
         raise ValueError(f"{out} holds no results (*.nc); run `fracture sweep --out {out}` first.")
     return results
+
+
+@contextlib.contextmanager
+def concluding(path: Path) -> Iterator[None]:
+    """Name the file whose contents are not what conclusions are drawn from.
+
+    Whoever changed it may have left out a variable, or made a number of a text.
+    """
+    try:
+        yield
+    except (
+        LookupError,
+        TypeError,
+        AttributeError,
+        ValueError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        raise ValueError(
+            f"{path} does not hold what this version stores ({type(error).__name__}: {error})."
+        ) from error

@@ -10,7 +10,7 @@ from ..theory import Law
 from ._result import Fit
 
 _RESAMPLES = 2000
-_LEAST_SEEDS = 6  # fewer cannot give a 95 % interval of a median
+LEAST_SEEDS = 6  # fewer cannot give a 95 % interval of a median
 
 
 class Interval(NamedTuple):
@@ -69,7 +69,7 @@ def exponent(
         expected, theirs = _slopes({d: against[d] for d in rows}, np.random.default_rng(1))
         slopes = slopes - theirs + expected
     low, high = np.quantile(slopes[np.isfinite(slopes)], [0.025, 0.975])
-    if min(row.size for row in rows.values()) < _LEAST_SEEDS:
+    if min(row.size for row in rows.values()) < LEAST_SEEDS:
         low, high = -np.inf, np.inf
     return Fit(str(values.name), label, slope, float(low), float(high), expected)
 
@@ -97,7 +97,7 @@ def scale(
         theirs, spread = _level([(against or {})[dim] for dim in dims], np.random.default_rng(3))
         spread = spread - theirs
     low, high = np.quantile(resampled - spread, [0.025, 0.975]) - theirs
-    if min(rows[dim].size for dim in dims) < _LEAST_SEEDS:
+    if min(rows[dim].size for dim in dims) < LEAST_SEEDS:
         low, high = -np.inf, np.inf
     return Interval(*(float(np.exp(value)) for value in (middle - theirs, low, high)))
 
@@ -204,8 +204,12 @@ def median_table(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
                 attrs["long_name"],
                 attrs["units"],
             )
-    used = {dim: row.size for dim, row in by_dim(dataset["ratio"]).items()}
-    return per_dim(seeds=(used, "seeds with a result"), **columns)
+    for name in ("ratio", "ratio_untargeted"):
+        if name in names:
+            rows = by_dim(dataset[name])
+            used = {int(d): rows[int(d)].size if int(d) in rows else 0 for d in dataset["dim"]}
+            columns[name.replace("ratio", "seeds")] = (used, "seeds with a result")
+    return per_dim(**columns)
 
 
 def per_dim(**columns: Any) -> xr.Dataset:

@@ -1,5 +1,6 @@
 """Verdicts: a sentence for everyone, with what it excludes, and the numbers that decided."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import xarray as xr
@@ -66,7 +67,7 @@ def exact_law(
     elif not agrees:
         said = f"undecided: the medians are {scale} times the law's, the distributions still agree."
     elif not sharp:
-        said = "undecided: too few seeds or dimensions to tell it from a law a quarter larger."
+        said = "undecided: too few seeds or dimensions to exclude other laws."
     elif not near:
         said = "undecided: the exponent is another one than the law's, the distributions agree."
     return Verdict(law, True if said.startswith("holds") else None, f"{law}: {said}", evidence)
@@ -135,13 +136,13 @@ def _excluded(scale: Interval) -> str:
     """What the interval of a scale leaves out, in words."""
     more, less = scale.high - 1, 1 - scale.low
     return (
-        f"ratios more than {_percent(more)} above or {_percent(less)} below it are excluded "
-        "(95 % confidence)"
+        f"ratios more than {_percent(more)} above or {_percent(less)} below the law's are "
+        "excluded (95 % confidence)"
     )
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{math.ceil(100 * share)} %"
 
 
 def _because(parts: Mapping[str, Mapping[int, Interval]], dim: int) -> str:

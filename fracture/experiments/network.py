@@ -12,6 +12,7 @@ import optax
 import xarray as xr
 
 from .. import __version__, data, models, theory
+from .._checks import require_classes
 from .._typing import Bounds, Order
 from ..analysis import Analysis, analyze
 from ..sweeps import Progress
@@ -196,12 +197,7 @@ def check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"the network must return floating-point logits, got {logits.dtype}.")
     classes = max(2, outputs[0] if outputs else 1)
-    least, largest = int(queries.labels.min()), int(queries.labels.max())
-    if least < 0 or largest >= classes:
-        raise ValueError(
-            f"labels must be 0 to {classes - 1} for a network with {classes} classes, got "
-            f"{least} to {largest}."
-        )
+    require_classes(queries.labels, classes)
 
 
 def label(result: Analysis, queries: Images) -> xr.Dataset:

@@ -22,7 +22,7 @@ from ..sweeps import Progress
 from ..sweeps._spec import environment
 from ..sweeps._store import chunk_store
 from ._first_look import first_look, outputs_of
-from ._summary import median
+from ._summary import LEAST_SEEDS, median
 from .network import Images, check, label
 
 BOX = (0.0, 1.0)
@@ -82,12 +82,14 @@ def run(
         classes, fewer than two classes are named, or `out` holds images of other options.
     """
     check(apply, params, queries)
+    classes = jax.eval_shape(apply, params, queries.inputs[0]).shape
+    if classes != (len(names),):
+        raise ValueError(
+            f"{model} has {classes[0] if classes else 1} classes, but {len(names)} are named."
+        )
     total = min(examples or len(queries.labels), len(queries.labels))
     analysed = Images(*(array[:total] for array in queries))
     seen = first_look(apply, params, *analysed, queries.labels, BOX, say)
-    logits = np.stack([outputs_of(apply, params, x) for x in queries.inputs])
-    if logits.shape[1] != len(names):
-        raise ValueError(f"{model} has {logits.shape[1]} classes, but {len(names)} are named.")
     options = {
         "model": model,
         "ord": "2",
@@ -101,8 +103,10 @@ def run(
     provenance = {
         "experiment": "photographs",
         "options": json.dumps(options),
-        "data": _digest(queries.inputs, queries.labels, logits),
+        "data": _digest(queries),
+        "network": _digest(params, _program(apply, params, stages, queries.inputs[0])),
         **environment(),
+        "backend": jax.default_backend(),  # images are analysed one by one, on one device
     }
     search = {"solver": solver, **solver_options}
     reading = {
@@ -172,11 +176,27 @@ def _one(
     return dataset
 
 
-def _digest(*arrays: Any) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+def _digest(arrays: Any, text: str = "") -> str:
+    """Digest of given arrays and a text; of nothing that was computed, whose last bits may vary."""
+    leaves, tree = jax.tree.flatten(arrays)
+    digest = hashlib.blake2b(f"{tree}\n{text}".encode(), digest_size=8)
+    for leaf in leaves:
+        array = np.asarray(leaf)
+        digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
+
+
+def _program(apply: Apply, params: Any, stages: Any, x: jax.Array) -> str:
+    """The network as XLA gets it, with the weights that are not in `params`, and its stages."""
+
+    def outputs(params, x):
+        made = [apply(params, x)]
+        for stage in () if stages is None else stages(params):
+            x = stage(x)
+            made.append(x)
+        return made
+
+    return jax.jit(outputs).lower(params, x).as_text()
 
 
 def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
@@ -193,8 +213,9 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
     if not found.any():
         return said
     radius, ratio = (_median(dataset[name].values[found]) for name in ("radius", "ratio"))
+    enough = int(found.sum()) >= LEAST_SEEDS
     said.append(
-        f"Medians with 95 % intervals: l2 radius {radius}, fragility ratio {ratio}, where a "
+        f"Medians{' with 95 % intervals' * enough}: l2 radius {radius}, fragility ratio {ratio}; a "
         f"random direction of d = {dim:,} has the median 0.67/√d = {0.6745 * dim**-0.5:.2g}."
     )
     if "radius_inf" in dataset:

@@ -14,7 +14,7 @@ from ._drawing import Drawing, Theme
 from ._format import number
 from ._law_figures import scatter
 from ._pixels import channels, pixels
-from ._series import legend_below, log_scale, positive, say_nothing_there
+from ._series import legend_below, log_scale, name_lines, positive, say_nothing_there
 
 _SHOWN = 6
 _RHO = {"rho_margin": "$\\rho_\\mathrm{net}$", "rho_span": "$\\rho_\\mathrm{span}$"}
@@ -33,7 +33,7 @@ _RATIOS = {
         "need not put ρ_net on the dashed line.",
     ),
 }
-_LAYER_RHO = {"layer_rho": "network", "layer_null": "random subspace of the same dimension"}
+_LAYER_RHO = {"layer_rho": "network", "layer_null": "random subspace"}
 _LAYER_RANK = {"layer_rank": "rank", "layer_effective_rank": "effective rank"}
 
 
@@ -217,7 +217,7 @@ def _paint_layers(
         long = sum(map(len, layers)) > 40
         axes.set_xticks(index, layers, rotation=40 if long else 0, ha="right" if long else "center")
     axes.set_ylabel(label)
-    legend_below(figure, axes)
+    name_lines(figure, axes)
     if not drawn.size:
         say_nothing_there(axes, theme)
 

@@ -17,11 +17,12 @@ from ._series import (
     legend_below,
     log_scale,
     medians,
+    name_lines,
     positive,
     say_nothing_there,
     span,
 )
-from ._symbols import measured_ratio
+from ._symbols import measured_ratio, with_intervals
 
 _POINTS = 600  # drawn per dimension at most, evenly taken from all
 
@@ -156,7 +157,7 @@ def _compression(summary: xr.Dataset) -> Drawing:
         caption=(
             f"Against the input dimension d: {'; '.join(meanings)}; the grey line is 0.67/√d, the "
             "median for one random direction. "
-            "Medians over seeds with 95 % confidence intervals."
+            f"Shown: {with_intervals([summary], present)}."
         ),
         alt=f"Log–log plot of compression ratios for d {span(summary['dim'])}: "
         + "; ".join(f"{name} {span(summary[name])}" for name in present),
@@ -182,7 +183,7 @@ def _paint_compression(summary: xr.Dataset, names: list[str], figure: Figure, th
     dimension_axis(axes, dims)
     axes.set_ylabel("compression ratio  $\\rho$")
     log_scale(axes, "y", np.concatenate(seen))
-    legend_below(figure, axes, columns=3)
+    name_lines(figure, axes, columns=3)
     if not any(values.size for values in seen[1:]):
         say_nothing_there(axes, theme)
 
@@ -204,8 +205,8 @@ def _factors(summary: xr.Dataset) -> Drawing:
                 else ". Each is"
             )
             + " 1 for an affine network with its boundary halfway. Law E: the ratio over "
-            f"ρ_net{' · β' * boxed}. d is the input dimension; medians over seeds with 95 % "
-            "confidence intervals."
+            f"ρ_net{' · β' * boxed}. d is the input dimension; shown: "
+            f"{with_intervals([summary], present)}."
         ),
         alt=f"Log–log plot for d {span(summary['dim'])}: "
         + "; ".join(f"{name} {span(summary[name])}" for name in present),
@@ -231,7 +232,7 @@ def _paint_factors(summary: xr.Dataset, names: list[str], figure: Figure, theme:
     dimension_axis(axes, np.asarray(summary["dim"], float))
     axes.set_ylabel("factor (1 = affine network)")
     log_scale(axes, "y", np.concatenate(seen))
-    legend_below(figure, axes, columns=4)
+    name_lines(figure, axes, columns=4)
     if not any(values.size for values in seen[1:]):
         say_nothing_there(axes, theme)
 
@@ -281,6 +282,6 @@ def _paint_references(
     axes.set_xlabel("number of references N")
     axes.set_ylabel(label or "fragility ratio  $r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$")
     log_scale(axes, "y", drawn)
-    legend_below(figure, axes, columns=4)
+    name_lines(figure, axes, columns=4)
     if not drawn.size:
         say_nothing_there(axes, theme)

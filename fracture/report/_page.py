@@ -21,6 +21,7 @@ from ._grids import Grid, grids, verdict_line, verdict_word
 from ._symbols import glossary, short_title
 
 _DESCRIBED = ("title", "description", "warnings")  # attributes that the page shows elsewhere
+_FIRST = ("created", "command", "version", "commit")  # what readers look for
 
 
 class Picture(NamedTuple):
@@ -169,7 +170,9 @@ def _picture(slug: str, drawing: Drawing) -> Picture:
 
 
 def _provenance(dataset: xr.Dataset) -> dict[str, str]:
-    return {str(k): str(v) for k, v in dataset.attrs.items() if k not in _DESCRIBED}
+    names = [str(name) for name in dataset.attrs if name not in _DESCRIBED]
+    names.sort(key=lambda name: name not in _FIRST)
+    return {name: str(dataset.attrs[name]) for name in names}
 
 
 def _write_page(template: str, out: Path, **content: Any) -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, SupportsFloat
 
+import numpy as np
 import xarray as xr
 
 from ._format import count, number, pvalue, share
@@ -82,7 +83,9 @@ SYMBOLS = {
         "ρ_null", "what a random subspace of that rank would read (root mean square)"
     ),
     "layer_pvalue": Symbol("p_null", "chance that a random subspace reads as much", pvalue),
-    "layer_rank": Symbol("rank", "rank of the Jacobian of the logit differences at that layer"),
+    "layer_rank": Symbol(
+        "rank", "rank of the Jacobian of the logit differences at that layer", count
+    ),
     "layer_effective_rank": Symbol("effective rank", EFFECTIVE_RANK),
     "effective_rank": Symbol("effective rank", EFFECTIVE_RANK),
     "participation_ratio": Symbol(
@@ -116,6 +119,15 @@ def qualifier(data: xr.Dataset, name: str) -> str:
     """What the `long_name` says after its last comma, as in "fragility ratio, twin point"."""
     _, comma, last = str(data[name].attrs.get("long_name", "")).rpartition(", ")
     return last if comma else ""
+
+
+def with_intervals(summaries: Iterable[xr.Dataset], names: Iterable[str]) -> str:
+    """What to say of medians: that they have intervals only where one is finite."""
+    ends = [f"{name}_lo" for name in names]
+    known = any(np.isfinite(data[end]).any() for data in summaries for end in ends if end in data)
+    return "medians over seeds" + (
+        " with 95 % confidence intervals" if known else "; too few seeds for intervals"
+    )
 
 
 def law_kind(summary: xr.Dataset, name: str) -> str:
