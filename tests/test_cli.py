@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from fracture import cli, experiments, perturbation
+from fracture import cli, experiments, perturbation, report
 from fracture.__main__ import main
 from fracture.sweeps import exclusive, read_dataset
 
@@ -349,7 +349,7 @@ def own(tmp_path):
     np.savez(tmp_path / "unnamed.npz", a=images)
     np.savez(tmp_path / "empty.npz", images=images[:0], labels=np.zeros(0, int))
     os.mkfifo(tmp_path / "pipe.npz")
-    np.savez(tmp_path / "one_class.npz", images=images[:1], labels=[0])
+    np.savez(tmp_path / "one_class.npz", images=images[:1, None], labels=[0])  # channel first
     yield "own.npz"
     sys.modules.pop("own_network", None)
 
@@ -371,7 +371,7 @@ def test_own_network_on_own_images(fracture, own, tmp_path, name):
 
 
 @pytest.mark.filterwarnings("default")
-def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
+def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path, monkeypatch):
     command = ["analyze", "one_class.npz", "--network", "own_network:logits", "--out", "run"]
     code, out, err = fracture(*command, "--effort", "low")
     assert code == 0, err
@@ -393,6 +393,15 @@ def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
     with xr.open_dataset(tmp_path / "run" / "analysis.nc", engine="h5netcdf") as dataset:
         np.testing.assert_allclose(dataset["radius"], 3**-0.5, rtol=1e-3)
         assert dataset["ratio"].isnull().all()
+        assert dataset["images"].dims == ("example", "channel", "height", "width")
+
+    def fail(*_):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(report, "analysis_page", fail)
+    code, out, err = fracture("report", "run")  # the tables come first
+    assert (code, err) == (2, "fracture: error: no ink\n")
+    assert "1 inputs: 1 found." in out
 
 
 @pytest.mark.parametrize(

@@ -228,7 +228,20 @@ def label(result: Analysis, queries: Images) -> xr.Dataset:
         variables["layer"] = ["input", *(f"after stage {i}" for i in range(1, depth))]
     inputs = np.asarray(queries.inputs)
     if inputs.ndim in (3, 4):
-        dims = ("example", "height", "width", "channel")[: inputs.ndim]
-        variables["images"] = (dims, inputs)
-        variables["adversarial_images"] = (dims, inputs + fields["delta"])
+        axes = ["example", "height", "width"]
+        if inputs.ndim == 4:
+            axes.insert(_channel_axis(inputs.shape), "channel")
+        variables["images"] = (axes, inputs)
+        variables["adversarial_images"] = (axes, inputs + fields["delta"])
     return xr.Dataset(variables)
+
+
+def _channel_axis(shape: tuple[int, ...]) -> int:
+    """Where images `(n, …, …, …)` have their channels: last, unless the first axis is likelier.
+
+    A grey or coloured image has 1 or 3, another one fewer channels than pixels.
+    """
+    first, last = shape[1], shape[-1]
+    if last in (1, 3) or (first not in (1, 3) and last <= first):
+        return 3
+    return 1
