@@ -140,10 +140,11 @@ def test_what_identifies_a_network():
     others = (
         identity({"w": y.at[0, 0].add(1e-12)}, jnp.zeros(2)),
         identity({"w": y}, jnp.zeros(2).at[1].set(1e-12)),  # a weight that the function captures
-        identity({"w": y, "unused": y}, jnp.zeros(2)),
+        identity({"w": y, "unused": jax.random.key(0)}, jnp.zeros(2)),
+        identity({"w": y, "unused": jax.random.key(1)}, jnp.zeros(2)),
         identity({"w": y}, jnp.zeros(2), split),
     )
-    assert len({same, *others}) == 5
+    assert len({same, *others}) == 6
 
 
 def test_names_must_fit_the_network():

@@ -181,7 +181,8 @@ def _digest(arrays: Any, text: str = "") -> str:
     leaves, tree = jax.tree.flatten(arrays)
     digest = hashlib.blake2b(f"{tree}\n{text}".encode(), digest_size=8)
     for leaf in leaves:
-        array = np.asarray(leaf)
+        key = jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
+        array = np.asarray(jax.random.key_data(leaf) if key else leaf)
         digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
     return digest.hexdigest()
 
