@@ -189,7 +189,7 @@ def test_missing_files_packages_and_sizes(tmp_path, monkeypatch):
     with pytest.raises(TypeError, match="dtype must be floating"):
         data.load_photographs(tmp_path, tmp_path / "labels", 8, dtype=jnp.int32)
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
-    with pytest.raises(ModuleNotFoundError, match="Pillow"):
+    with pytest.raises(ModuleNotFoundError, match="the package pillow is not installed"):
         data.load_photographs(tmp_path, tmp_path / "labels", 8)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ModuleNotFoundError, match="foolbox"):
