@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import click
 import jax
@@ -187,6 +188,29 @@ def test_changed_results_are_one_line_and_leftovers_none(fracture, tmp_path, nam
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("identity", [3, "[", "[[1]]", "[" * 60_000])
+def test_an_analysis_of_nobody_is_named(fracture, tmp_path, own, identity):
+    analysis = ANALYSIS.assign_attrs(identity=identity)
+    analysis.to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
+    code, _, err = fracture("analyze", own, "--network", "own_network:logits", "--out", ".")
+    assert code == 2
+    assert err.startswith("fracture: error: analysis.nc does not hold what this version stores (")
+    assert err.count("\n") == 1
+
+
+def test_a_warning_is_one_line(fracture, monkeypatch):
+    def warn(*_, **__):
+        warnings.warn("a.nc is\n damaged\x1b[2J", stacklevel=2)
+        raise ValueError("no more")
+
+    monkeypatch.setattr(experiments, "plan", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, out, err = fracture("sweep")
+    assert (code, out) == (2, "")
+    assert err == "fracture: warning: a.nc is damaged�[2J\nfracture: error: no more\n"
+
+
 def test_control_characters_reach_no_terminal(fracture, tmp_path):
     ANALYSIS.to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
     code, out, err = fracture("report", ".")
@@ -324,6 +348,7 @@ def own(tmp_path):
     np.savez(tmp_path / "nan.npz", images=images * np.nan, labels=[0, 1, 2, 1])
     np.savez(tmp_path / "unnamed.npz", a=images)
     np.savez(tmp_path / "empty.npz", images=images[:0], labels=np.zeros(0, int))
+    os.mkfifo(tmp_path / "pipe.npz")
     np.savez(tmp_path / "one_class.npz", images=images[:1, None], labels=[0])  # channel first
     yield "own.npz"
     sys.modules.pop("own_network", None)
@@ -383,6 +408,7 @@ def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("images", "network", "message"),
     [
+        ("pipe.npz", "own_network:logits", "pipe.npz is a pipe"),
         ("nan.npz", "own_network:logits", "finite"),
         ("unnamed.npz", "own_network:logits", "images"),
         ("empty.npz", "own_network:logits", "no items"),

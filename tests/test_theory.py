@@ -311,3 +311,15 @@ def test_empirical_law_counts():
 def test_misuse_raises(misuse):
     with pytest.raises(ValueError, match="got"):
         misuse()
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(("dim", "directions"), [(2, 1), (3, 1), (4, 2), (16, 3)])
+def test_density_of_the_compression_ratio_at_its_ends(dim, directions, dtype):
+    law = theory.compression(dim, directions)
+    ends = jnp.array([-jnp.inf, -0.1, 0, 1, 1.1, jnp.inf, jnp.nan], dtype)
+    # SciPy's density at the numbers next to the ends, of the square, times its derivative 2 x.
+    square = scipy.stats.beta(directions / 2, (dim - directions) / 2)
+    first, last = (2 * x * square.pdf(x**2) for x in (1e-8, 1 - 1e-9))
+    last = np.inf if dim - directions == 1 else last
+    np.testing.assert_allclose(law.pdf(ends), [0, 0, first, last, 0, 0, np.nan], 1e-5, 1e-6)

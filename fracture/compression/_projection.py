@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from .._linalg import one_by_one_on_cpu
 from .._typing import Key
+from ..norms import traced
 from ._arrays import as_float, normalized, widest
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
 
@@ -75,7 +77,7 @@ def null_ratio(rank: ArrayLike, dim: int) -> Float[Array, "..."]:
     Parameters
     ----------
     rank
-        k, an integer or an array of them.
+        k, an integer or an array of them, at most d; traced, any larger one counts as d.
     dim
         d, the dimension of the whole space.
 
@@ -87,11 +89,13 @@ def null_ratio(rank: ArrayLike, dim: int) -> Float[Array, "..."]:
     Raises
     ------
     ValueError
-        If `dim` is less than 1.
+        If `dim` is less than 1 or a `rank` that is not traced exceeds it.
     """
     if dim < 1:
         raise ValueError(f"dim must be at least 1, got {dim}.")
-    return jnp.sqrt(jnp.asarray(rank, float) / dim)
+    if not traced(rank) and np.any(np.asarray(rank) > dim):
+        raise ValueError(f"a rank must be at most dim = {dim}, got {rank}.")
+    return jnp.sqrt(jnp.minimum(jnp.asarray(rank, float) / dim, 1))
 
 
 def random_subspace(

@@ -8,6 +8,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float, Int
 
 from .._checks import as_labels, narrow
+from .._linalg import one_by_one_on_cpu
 from .._typing import Labels
 from ._checks import require_float
 from ._quadric import quadric_distance
@@ -89,6 +90,7 @@ def bayes_radius_shared(
         return distance, step * unit
 
     distances, displacements = jax.vmap(to_class)(means, log_priors)
+    distances = jnp.where(_definite(covariance), distances, jnp.nan)
     return _nearest(x, label, priors, distances, displacements)
 
 
@@ -162,7 +164,24 @@ def bayes_radius(
         )
 
     distances, displacements = jax.vmap(to_class)(jnp.arange(means.shape[0]))
+    definite = jax.vmap(_definite)(covariances)
+    distances = jnp.where(definite & definite[label], distances, jnp.nan)
     return _nearest(x, label, priors, unit * distances, unit * displacements)
+
+
+def _definite(covariance: jax.Array) -> jax.Array:
+    """Whether the correlations have no eigenvalue that rounding alone could explain.
+
+    Where there is one, a Cholesky decomposition may succeed all the same, with a pivot that is
+    nothing but rounding.
+    """
+    spread = jnp.sqrt(jnp.diagonal(covariance))
+    correlation = covariance / spread[:, None] / spread[None]
+    least = _eigenvalues(jax.lax.stop_gradient(correlation))[0]
+    return least > len(covariance) * jnp.finfo(covariance.dtype).eps
+
+
+_eigenvalues = one_by_one_on_cpu(jnp.linalg.eigvalsh)
 
 
 def _check(

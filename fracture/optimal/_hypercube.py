@@ -59,7 +59,7 @@ def hypercube_radius(
     -------
     nearest
         Radius, code of the nearest point, effort, and whether it is proven to be the nearest.
-        Radius nan, and not proven, where `mixing` or `code` is not finite.
+        Radius nan, and not proven, where `mixing` is not finite or `code` not ±1.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def hypercube_radius(
     moved = jnp.zeros(dim, dtype).at[order].set(flips)  # in the order of the coordinates
     length = jnp.linalg.vector_norm(apply(code * moved))
     radius = jnp.prod(scales) * length
-    usable = jnp.isfinite(radius)
+    usable = jnp.isfinite(radius) & (jnp.abs(code) == 1).all()
     return HypercubeRadius(
         jnp.where(usable, radius, jnp.nan), code * (1 - 2 * moved), num_nodes, done & usable
     )
