@@ -329,7 +329,7 @@ def images(
                 )
         dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
-        _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
+        _print(reports.analysis_tables(dataset), partial(reports.analysis_page, dataset, out))
 
 
 @analyze.command()
@@ -447,7 +447,7 @@ def imagenet(
         )
         dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
-        _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
+        _print(reports.analysis_tables(dataset), partial(reports.analysis_page, dataset, out))
 
 
 @cli.command()
@@ -463,8 +463,9 @@ def report(folder: Path) -> None:
             dataset = read_dataset(folder / "analysis.nc")
             if "radius" not in dataset:
                 raise ValueError(f"{folder / 'analysis.nc'} holds no analysis of fracture.")
+            draw = partial(reports.analysis_page, dataset, folder)
             with experiments.concluding(folder / "analysis.nc"):
-                _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, folder))
+                _print(reports.analysis_tables(dataset), draw)
         else:
             results = experiments.load(folder)
             with experiments.concluding(folder):
@@ -474,16 +475,17 @@ def report(folder: Path) -> None:
 def _show(results: Any, out: Path) -> None:
     from . import report as reports
 
-    _print(reports.tables(results), reports.render(results, out))
+    _print(reports.tables(results), partial(reports.render, results, out))
 
 
-def _print(tables: Sequence[Any], page: Path) -> None:
+def _print(tables: Sequence[Any], draw: Callable[[], Path]) -> None:
+    """Print the tables first: what is drawn may fail."""
     from rich.console import Console
 
     console = Console()
     for table in tables:
         console.print(table)
-    console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Page: {draw()}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _prepare_jax(*, x64: bool, spread: bool = True) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import click
 import jax
@@ -13,7 +14,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from fracture import cli, experiments, perturbation
+from fracture import cli, experiments, perturbation, report
 from fracture.__main__ import main
 from fracture.sweeps import exclusive, read_dataset
 
@@ -187,6 +188,29 @@ def test_changed_results_are_one_line_and_leftovers_none(fracture, tmp_path, nam
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("identity", [3, "[", "[[1]]", "[" * 60_000])
+def test_an_analysis_of_nobody_is_named(fracture, tmp_path, own, identity):
+    analysis = ANALYSIS.assign_attrs(identity=identity)
+    analysis.to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
+    code, _, err = fracture("analyze", own, "--network", "own_network:logits", "--out", ".")
+    assert code == 2
+    assert err.startswith("fracture: error: analysis.nc does not hold what this version stores (")
+    assert err.count("\n") == 1
+
+
+def test_a_warning_is_one_line(fracture, monkeypatch):
+    def warn(*_, **__):
+        warnings.warn("a.nc is\n damaged\x1b[2J", stacklevel=2)
+        raise ValueError("no more")
+
+    monkeypatch.setattr(experiments, "plan", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, out, err = fracture("sweep")
+    assert (code, out) == (2, "")
+    assert err == "fracture: warning: a.nc is damaged�[2J\nfracture: error: no more\n"
+
+
 def test_control_characters_reach_no_terminal(fracture, tmp_path):
     ANALYSIS.to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
     code, out, err = fracture("report", ".")
@@ -324,7 +348,8 @@ def own(tmp_path):
     np.savez(tmp_path / "nan.npz", images=images * np.nan, labels=[0, 1, 2, 1])
     np.savez(tmp_path / "unnamed.npz", a=images)
     np.savez(tmp_path / "empty.npz", images=images[:0], labels=np.zeros(0, int))
-    np.savez(tmp_path / "one_class.npz", images=images[:1], labels=[0])
+    os.mkfifo(tmp_path / "pipe.npz")
+    np.savez(tmp_path / "one_class.npz", images=images[:1, None], labels=[0])  # channel first
     yield "own.npz"
     sys.modules.pop("own_network", None)
 
@@ -346,7 +371,7 @@ def test_own_network_on_own_images(fracture, own, tmp_path, name):
 
 
 @pytest.mark.filterwarnings("default")
-def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
+def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path, monkeypatch):
     command = ["analyze", "one_class.npz", "--network", "own_network:logits", "--out", "run"]
     code, out, err = fracture(*command, "--effort", "low")
     assert code == 0, err
@@ -368,11 +393,21 @@ def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
     with xr.open_dataset(tmp_path / "run" / "analysis.nc", engine="h5netcdf") as dataset:
         np.testing.assert_allclose(dataset["radius"], 3**-0.5, rtol=1e-3)
         assert dataset["ratio"].isnull().all()
+        assert dataset["images"].dims == ("example", "channel", "height", "width")
+
+    def fail(*_):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(report, "analysis_page", fail)
+    code, out, err = fracture("report", "run")  # the tables come first
+    assert (code, err) == (2, "fracture: error: no ink\n")
+    assert "1 inputs: 1 found." in out
 
 
 @pytest.mark.parametrize(
     ("images", "network", "message"),
     [
+        ("pipe.npz", "own_network:logits", "pipe.npz is a pipe"),
         ("nan.npz", "own_network:logits", "finite"),
         ("unnamed.npz", "own_network:logits", "images"),
         ("empty.npz", "own_network:logits", "no items"),

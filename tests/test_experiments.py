@@ -7,7 +7,7 @@ import scipy.stats
 import xarray as xr
 
 from fracture import data, experiments, theory
-from fracture.experiments import Fit, _summary, _verdicts
+from fracture.experiments import Fit, _summary, _verdicts, network
 from fracture.experiments._summary import Interval
 
 DIMS = (8, 32, 128)
@@ -323,3 +323,11 @@ def test_digits_shrink_the_bound_with_the_number_of_references():
     closest, given = measured["r_nn_untargeted"].where(keep), measured["r_nn"].where(keep)
     assert ((closest <= 1.05 * given) | ~keep).all()
     assert "exponent needs two dimensions" in result.verdicts[0].sentence
+
+
+@pytest.mark.fast
+def test_where_images_have_their_channels():
+    first = [(2, 3, 8, 8), (2, 1, 28, 28), (2, 5, 8, 8), (2, 3, 32, 2)]
+    last = [(2, 8, 8, 3), (2, 28, 28, 1), (2, 8, 8, 5), (2, 3, 3, 3), (2, 7, 7, 7)]
+    assert [network._channel_axis(shape) for shape in first] == [1] * len(first)
+    assert [network._channel_axis(shape) for shape in last] == [3] * len(last)

@@ -1,7 +1,9 @@
 """The analysis of photographs: a linear network, whose numbers are known, on small pictures."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 from fracture import report
 from fracture.experiments import photographs
@@ -137,10 +140,11 @@ def test_what_identifies_a_network():
     others = (
         identity({"w": y.at[0, 0].add(1e-12)}, jnp.zeros(2)),
         identity({"w": y}, jnp.zeros(2).at[1].set(1e-12)),  # a weight that the function captures
-        identity({"w": y, "unused": y}, jnp.zeros(2)),
+        identity({"w": y, "unused": jax.random.key(0)}, jnp.zeros(2)),
+        identity({"w": y, "unused": jax.random.key(1)}, jnp.zeros(2)),
         identity({"w": y}, jnp.zeros(2), split),
     )
-    assert len({same, *others}) == 5
+    assert len({same, *others}) == 6
 
 
 def test_names_must_fit_the_network():
@@ -156,6 +160,10 @@ def test_the_page_has_a_card_for_every_image(tmp_path):
     assert page.count("data:image/jpeg;base64,") == 1 + 2 * 3  # the wrong one was not attacked
     name = dataset["label_name"].values[1]
     assert f"{name}: " in page
+    console = Console(file=io.StringIO(), width=120)
+    console.print(*report.analysis_tables(dataset))
+    fooled = dataset["adversarial_label_name"].values[1]
+    assert re.search(rf"1 +{name} +{fooled} +found", console.file.getvalue())
     assert "what was added, ×" in page
     assert "before anything is changed" in page
     assert not (tmp_path / "figures" / "gallery.png").exists()

@@ -545,3 +545,27 @@ def test_odd_analyses_are_reported_too(spoil):
     for drawing in report.analysis_figures(dataset).values():
         assert drawing.encode("svg").startswith(b"<?xml")
     assert f"{dataset.sizes['example']} inputs" in shown(report.analysis_tables(dataset))
+
+
+@pytest.mark.parametrize(
+    ("axes", "count", "note"),
+    [("cyx", 1, ""), ("yxc", 1, ""), ("cyx", 3, ""), ("yxc", 2, "2 channels"), ("cyx", 8, "8 ch")],
+)
+def test_images_of_any_channels_are_drawn(axes, count, note):
+    """Grey, colours, or the mean of the channels, wherever they are."""
+    rng = np.random.default_rng(0)
+    clean, change = rng.uniform(0, 1, (2, 2, 8, 6, count))  # the last axis holds the channels
+    names = {"y": "height", "x": "width", "c": "channel"}
+    moved = lambda values: (
+        ("example", *(names[axis] for axis in axes)),
+        np.moveaxis(values, -1, 1 + axes.index("c")),
+    )
+    dataset = xr.Dataset({"images": moved(clean), "adversarial_images": moved(clean + change)})
+    gallery = report.analysis_figures(dataset)["gallery"]
+    assert ("the mean is shown" in gallery.caption) == bool(note)
+    assert note in gallery.caption
+    wanted = clean if count == 3 else clean.mean(axis=-1)
+    scaled = (wanted - wanted.min()) / (wanted.max() - wanted.min())
+    grid = gallery.draw().axes
+    for column in range(2):
+        np.testing.assert_allclose(grid[column].images[0].get_array(), scaled[column])

@@ -4,8 +4,7 @@ A `Result` holds the measurements, their summary, fitted exponents and verdicts,
 the measurements; `judge(dataset)` of the same file draws the conclusions again from stored ones.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from ..sweeps import read_dataset, write_dataset
 from ..sweeps._spec import checked_name
 from . import digits, linear_hypercube, linear_points, network, photographs, trained
+from ._concluding import concluding
 from ._result import Fit, Result, Verdict
 
 __all__ = [
@@ -105,24 +105,3 @@ def load(out: Path) -> dict[str, Result]:
     if not results:
         raise ValueError(f"{out} holds no results (*.nc); run `fracture sweep --out {out}` first.")
     return results
-
-
-@contextlib.contextmanager
-def concluding(path: Path) -> Iterator[None]:
-    """Name the file whose contents are not what conclusions are drawn from.
-
-    Whoever changed it may have left out a variable, or made a number of a text.
-    """
-    try:
-        yield
-    except (
-        LookupError,
-        TypeError,
-        AttributeError,
-        ValueError,
-        ArithmeticError,
-        RecursionError,
-    ) as error:
-        raise ValueError(
-            f"{path} does not hold what this version stores ({type(error).__name__}: {error})."
-        ) from error

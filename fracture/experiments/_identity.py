@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .._files import open_regular
 from ..sweeps import read_dataset
 from ..sweeps._store import compare
+from ._concluding import concluding
 
 
 def digest_of_file(path: Path) -> str:
     """A short digest of what a file holds."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
@@ -33,6 +35,8 @@ def claim(path: Path, identity: Mapping[str, Any]) -> dict[str, str]:
     """
     identity = json.loads(json.dumps(identity))
     if path.exists():
-        stored = json.loads(read_dataset(path).attrs.get("identity", "{}"))
+        attribute = read_dataset(path).attrs.get("identity", "{}")
+        with concluding(path):
+            stored = dict(json.loads(attribute))
         compare(stored, identity, f"{path.parent} holds another analysis")
     return {"identity": json.dumps(identity)}

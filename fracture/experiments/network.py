@@ -143,7 +143,7 @@ def images(
         As `fracture.analysis.analyze`; also where the network fails on an input of their shape, or
         a label is none of its classes, or no image or answer is finite.
     """
-    check(apply, params, queries)
+    check(apply, params, queries, references)
     seen = first_look(apply, params, *queries, references.labels, bounds, say)
     measure = partial(analyze, ord=ord, bounds=bounds, stages=stages, effort=effort)
     result = _in_chunks(lambda some: measure(apply, params, *some, *references), queries, progress)
@@ -181,7 +181,9 @@ def _in_chunks(
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 
-def check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
+def check(
+    apply: Callable[..., Any], params: Any, queries: Images, references: Images | None = None
+) -> None:
     """Raise unless the network maps one of the images to logits, of which all labels have one."""
     shape = queries.inputs.shape[1:]
     try:
@@ -198,6 +200,8 @@ def check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
         raise TypeError(f"the network must return floating-point logits, got {logits.dtype}.")
     classes = max(2, outputs[0] if outputs else 1)
     require_classes(queries.labels, classes)
+    if references is not None:
+        require_classes(references.labels, classes, "reference_labels")
 
 
 def label(result: Analysis, queries: Images) -> xr.Dataset:
@@ -224,7 +228,20 @@ def label(result: Analysis, queries: Images) -> xr.Dataset:
         variables["layer"] = ["input", *(f"after stage {i}" for i in range(1, depth))]
     inputs = np.asarray(queries.inputs)
     if inputs.ndim in (3, 4):
-        dims = ("example", "height", "width", "channel")[: inputs.ndim]
-        variables["images"] = (dims, inputs)
-        variables["adversarial_images"] = (dims, inputs + fields["delta"])
+        axes = ["example", "height", "width"]
+        if inputs.ndim == 4:
+            axes.insert(_channel_axis(inputs.shape), "channel")
+        variables["images"] = (axes, inputs)
+        variables["adversarial_images"] = (axes, inputs + fields["delta"])
     return xr.Dataset(variables)
+
+
+def _channel_axis(shape: tuple[int, ...]) -> int:
+    """Where images `(n, …, …, …)` have their channels: last, unless the first axis is likelier.
+
+    A grey or coloured image has 1 or 3, another one fewer channels than pixels.
+    """
+    first, last = shape[1], shape[-1]
+    if last in (1, 3) or (first not in (1, 3) and last <= first):
+        return 3
+    return 1

@@ -181,7 +181,8 @@ def _digest(arrays: Any, text: str = "") -> str:
     leaves, tree = jax.tree.flatten(arrays)
     digest = hashlib.blake2b(f"{tree}\n{text}".encode(), digest_size=8)
     for leaf in leaves:
-        array = np.asarray(leaf)
+        key = jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
+        array = np.asarray(jax.random.key_data(leaf) if key else leaf)
         digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
     return digest.hexdigest()
 
@@ -213,9 +214,9 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
     if not found.any():
         return said
     radius, ratio = (_median(dataset[name].values[found]) for name in ("radius", "ratio"))
-    enough = int(found.sum()) >= LEAST_SEEDS
+    intervals = " with 95 % intervals" if found.sum() >= LEAST_SEEDS else ""
     said.append(
-        f"Medians{' with 95 % intervals' * enough}: l2 radius {radius}, fragility ratio {ratio}; a "
+        f"Medians{intervals}: l2 radius {radius}, fragility ratio {ratio}; a "
         f"random direction of d = {dim:,} has the median 0.67/√d = {0.6745 * dim**-0.5:.2g}."
     )
     if "radius_inf" in dataset:

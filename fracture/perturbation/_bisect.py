@@ -52,12 +52,13 @@ def solve_radius(
     check_counts(steps=steps, search_steps=search_steps, restarts=restarts)
     if restarts > 1 and key is None:
         raise ValueError(f"restarts start at random: {restarts} of them need a key.")
-    grads = steps
+    grads, limit = steps, jnp.full((), jnp.inf, problem.center.dtype)
     if radius is None:
         size, finite = linearised_distance(problem)
         grads = 1 + steps * search_steps
     else:
         size, finite = fixed_radius(problem, radius), jnp.ones((), bool)
+        limit = size
     rest = problem.center - problem.origin
 
     def run(offset: Array) -> tuple[Crossing, Array]:
@@ -75,7 +76,7 @@ def solve_radius(
             offsets = offsets.at[0].set(0)
         runs, fine = jax.vmap(run)(offsets)
         best = shortest(runs)
-    return finish(problem, best, restarts * grads, finite & jnp.all(fine))
+    return finish(problem, best, restarts * grads, finite & jnp.all(fine), limit)
 
 
 def fixed_radius(problem: Problem, radius: ArrayLike) -> Array:

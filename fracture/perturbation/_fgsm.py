@@ -68,4 +68,5 @@ def fgsm(
         one = visit(problem, unvisited(problem, rest), landed, problem.read(point), size)
         best = cross_within(problem, one, size)
     num_grads = 1 if radius is not None or loss == "margin" else 2
-    return finish(problem, best, num_grads, finite)
+    limit = jnp.inf if radius is None else size
+    return finish(problem, best, num_grads, finite, limit)

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ..norms import norm
-from ._problem import ULPS, Problem
+from ._problem import Problem
+from ._rounding import settle
 
-SEARCH_STEPS = 12  # evaluations of the last search along the ray
+SEARCH_STEPS = 10  # evaluations of the last search along the ray
 MOST_STEPS = 48  # of them, where the bracket is wide
 TIGHT = 0.005  # relative width of a bracket that is not
 
@@ -35,10 +35,11 @@ class Perturbation(NamedTuple):
     norm
         Its norm, in float32 at least; inf where nothing was found.
     found
-        The network, evaluated at `x + delta`, answers another class with a margin of more than a
-        few ulps of its largest logit, there or at `x`, where logits that are larger than both
-        compared by orders of magnitude count as masks; with a target, the target's logit exceeds
-        the label's so.
+        The network, evaluated at `x + delta`, answers another class with a margin of more than
+        rounding; with a target, the target's logit exceeds the label's so. Rounding is a few ulps
+        of the largest logit, there or at `x`, where logits that are larger than both compared by
+        orders of magnitude count as masks; and, wherever the margin goes on falling farther out,
+        several times what a few evaluations around the point show it to be.
     adversarial_label
         The class it answers there; -1 where nothing was found.
     gap
@@ -103,27 +104,20 @@ def cross(
     is bisected is the exponent, first by larger and larger factors down from there, more often
     than every third time while the bracket is wide; and while it is wider than `TIGHT` after
     `steps`, the search goes on, up to `most`. Under `vmap` all lanes wait for those.
-
-    The last step goes on by a few ulps of the input, as stored: where the logits are small
-    differences of large terms, a few ulps of a logit are no protection.
     """
     slack, dtype = problem.start.slack, problem.center.dtype
     tiny = float(jnp.finfo(dtype).eps)
     ray = problem.origin + delta - problem.center
     ray = jnp.where(jnp.isfinite(ray), ray, 0)
-    length = norm(ray)
-    ulp = float(jnp.finfo(problem.x.dtype).eps)
-    rounding = ulp * norm(problem.center) / problem.x.size**0.5
-    clearance = ULPS * rounding / jnp.where(length > 0, length, 1)
 
     def unsettled(carry):
         k, *_, best, inner, outer, _ = carry
         wide = (best.high - inner > TIGHT * best.high) | (outer - best.low > TIGHT * outer)
-        return (k < steps - 1) | ((best.high < jnp.inf) & wide & (k < most))
+        return (k < steps) | ((best.high < jnp.inf) & wide & (k < most))
 
     def step(carry):
         k, t, before, best, inner, outer, jumps = carry
-        reading, best = look(t, best, False)
+        reading, best = look(t, best)
         here, right = (t, reading.margin), best.low == t
         inner = jnp.where(reading.crossed | (t >= best.high), inner, jnp.maximum(inner, t))
         outer = jnp.where(right, jnp.where(outer > t, outer, best.high), jnp.minimum(outer, t))
@@ -144,10 +138,10 @@ def cross(
         following = jnp.where(known, jnp.where(usable, root, middle), outside)
         return k + 1, following, here, best, inner, outer, jumps + jumped.astype(dtype)
 
-    def look(t, best, last):
+    def look(t, best):
         delta, point = problem.land(problem.center + t * ray)
         reading = problem.read(point)
-        nearer = reading.crossed & ((t < best.high) | last)
+        nearer = reading.crossed & (t < best.high)
         right = (reading.margin > reading.slack) & (t > best.low) & (t < best.high)
         return reading, Crossing(
             jnp.where(right, t, best.low),
@@ -170,13 +164,13 @@ def cross(
         fall = problem.start.margin - reading.margin
         root = t * (problem.start.margin + more) / jnp.where(fall > 0, fall, 1)
         nudge = t * (1 + tiny * 4 ** jnp.asarray(k + 1, dtype))
-        return jnp.where(fall > 0, jnp.clip(root, nudge, 2 * t), 2 * t)
+        most = t * 2 ** (1 + k // 4).astype(dtype)
+        return jnp.where(fall > 0, jnp.clip(root, nudge, most), most)
 
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     first = (zero, problem.start.margin)
     init = (jnp.int32(0), one, first, nothing(problem), zero, zero + jnp.inf, zero)
-    best = jax.lax.while_loop(unsettled, step, problem.init(init))[3]
-    return look(best.high + clearance, best, True)[1]
+    return jax.lax.while_loop(unsettled, step, problem.init(init))[3]
 
 
 def stay(problem: Problem, delta: Array) -> Crossing:
@@ -204,8 +198,19 @@ def shortest(crossings: Crossing) -> Crossing:
     return jax.tree.map(lambda leaf: leaf[first], crossings)
 
 
-def finish(problem: Problem, best: Crossing, num_grads: Array | int, finite: Array) -> Perturbation:
-    """The result from the crossing found; `finite` is false if a gradient was not."""
+def finish(
+    problem: Problem,
+    best: Crossing,
+    num_grads: Array | int,
+    finite: Array,
+    limit: Array | float = jnp.inf,
+) -> Perturbation:
+    """The result from the crossing found, pushed out of the network's rounding.
+
+    `finite` is false if a gradient was not. What is longer than `limit` then was not found.
+    """
+    best = settle(problem, best)
+    best = best._replace(high=jnp.where(best.norm <= limit, best.high, jnp.inf))
     wrong = problem.posed & problem.start.crossed
     found = wrong | (problem.posed & (best.high < jnp.inf))
     status = jnp.where(

@@ -13,6 +13,7 @@ from ._analysis import attacked, layer_names, quantiles, statuses
 from ._drawing import Drawing, Theme
 from ._format import number
 from ._law_figures import scatter
+from ._pixels import channels, pixels
 from ._series import legend_below, log_scale, name_lines, positive, say_nothing_there
 
 _SHOWN = 6
@@ -224,10 +225,12 @@ def _paint_layers(
 def _gallery(dataset: xr.Dataset) -> Drawing:
     words = statuses(dataset) or ["found"] * dataset.sizes["example"]
     kept = [at for at, word in enumerate(words) if word == "found"][:_SHOWN]
-    clean = np.asarray(dataset["images"].isel(example=kept), float)
-    fooled = np.asarray(dataset["adversarial_images"].isel(example=kept), float)
-    coloured = clean.ndim == 4 and clean.shape[-1] == 3
-    scale = "mid-grey is no change" if coloured else "blue is negative, red positive"
+    clean = pixels(dataset["images"].isel(example=kept))
+    fooled = pixels(dataset["adversarial_images"].isel(example=kept))
+    number_of = channels(dataset["images"])
+    scale = "mid-grey is no change" if number_of == 3 else "blue is negative, red positive"
+    averaged = number_of not in (0, 1, 3)
+    means = f" Of the {number_of} channels, the mean is shown." if averaged else ""
     titles = [""] * len(kept)
     if "label" in dataset and "adversarial_label" in dataset:
         labels, others = (dataset[n].values for n in ("label", "adversarial_label"))
@@ -237,7 +240,7 @@ def _gallery(dataset: xr.Dataset) -> Drawing:
         caption=(
             "Top: inputs; above them their label and the one that the network gives after the "
             "perturbation. Middle: the same with the smallest perturbation found. Bottom: the "
-            f"perturbation alone, each scaled to its own largest entry ({scale})."
+            f"perturbation alone, each scaled to its own largest entry ({scale}).{means}"
         ),
         alt=f"Gallery of {len(kept)} images: clean, perturbed, and their difference amplified",
         paint=partial(_paint_gallery, clean, fooled, titles),
@@ -257,8 +260,8 @@ def _paint_gallery(
     for column, (image, other, title) in enumerate(zip(clean, fooled, titles, strict=True)):
         change = other - image
         largest = max(float(np.abs(change).max()), np.finfo(float).tiny)
-        for row, pixels in enumerate((image, other)):
-            shown = ((pixels - low) / width).clip(0, 1)
+        for row, whole in enumerate((image, other)):
+            shown = ((whole - low) / width).clip(0, 1)
             _show(grid[row, column], shown, "gray", 0.0)
         if change.shape[2:] == (3,):
             _show(grid[2, column], 0.5 + 0.5 * change / largest, None, 0.0)
@@ -269,11 +272,9 @@ def _paint_gallery(
         grid[row, 0].set_ylabel(name)
 
 
-def _show(axes: Axes, pixels: np.ndarray, colours: str | None, low: float) -> None:
+def _show(axes: Axes, shown: np.ndarray, colours: str | None, low: float) -> None:
     """Show pixels between `low` and 1."""
-    if pixels.shape[2:] == (1,):
-        pixels = pixels[..., 0]
-    axes.imshow(pixels, cmap=colours, vmin=low, vmax=1, interpolation="nearest")
+    axes.imshow(shown, cmap=colours, vmin=low, vmax=1, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     for spine in axes.spines.values():
