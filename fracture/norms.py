@@ -112,11 +112,10 @@ def steepest(g: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
         first = jnp.arange(g.size) == jnp.argmax(size.ravel())
         return jnp.where(first.reshape(g.shape), jnp.sign(g), 0)
     largest = jnp.max(size, initial=0)
-    inverse = power_near(largest)[1]
-    v = wide * inverse
     if ord == 2:
+        v = wide * power_near(largest)[1]
         return (v / positive(jnp.sqrt(jnp.sum(v * v)))).astype(g.dtype)
-    v = jnp.sign(v) * (jnp.abs(v) / positive(largest * inverse)) ** (q - 1)
+    v = jnp.sign(wide) * over_largest(size, largest) ** (q - 1)
     return (v / positive(_norm(v, ord))).astype(g.dtype)
 
 
@@ -419,6 +418,12 @@ def power_near(x: Array) -> tuple[Array, Array]:
     near = jnp.clip(jax.lax.stop_gradient(x), 4 * info.tiny, info.max / 4)
     power = jax.lax.reduce_precision(near, exponent_bits=info.nexp, mantissa_bits=0)
     return power, 1 / power
+
+
+def over_largest(x: Array, largest: Array) -> Array:
+    """`x` in units of its largest entry; 0 where that is 0."""
+    inverse = power_near(largest)[1]
+    return x * inverse / positive(largest * inverse)
 
 
 def positive(x: Array) -> Array:

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from .._checks import as_labels, narrow
 from .._linalg import one_by_one_on_cpu
+from ..norms import over_largest
 from .._typing import Labels
 from ._checks import require_float
 from ._quadric import quadric_distance
@@ -81,7 +82,7 @@ def bayes_radius_shared(
         weight = solve_triangular(lower, white_gap, lower=True, trans=1)
         advantage = jnp.vdot(white_gap, white_x) + log_prior - other_log_prior
         largest = jnp.max(jnp.abs(weight))
-        unit = weight / jnp.where(largest > 0, largest, 1)
+        unit = over_largest(weight, largest)
         length = jnp.linalg.vector_norm(unit)
         distance = advantage / largest / jnp.where(largest > 0, length, 1)
         distance = jnp.where(advantage <= 0, 0, jnp.where(largest == 0, jnp.inf, distance))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._linalg import one_by_one_on_cpu
+from ..norms import power_near
 from ._checks import require_float
 
 
@@ -86,13 +87,13 @@ def hypercube_radius(
     dtype, dim = code.dtype, code.shape[0]
     factors = factors.astype(dtype)
 
-    # Every factor is divided by its largest entry, so that no product or square overflows.
-    scales = jnp.max(jnp.abs(factors), axis=(1, 2))
-    scales = jnp.where(scales > 0, scales, 1)
+    # Every factor is divided by about its largest entry, so that no product or square overflows.
+    largest = jnp.max(jnp.abs(factors), axis=(1, 2))
+    scales, inverses = power_near(jnp.where(largest > 0, largest, 1))
 
     def apply(x: jax.Array) -> jax.Array:
-        for factor, scale in zip(factors, scales, strict=True):
-            x = jnp.matmul(factor / scale, x, precision="highest")
+        for factor, inverse in zip(factors, inverses, strict=True):
+            x = jnp.matmul(factor * inverse, x, precision="highest")
         return x
 
     upper, order = _sorted_triangle(apply(jnp.eye(dim, dtype=dtype)))

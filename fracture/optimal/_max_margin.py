@@ -8,6 +8,7 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import as_labels
+from ..norms import over_largest
 from .._typing import Labels
 from ._checks import require_float
 
@@ -101,7 +102,7 @@ def max_margin(
     centre = flat.mean(axis=0)
     centred = flat - centre[None]
     scale = jnp.max(jnp.abs(centred))
-    centred = centred / jnp.where(scale > 0, scale, 1)
+    centred = over_largest(centred, scale)
     # In the span of the points: coordinates in it, one column an axis.
     basis = None
     if num < flat.shape[1]:
