@@ -57,7 +57,7 @@ def load(name: str, num: int, folder: Path) -> Victim:
     if path.exists():
         params = read_params(path)
     else:
-        params = _train(network, train)
+        params = train_network(network, train)
         write_params(path, params)
     answers = np.asarray(jax.jit(jax.vmap(network.apply, (None, 0)))(params, test.inputs).argmax(1))
     right = np.flatnonzero(answers == np.asarray(test.labels))
@@ -97,7 +97,8 @@ def exact(victim: Victim, ord: float) -> np.ndarray:
         return np.asarray(jax.vmap(radius)(inputs, jnp.asarray(victim.labels)))
 
 
-def _train(network: models.Network, task: data.Digits) -> Any:
+def train_network(network: models.Network, task: data.Digits, steps: int = STEPS) -> Any:
+    """Parameters after so many steps of Adam on minibatches."""
     key_init, key_fit = jax.random.split(jax.random.key(0))
     fit = jax.jit(
         lambda params, inputs, labels: training.fit(
@@ -107,9 +108,9 @@ def _train(network: models.Network, task: data.Digits) -> Any:
             inputs,
             labels,
             loss="cross_entropy",
-            steps=STEPS,
+            steps=steps,
             batch_size=BATCH,
-            optimizer=optax.adam(optax.cosine_decay_schedule(2e-3, STEPS)),
+            optimizer=optax.adam(optax.cosine_decay_schedule(2e-3, steps)),
         )
     )
     return fit(network.init(key_init), task.inputs, task.labels).params

@@ -9,13 +9,12 @@ pass for each class, as many at a time. Ratios hold between machines better than
 printed, with the memory for intermediate results that the compiler states.
 """
 
-import time
 from functools import partial
 
 import click
 import jax
 import jax.numpy as jnp
-from solver_overhead import bare_passes, memory, seconds
+from _timing import bare_passes, compiling, memory, seconds
 
 from fracture import compression, data, models, perturbation
 from fracture.models._efficientnet_lite import SIZES
@@ -44,17 +43,13 @@ def main(model: str, classes: int, chunk_size: int, effort: str) -> None:
     def spectrum(params, inputs, labels):
         return compression.spectrum(rows(params, inputs, labels), method="qr")
 
-    def compiled(function):
-        began = time.perf_counter()
-        program = jax.jit(function).lower(*arguments).compile()
-        return program, time.perf_counter() - began
-
     def report(name, function, floor):
-        program, compiling = compiled(function)
+        program, compile_seconds = compiling(function, *arguments)
         took = seconds(program, *arguments)
         bare = took if floor is None else floor(program)
         size = memory(program) / 1e6
-        print(f"{name:28} {compiling:9.1f} {took:7.2f} {took / bare:6.2f} {size:9.0f}", flush=True)
+        numbers = f"{compile_seconds:9.1f} {took:7.2f} {took / bare:6.2f} {size:9.0f}"
+        print(f"{name:28} {numbers}", flush=True)
         return took
 
     device = jax.devices()[0].device_kind

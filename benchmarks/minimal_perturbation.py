@@ -5,7 +5,7 @@
 Every attack sees the same images of the same networks in one run: two networks trained on digits,
 whose best known answers are the yardstick, and an affine one, whose exact answers are known. The
 box is [0, 1]. See `_scoring.py` for what counts as an answer, `_peers.py` for the rivals: those
-whose library is missing are named and left out (`pip install fracture-jax[bench]`).
+whose library is missing are named and left out (`pip install ".[bench]"`).
 """
 
 import contextlib

@@ -9,45 +9,12 @@ machines better than seconds; both are printed. So is the memory for intermediat
 of the bare passes, as the compiler states it.
 """
 
-import time
-
 import click
 import jax
 import jax.numpy as jnp
+from _timing import REPEATS, bare_passes, compiling, memory, seconds
 
 from fracture import data, models, perturbation
-
-REPEATS = 3
-
-
-def seconds(compiled, *arguments) -> float:
-    """Shortest of a few runs."""
-    jax.block_until_ready(compiled(*arguments))
-    times = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        jax.block_until_ready(compiled(*arguments))
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-def memory(compiled) -> int:
-    """Bytes of intermediate results."""
-    return compiled.memory_analysis().temp_size_in_bytes
-
-
-def bare_passes(apply, num: int):
-    """`num` gradients of the margin of every input of a batch, one after the other."""
-
-    def run(params, inputs, labels):
-        def margin(x, label):
-            return perturbation.margin(apply(params, x), label)
-
-        gradient = jax.vmap(jax.grad(margin))
-        step = lambda _, xs: xs - 1e-6 * gradient(xs, labels)
-        return jax.lax.fori_loop(0, num, step, inputs)
-
-    return run
 
 
 @click.command(help=__doc__.split("\n\n")[0])
@@ -74,7 +41,7 @@ def main(batch: int, only: str) -> None:
         labels = jax.vmap(network.apply, (None, 0))(params, inputs).argmax(-1).astype(jnp.int32)
         arguments = (params, inputs, labels)
         num = 20
-        bare = jax.jit(bare_passes(network.apply, num)).lower(*arguments).compile()
+        bare, _ = compiling(bare_passes(network.apply, num), *arguments)
         one = seconds(bare, *arguments) / num
         for solver in solvers:
             solve = perturbation.SOLVERS[solver]
@@ -84,9 +51,7 @@ def main(batch: int, only: str) -> None:
                     inputs, labels
                 )
 
-            began = time.perf_counter()
-            compiled = jax.jit(attack).lower(*arguments).compile()
-            compile_seconds = time.perf_counter() - began
+            compiled, compile_seconds = compiling(attack, *arguments)
             took = seconds(compiled, *arguments)
             gradients = float(compiled(*arguments).num_grads.mean())
             print(

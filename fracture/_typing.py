@@ -1,7 +1,7 @@
 """Type aliases shared by every part."""
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 import jax
 import numpy as np
@@ -20,8 +20,11 @@ TrainApply: TypeAlias = Callable[..., tuple[Any, Any]]
 """`train_apply(params, xs) -> (logits[n, K], statistics)` for a batch; `statistics` holds new
 values for the leaves of `params` that are not trained, and None for the others."""
 
-Order: TypeAlias = int | float | np.integer | np.floating
-"""Order of an l_p norm: 1, 2 or `jnp.inf`, as in `jnp.linalg`."""
+Order: TypeAlias = int | float | np.integer | np.floating | Literal["inf"]
+"""Order of an l_p norm: 1, 2 or `jnp.inf`, as in `jnp.linalg`; "inf" is inf."""
 
 Bounds: TypeAlias = tuple[ArrayLike, ArrayLike]
 """`(lower, upper)`: scalars or arrays that broadcast against the input."""
+
+Labels: TypeAlias = ArrayLike | Sequence[Any]
+"""Integers in 0 … K - 1: a JAX or NumPy array or scalar of any integer dtype, or a list."""

@@ -9,7 +9,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
-from ._typing import Apply, Bounds, Order
+from ._checks import as_labels, narrow, require_classes
+from ._network import takes_network
+from ._typing import Apply, Bounds, Labels, Order
 from .compression import (
     LayerCompression,
     effective_rank,
@@ -17,14 +19,15 @@ from .compression import (
     law_factors,
     layer_compression,
     participation_ratio,
-    project,
-    spectrum,
     stable_rank,
 )
 from .compression._alignment import contrast
-from .norms import at_least_float32, broadcast_bounds, norm
+from .compression._projection import project_and_spectrum
+from .norms import at_least_float32, broadcast_bounds, check_order, norm
 from .optimal import nearest_neighbour
-from .perturbation import Perturbation, minimal
+from .perturbation import minimal
+from .perturbation._solvers import Solver, as_solver
+from .theory import null_pvalue
 
 __all__ = ["Analysis", "analyze"]
 
@@ -32,8 +35,8 @@ __all__ = ["Analysis", "analyze"]
 class Analysis(NamedTuple):
     r"""What was measured, per input; $\Delta$ goes to the nearest reference of another class.
 
-    `ratio_pairwise` is `rho_margin * midpoint * secant * tangent`, exactly. Quantities that need
-    a reference are NaN where there is none of another class.
+    `ratio_pairwise` is `rho_margin * midpoint * secant * tangent * box`, exactly. Quantities that
+    need a reference are NaN where there is none of another class.
 
     Attributes
     ----------
@@ -56,13 +59,15 @@ class Analysis(NamedTuple):
         `radius` and `radius_pairwise` over `r_opt`.
     rho_margin
         Compression of $\Delta$ onto the margin's gradient, `compression.margin_compression`.
-    rho_span, span_rank, null_ratio
-        Compression onto the span of the gradients of logit differences, its dimension, and what
-        a random subspace of that dimension would give, `compression.span_compression`.
-    midpoint, secant, tangent
+    rho_span, span_rank, null_ratio, null_pvalue
+        Compression onto the span of the gradients of logit differences, its dimension, what a
+        random subspace of that dimension would give, `compression.span_compression`, and the
+        probability that it would give as much, `theory.null_pvalue`.
+    midpoint, secant, tangent, box
         Why `ratio_pairwise` is not `rho_margin`, `compression.LawFactors`.
     singular_values, effective_rank, participation_ratio, stable_rank
-        Spectrum of the Jacobian of the network's outputs at the input, and its dimensions.
+        Spectrum of the gradients of logit differences at the input, K - 1 values, and its
+        dimensions; as of the layers.
     layers
         `compression.LayerCompression` with a leading axis; None without `stages`.
     """
@@ -83,9 +88,11 @@ class Analysis(NamedTuple):
     rho_span: Float[Array, " n"]
     span_rank: Int[Array, " n"]
     null_ratio: Float[Array, " n"]
+    null_pvalue: Float[Array, " n"]
     midpoint: Float[Array, " n"]
     secant: Float[Array, " n"]
     tangent: Float[Array, " n"]
+    box: Float[Array, " n"]
     singular_values: Float[Array, "n k"]
     effective_rank: Float[Array, " n"]
     participation_ratio: Float[Array, " n"]
@@ -93,17 +100,18 @@ class Analysis(NamedTuple):
     layers: LayerCompression | None
 
 
+@takes_network
 def analyze(
     apply: Apply,
     params: PyTree,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: Labels,
     references: ArrayLike,
-    reference_labels: ArrayLike,
+    reference_labels: Labels,
     *,
     ord: Order = 2,
     bounds: Bounds | None = None,
-    solver: Callable[..., Perturbation] = minimal,
+    solver: str | Solver = minimal,
     stages: Callable[[PyTree], Sequence[Callable[[Array], Array]]] | None = None,
     num_classes: int | None = None,
     layer_classes: int | None = None,
@@ -120,19 +128,20 @@ def analyze(
     ----------
     apply, params
         `apply(params, x) -> logits[K]` for one input, any JAX function; one output f stands for
-        the logits (f/2, -f/2), with the spectrum of f.
+        the logits (f/2, -f/2), with the spectrum of f. What an adapter returned stands for both:
+        `analyze(adapted, inputs, …)`.
     inputs, labels
         Shapes `(n, …)` and `(n,)`.
     references, reference_labels
         Points that the optimal classifier knows, shapes `(m, …)` and `(m,)`; may contain the
-        inputs.
+        inputs. Their labels are classes of the network, 0 to K - 1.
     ord
         Order of the norm of radii and distances: 1, 2 or `jnp.inf`. Spectra, `rho_span` and
         layers are of ℓ2 always.
     bounds
         `(lower, upper)` that perturbed inputs respect: scalars or arrays in the shape of an input.
     solver, **options
-        Solver of `perturbation` and its own options, hashable, such as `effort="high"`.
+        Solver of `perturbation`, or its name, and its options, hashable, such as `effort="high"`.
     stages
         `stages(params)`: the network as a sequence of functions, each of one array, whose
         composition is `apply`; they are measured layer by layer.
@@ -159,7 +168,8 @@ def analyze(
         If inputs or references are not floating-point arrays of one dtype, or labels are not
         integers.
     ValueError
-        If shapes disagree, there are no inputs or references, or an option is out of range.
+        If shapes disagree, there are no inputs or references, a reference is of no class of the
+        network (where its label is not traced), or an option is out of range or unknown.
 
     References
     ----------
@@ -176,17 +186,24 @@ def analyze(
             raise ValueError(f"{name} must be at least 2, got {number}.")
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(jnp.shape(inputs)[1:], jnp.result_type(inputs)))
+    labels = as_labels(labels)
+    reference_labels = as_labels(reference_labels, "reference_labels")
+    ord = check_order(ord)
     near = nearest_neighbour(inputs, labels, references, reference_labels, ord=ord)
+    one = jax.ShapeDtypeStruct(jnp.shape(inputs)[1:], jnp.result_type(inputs))
+    outputs = getattr(jax.eval_shape(apply, params, one), "shape", None)
+    if outputs is not None and len(outputs) < 2:  # else the solver says what is wrong with them
+        require_classes(reference_labels, max((2, *outputs)), "reference_labels")
     # Gathered here: the number of references is none of the compiled call's business.
     points = jnp.asarray(references)[near.index]
-    other = jnp.where(near.index < 0, -1, jnp.asarray(reference_labels)[near.index])
+    other = jnp.where(near.index < 0, -1, narrow(reference_labels)[near.index])
     sizes = (num_classes, layer_classes, chunk_size, batch_size)
-    static = (apply, solver, stages, ord, sizes, tuple(sorted(options.items())))
+    static = (apply, as_solver(solver), stages, ord, sizes, tuple(sorted(options.items())))
     examples = (
         jnp.asarray(inputs),
-        jnp.asarray(labels),
+        narrow(labels),
         points,
-        other.astype(jnp.int32),
+        other,
         near.radius,
         near.index,
     )
@@ -205,12 +222,15 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
         delta = jnp.where(other < 0, jnp.nan, point - x)
         any_class = solve(x, label)
         pair = solve(x, label, target=other)
-        factors = law_factors(network, x, label, delta, pair.norm, other=other, ord=ord)
+        factors = law_factors(
+            network, x, label, delta, pair.norm, other=other, ord=ord, bounds=bounds
+        )
         most_probable = partial(_most_probable, network(x), label, other)
         read = most_probable(num_classes)
         rows = jacobian(lambda z: read(network(z)), x, chunk_size=chunk_size)
-        values = spectrum(rows, method="qr")
-        span = project(contrast(rows) if len(rows) > 1 else rows, delta)
+        # What all logits share moves no boundary.
+        differences = contrast(rows) if len(rows) > 1 else rows
+        span, values = project_and_spectrum(differences, delta, None)
         layers = None
         if stages is not None:
             *inner, last = stages(params)
@@ -235,9 +255,11 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
             rho_span=span.ratio,
             span_rank=span.rank,
             null_ratio=span.null_ratio,
+            null_pvalue=null_pvalue(span.ratio, span.rank, x.size),
             midpoint=factors.midpoint,
             secant=factors.secant,
             tangent=factors.tangent,
+            box=factors.box,
             singular_values=values,
             effective_rank=effective_rank(values),
             participation_ratio=participation_ratio(values),
@@ -256,7 +278,7 @@ def _most_probable(logits, label, other, number: int | None):
     """What picks `number` logits: of two classes (a negative one is none) and the largest rest."""
     if number is None or logits.ndim == 0 or number >= len(logits):
         return lambda logits: logits
-    named = jnp.stack([label.astype(jnp.int32), other])
+    named = jnp.stack([label, other])
     first = logits.at[jnp.where(named < 0, len(logits), named)].set(jnp.inf, mode="drop")
     classes = jax.lax.top_k(first, number)[1]
     return lambda logits: logits[classes]

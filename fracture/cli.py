@@ -2,9 +2,11 @@
 
 import contextlib
 import importlib
+import itertools
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,9 @@ from typing import Any
 import click
 
 from . import __version__
+from ._files import printable
+from ._occasion import occasion
+from ._signals import keeping
 
 # JAX and the experiments are imported inside the commands: `--help` and a mistyped option answer
 # at once.
@@ -28,6 +33,7 @@ _COUNT = click.IntRange(1, 2**31 - 1)
 
 def main() -> None:
     """Run the command line: a misuse is one line on standard error and exit code 2."""
+    warnings.showwarning = _warn
     try:
         arguments = sys.argv[1:] or ["--help"]
         sys.exit(cli.main(arguments, prog_name="fracture", standalone_mode=False))
@@ -41,8 +47,27 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    click.echo(f"fracture: error: {' '.join(message.split())}", err=True)
+    click.echo(f"fracture: error: {_line(message)}", err=True)
     sys.exit(2)
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    click.echo(f"fracture: warning: {_line(str(message))}", err=True)
+
+
+def _line(message: str) -> str:
+    return " ".join(printable(message).split())
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Say to whoever interrupts that nothing is lost."""
+    said = "what was finished is stored, the same command goes on"
+    try:
+        with keeping(said):
+            yield
+    except KeyboardInterrupt:
+        raise click.Abort(said) from None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -87,7 +112,24 @@ _out = _folder(
 )
 
 
-@cli.command()
+class _Sweep(click.Command):
+    """A command whose --dims may be mistaken for an option of several words."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            words = given[given.index("--dims") + 1 :] if "--dims" in given else []
+            numbers = list(itertools.takewhile(str.isdigit, words))
+            if len(numbers) < 2:
+                raise
+            raise click.UsageError(
+                f"dimensions are separated by commas: --dims {','.join(numbers)}."
+            ) from None
+
+
+@cli.command(cls=_Sweep)
 @click.option("--data", type=click.Choice(_DATA), help="Sweep this family only.")
 @click.option("--model", type=click.Choice(_MODELS), help="Network.  [default: by the data]")
 @click.option("--dims", type=_Integers(), help="Dimensions d; for digits, numbers of pixels.")
@@ -103,6 +145,7 @@ _out = _folder(
 )
 @click.option("--quick", is_flag=True, help="A smaller default sweep, for a first look.")
 @_out
+@_resumable()
 def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) -> None:
     """Measure how fragility scales with the dimension, and judge the laws.
 
@@ -124,13 +167,16 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
     began = time.perf_counter()
     _prepare_jax(x64=True)  # the laws are tested to their last digits
     from . import experiments
+    from .sweeps import exclusive
 
     plan = experiments.plan(data, quick=quick, root=key, **chosen)
-    with _exclusive(out), _resumable():
+    with exclusive(out):
         results = {}
         with _progress() as progress:
             for name, run in plan.items():
                 results[name] = run(out=out, progress=progress)
+                told = results[name].dataset.assign_attrs(occasion())
+                results[name] = results[name]._replace(dataset=told)
                 experiments.save(results[name], out)
         _show(results, out)
     timings = [result.dataset for result in results.values()]
@@ -152,6 +198,8 @@ class _Bounds(click.ParamType):
             low, high = (float(part) for part in value.split(","))
         except ValueError:
             low = high = 0.0
+        if low > high:
+            self.fail(f"got {value!r}, but the lower bound comes first: {high:g},{low:g}.")
         if not low < high:
             self.fail(f"got {value!r}, wanted two numbers such as 0,1.")
         return low, high
@@ -244,30 +292,44 @@ def images(
     _prepare_jax(x64=False)  # as the user's network expects
     from . import data, report as reports
     from .experiments import network as experiment
-    from .sweeps import write_dataset
+    from .experiments._identity import claim, digest_of_file, name_and_source
+    from .experiments._own_network import own_network
+    from .sweeps import exclusive, write_dataset
 
     order = float(ord) if ord == "inf" else int(ord)
-    with _exclusive(out):
+    options: dict[str, Any] = {"ord": order, "effort": effort}
+    identity = {"network": "digits", "examples": examples, **options, "ord": ord}
+    shown: dict[str, Any] = {"say": click.echo}
+    with exclusive(out):
         if images is None or network is None:
-            with _status("Training a network on digits, then analysing it"):
-                dataset = experiment.digits(examples=examples, ord=order, effort=effort)
+            known_as = claim(out / "analysis.nc", identity)
+            with _progress() as shown["progress"]:
+                dataset = experiment.digits(examples=examples, **options, **shown)
         else:
-            functions = experiment.user_network(_load_object(network))
+            own = _load_object(network)
+            identity |= {
+                "network": name_and_source(network),
+                "images": digest_of_file(images),
+                "references": digest_of_file(references or images),
+                "bounds": bounds,
+            }
+            known_as = claim(out / "analysis.nc", identity)
             queries = experiment.Images(*data.load_npz(images)[:2])
             known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
+            functions = own_network(own, queries.inputs[0])
             queries = experiment.Images(*(array[:examples] for array in queries))
-            with _status(f"Analysing {len(queries.labels)} images"):
+            with _progress() as shown["progress"]:
                 dataset = experiment.images(
                     **functions,
-                    params=None,
                     queries=queries,
                     references=known,
-                    ord=order,
                     bounds=bounds,
-                    effort=effort,
+                    **options,
+                    **shown,
                 )
+        dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
-        _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
+        _print(reports.analysis_tables(dataset), partial(reports.analysis_page, dataset, out))
 
 
 @analyze.command()
@@ -304,6 +366,7 @@ def images(
     help="Gradients computed together: fewer need less memory.",
 )
 @_analysis_out
+@_resumable()
 def imagenet(
     model: str,
     images: Path | None,
@@ -337,31 +400,38 @@ def imagenet(
     _prepare_jax(x64=False, spread=False)
     from . import data, models, perturbation, report as reports
     from .experiments import network as experiment, photographs
+    from .experiments._identity import claim
+    from .experiments._own_network import own_network
     from .models._efficientnet_lite import SIZES
-    from .sweeps import write_dataset
+    from .sweeps import exclusive, write_dataset
 
     if model in SIZES:
         published = models.efficientnet_lite(model)
-        params = models.pretrained(model)
-        functions: dict[str, Any] = {"apply": published.apply, "stages": published.stages}
+        functions: dict[str, Any] = {
+            "apply": published.apply,
+            "params": models.pretrained(model),
+            "stages": published.stages,
+        }
         title, side = f"EfficientNet-{model.capitalize()}", side or SIZES[model].side
     else:
-        functions, params = experiment.user_network(_load_object(model)), None
+        own = _load_object(model)
         title, side = model, side or 224
     if images is None or labels is None:
         photos = data.imagenet_samples(side)
     else:
         photos = data.load_photographs(images, labels, side)
+    if model not in SIZES:
+        functions = own_network(own, photos.inputs[0])
     # What compiles in the least time finds nearly the same where the boundary is near.
     searched: dict[str, Any] = {"solver": perturbation.ddn, "steps": 30}
     if effort or not quick:
         searched = {"effort": effort or ("high" if full else "low")}
     number_of_classes = classes or (10 if quick else 50)
     number = examples or (4 if quick else len(photos.labels))
-    with _exclusive(out), _resumable(), _progress() as progress:
+    with exclusive(out), _progress() as progress:
+        known_as = claim(out / "analysis.nc", {"network": title, "images": "photographs"})
         dataset = photographs.run(
             **functions,
-            params=params,
             queries=experiment.Images(*photos),
             examples=number,
             names=data.imagenet_classes(),
@@ -372,10 +442,12 @@ def imagenet(
             layer_classes=number_of_classes,
             chunk_size=chunk_size,
             out=out,
+            say=click.echo,
             progress=progress,
         )
+        dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
-        _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, out))
+        _print(reports.analysis_tables(dataset), partial(reports.analysis_page, dataset, out))
 
 
 @cli.command()
@@ -384,31 +456,36 @@ def report(folder: Path) -> None:
     """Draw tables, figures and the page of FOLDER again from its stored results."""
     _prepare_jax(x64=True)
     from . import experiments, report as reports
-    from .sweeps import read_dataset
+    from .sweeps import exclusive, read_dataset
 
-    with _exclusive(folder):
+    with exclusive(folder):
         if (folder / "analysis.nc").exists():
             dataset = read_dataset(folder / "analysis.nc")
             if "radius" not in dataset:
                 raise ValueError(f"{folder / 'analysis.nc'} holds no analysis of fracture.")
-            _print(reports.analysis_tables(dataset), reports.analysis_page(dataset, folder))
+            draw = partial(reports.analysis_page, dataset, folder)
+            with experiments.concluding(folder / "analysis.nc"):
+                _print(reports.analysis_tables(dataset), draw)
         else:
-            _show(experiments.load(folder), folder)
+            results = experiments.load(folder)
+            with experiments.concluding(folder):
+                _show(results, folder)
 
 
 def _show(results: Any, out: Path) -> None:
     from . import report as reports
 
-    _print(reports.tables(results), reports.render(results, out))
+    _print(reports.tables(results), partial(reports.render, results, out))
 
 
-def _print(tables: Sequence[Any], page: Path) -> None:
+def _print(tables: Sequence[Any], draw: Callable[[], Path]) -> None:
+    """Print the tables first: what is drawn may fail."""
     from rich.console import Console
 
     console = Console()
     for table in tables:
         console.print(table)
-    console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Page: {draw()}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _prepare_jax(*, x64: bool, spread: bool = True) -> None:
@@ -434,28 +511,6 @@ def _prepare_jax(*, x64: bool, spread: bool = True) -> None:
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or platformdirs.user_cache_dir("fracture")
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-@contextlib.contextmanager
-def _exclusive(out: Path) -> Iterator[None]:
-    """Two processes that write to one folder would delete each other's temporary files."""
-    import filelock
-
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(out / ".lock", timeout=0):
-            yield
-    except filelock.Timeout:
-        raise click.UsageError(f"another process is writing to {out}.") from None
-
-
-@contextlib.contextmanager
-def _resumable() -> Iterator[None]:
-    """Say to whoever interrupts that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise click.Abort("what was finished is stored, the same command goes on") from None
 
 
 @contextlib.contextmanager
@@ -491,13 +546,6 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(tasks[name], description=what, completed=done, total=total)
 
         yield update
-
-
-def _status(what: str) -> contextlib.AbstractContextManager[Any]:
-    """A spinner on a terminal, nothing elsewhere."""
-    from rich.console import Console
-
-    return Console(stderr=True).status(f"{what} …")
 
 
 def _load_object(name: str) -> Any:

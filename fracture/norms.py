@@ -1,10 +1,12 @@
 r"""Norms of perturbations, their duals, and exact projections.
 
 Every function treats an array of any shape as one vector and keeps its dtype (half precision is
-computed in float32). Vectors are scaled by their largest entry before anything is squared, so no
-scale of the data under- or overflows.
+computed in float32). Vectors are scaled by a power of two near their largest entry before anything
+is squared, so no scale of the data under- or overflows. Subnormal numbers count as zero on CPUs,
+where XLA flushes them (entries below 1.2e-38 in float32, 2.2e-308 in float64).
 """
 
+from functools import partial
 from math import isinf
 from numbers import Real
 
@@ -35,6 +37,7 @@ def dual_order(ord: Order) -> float:
     ValueError
         If `ord` is below 1 or not a number.
     """
+    ord = as_number(ord)
     if not isinstance(ord, Real) or not ord >= 1:
         raise ValueError(f"ord must be a number of at least 1, or inf; got {ord!r}.")
     ord = float(ord)
@@ -63,21 +66,30 @@ def norm(x: ArrayLike, ord: Order = 2) -> Float[Array, ""]:
     return _norm(at_least_float32(x), ord).astype(x.dtype)
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _norm(x: Array, ord: Order) -> Array:
-    ord = ord.item() if isinstance(ord, np.generic) else ord  # whose dtype would promote that of x
-    size = jnp.sign(x) * x  # unlike abs, with derivative 0 at 0
+    ord = as_number(ord)
+    size = jnp.abs(x)
     if ord == 1:
         return jnp.sum(size)
     largest = jnp.max(size, initial=0)
     if isinf(ord):
         return largest
-    # Held constant, the scale cancels from value and derivative.
-    largest = jax.lax.stop_gradient(largest)
-    usable = (largest > 0) & (largest < jnp.inf)
-    scale = jnp.where(usable, largest, 1)
-    scaled = jnp.where(usable, size / scale, 1)
-    power = jnp.sqrt(jnp.sum(scaled**2)) if ord == 2 else jnp.sum(scaled**ord) ** (1 / ord)
-    return jnp.where(usable, scale * power, largest)
+    scale, inverse = power_near(largest)
+    scaled = size * inverse
+    if ord == 2:
+        length = jnp.sqrt(jnp.sum(scaled**2))
+    else:  # no power of the largest may over- or underflow: divide by what is left of it
+        rest = positive(largest * inverse)
+        length = rest * jnp.sum((scaled / rest) ** ord) ** (1 / ord)
+    return jnp.where((largest > 0) & (largest < jnp.inf), scale * length, largest)
+
+
+@_norm.defjvp
+def _norm_jvp(ord: Order, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    # By hand, since products with the scale would underflow on the way; and 0 at 0.
+    (x,), (x_dot,) = primals, tangents
+    return _norm(x, ord), jnp.sum(steepest(x, dual_order(ord)) * x_dot)
 
 
 def steepest(g: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
@@ -90,7 +102,7 @@ def steepest(g: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
     ValueError
         If `ord` is below 1.
     """
-    q = dual_order(ord)
+    q, ord = dual_order(ord), as_number(ord)
     g = jnp.asarray(g)
     wide = at_least_float32(g)
     if isinf(ord):
@@ -99,8 +111,11 @@ def steepest(g: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
     if ord == 1:
         first = jnp.arange(g.size) == jnp.argmax(size.ravel())
         return jnp.where(first.reshape(g.shape), jnp.sign(g), 0)
-    scaled = wide / positive(jnp.max(size, initial=0))
-    v = scaled if ord == 2 else jnp.sign(scaled) * jnp.abs(scaled) ** (q - 1)
+    largest = jnp.max(size, initial=0)
+    if ord == 2:
+        v = wide * power_near(largest)[1]
+        return (v / positive(jnp.sqrt(jnp.sum(v * v)))).astype(g.dtype)
+    v = jnp.sign(wide) * over_largest(size, largest) ** (q - 1)
     return (v / positive(_norm(v, ord))).astype(g.dtype)
 
 
@@ -161,23 +176,25 @@ def project_ball(x: ArrayLike, radius: ArrayLike, ord: Order = 2) -> Float[Array
     Michelot (1986), "A finite algorithm for finding the projection of a point onto the canonical
     simplex of R^n". Condat (2016), "Fast projection onto the simplex and the l1 ball".
     """
-    check_order(ord)
+    ord = check_order(ord)
     x = jnp.asarray(x)
     wide = at_least_float32(x)
     radius = jnp.asarray(radius, wide.dtype)
     if isinf(ord):
         inside = jnp.clip(wide, -radius, radius)
     elif ord == 2:
-        length = _norm(wide, 2)
-        inside = wide * jnp.where(length > radius, radius / positive(length), 1)
+        scale, inverse = power_near(jnp.max(jnp.abs(wide), initial=0))
+        scaled = wide * inverse
+        length = jnp.sqrt(jnp.sum(scaled * scaled))
+        inside = jnp.where(scale * length > radius, radius / positive(length) * scaled, wide)
     else:
         inside = _soft_threshold(wide, radius)
     return jnp.where(radius >= 0, inside, jnp.nan).astype(x.dtype)
 
 
 def _soft_threshold(x: Array, radius: Array) -> Array:
-    scale = positive(jnp.max(jnp.abs(x), initial=0))
-    size, radius = jnp.abs(x) / scale, radius / scale
+    scale, inverse = power_near(jnp.max(jnp.abs(x), initial=0))
+    size, radius = jnp.abs(x) * inverse, radius * inverse
 
     def newton(level):
         above = size > level
@@ -235,9 +252,9 @@ def project_halfspace_box(
     if weight.shape != x.shape:
         raise ValueError(f"weight must have the shape of x, {x.shape}; got {weight.shape}.")
     weight = weight.astype(wide.dtype)
-    scale = positive(jnp.max(jnp.abs(weight), initial=0))
-    weight = weight / scale
-    excess = jnp.sum(weight * wide) + jnp.asarray(offset, wide.dtype) / scale
+    inverse = power_near(jnp.max(jnp.abs(weight), initial=0))[1]
+    weight = weight * inverse
+    excess = jnp.sum(weight * wide) + jnp.asarray(offset, wide.dtype) * inverse
     room = None
     if bounds is not None:
         lower, upper = broadcast_bounds(bounds, wide)
@@ -269,10 +286,11 @@ def halfspace_step(
         As of `project_halfspace_box`.
     """
     dual_order(ord)
+    ord = as_number(ord)
     size = jnp.abs(weight)
     largest = jnp.max(size, initial=0)
-    scale = positive(largest)
-    gain, need = size / scale, excess / scale
+    inverse = power_near(largest)[1]
+    gain, need = size * inverse, excess * inverse
     if room is None:
         posed = (largest > 0) & (need < jnp.inf)
         length = jnp.where(posed, jnp.maximum(need, 0) / positive(_norm(gain, dual_order(ord))), 0)
@@ -356,14 +374,14 @@ def _knapsack(need: Array, gain: Array, low: Array, high: Array) -> Array:
 
     zero = jnp.zeros((), gain.dtype)
     bits = 8 * gain.dtype.itemsize
-    init = loop_init((zero, zero + 2), need + jnp.sum(mass))
+    init = loop_init((zero, zero + 8), need + jnp.sum(mass))
     pivot = jax.lax.fori_loop(0, bits, halve, init)[0]
     left = need - jnp.sum(jnp.where(gain > pivot, mass, 0))
     left = left / positive(pivot)  # what the coordinates at the pivot still have to do
     tied = jnp.where(gain == pivot, jnp.minimum(capacity, left), 0)
     share = jnp.clip(left / positive(jnp.sum(tied)), 0, 1)
-    extra = jnp.where(gain > pivot, capacity, tied * share)
-    return forced + jnp.where(need > 0, extra, 0)
+    filled = jnp.where(gain > pivot, high, forced + tied * share)  # `high` itself, not rounded
+    return jnp.where(need > 0, filled, forced)
 
 
 def _between(left: Array, right: Array) -> Array:
@@ -390,6 +408,24 @@ def at_least_float32(x: Array) -> Array:
     return x.astype(jnp.float32) if x.dtype.itemsize < 4 else x
 
 
+def power_near(x: Array) -> tuple[Array, Array]:
+    """A power of two within a factor 4 of x > 0, and its inverse: normal numbers, both.
+
+    To divide by: XLA makes of a division by a scalar a multiplication by its reciprocal, which it
+    flushes to zero for numbers above the inverse of the smallest normal one.
+    """
+    info = jnp.finfo(x.dtype)
+    near = jnp.clip(jax.lax.stop_gradient(x), 4 * info.tiny, info.max / 4)
+    power = jax.lax.reduce_precision(near, exponent_bits=info.nexp, mantissa_bits=0)
+    return power, 1 / power
+
+
+def over_largest(x: Array, largest: Array) -> Array:
+    """`x` in units of its largest entry; 0 where that is 0."""
+    inverse = power_near(largest)[1]
+    return x * inverse / positive(largest * inverse)
+
+
 def positive(x: Array) -> Array:
     """`x`, or 1 where it is not positive: a divisor."""
     return jnp.where(x > 0, x, 1)
@@ -400,8 +436,16 @@ def traced(*trees: PyTree) -> bool:
     return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
 
 
+def as_number(ord: Order) -> int | float:
+    """The order as a Python number, whose dtype does not promote that of a vector."""
+    if ord == "inf":
+        return float(ord)
+    return ord.item() if isinstance(ord, np.generic) else ord
+
+
 def check_order(ord: Order) -> int | float:
     """1, 2 or inf as a Python number; a ValueError for any other order."""
+    ord = as_number(ord)
     if isinstance(ord, bool) or not isinstance(ord, Real) or ord not in (1, 2, float("inf")):
         raise ValueError(f"ord must be 1, 2 or inf, got {ord!r}.")
     return float("inf") if isinf(ord) else int(ord)

@@ -11,7 +11,8 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from ._typing import Apply, Key, TrainApply
+from ._checks import as_labels
+from ._typing import Apply, Key, Labels, TrainApply
 
 __all__ = ["LOSSES", "Fit", "cross_entropy", "fit", "squared_error"]
 
@@ -39,20 +40,21 @@ class Fit(NamedTuple):
     """Updates made at each of them: fewer than asked for after an early stop."""
 
 
-def squared_error(logits: Float[Array, " K"], label: Int[Array, ""]) -> Float[Array, ""]:
+def squared_error(logits: Float[Array, " K"], label: Labels) -> Float[Array, ""]:
     """Mean squared error of one example.
 
     The targets are one-hot for K > 1 outputs. One output stands for the logits (f/2, -f/2), so its
     target is +1 for label 0 and -1 for label 1.
     """
+    label = as_labels(label)
     if logits.shape[0] == 1:
         return (logits[0] - (1 - 2 * label).astype(logits.dtype)) ** 2
     return jnp.mean((logits - jax.nn.one_hot(label, logits.shape[0], dtype=logits.dtype)) ** 2)
 
 
-def cross_entropy(logits: Float[Array, " K"], label: Int[Array, ""]) -> Float[Array, ""]:
+def cross_entropy(logits: Float[Array, " K"], label: Labels) -> Float[Array, ""]:
     """Negative log-likelihood of one example, in nats; one output f stands for (f/2, -f/2)."""
-    return -jax.nn.log_softmax(_at_least_two(logits))[label]
+    return -jax.nn.log_softmax(_at_least_two(logits))[as_labels(label)]
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": squared_error}
@@ -63,7 +65,7 @@ def fit(
     apply: Apply,
     params: Any,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: Labels,
     *,
     loss: str | Loss = "mse",
     steps: int,
@@ -130,9 +132,9 @@ def fit(
         If shapes do not fit, an option is out of range or unknown, or labels that are not traced
         are out of range (traced ones give NaN losses and `finite` False).
     TypeError
-        If `labels` are not integers.
+        If `labels` are not integers, or `apply` does not return one array.
     """
-    inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
+    inputs, labels = jnp.asarray(inputs), as_labels(labels)
     _check(inputs, labels, steps, batch_size)
     when = _moments(moments, steps)
     score = _score(jax.eval_shape(apply, params, inputs[0]), labels, loss)
@@ -268,11 +270,13 @@ def _replace(params: Any, statistics: Any) -> Any:
     return jax.tree.map(choose, statistics, params, is_leaf=lambda new: new is None)
 
 
-def _score(logits: jax.ShapeDtypeStruct, labels: Array, loss: str | Loss):
+def _score(logits: Any, labels: Array, loss: str | Loss):
     """`score(logits, label) -> (loss, correct)`, after a check of the shape and the labels."""
     if not callable(loss) and loss not in LOSSES:
         raise ValueError(f"loss must be a function or one of {sorted(LOSSES)}, got {loss!r}.")
     loss_fn = loss if callable(loss) else LOSSES[loss]
+    if not hasattr(logits, "ndim"):
+        raise TypeError(f"apply must return one array of logits, got {type(logits).__name__}.")
     if logits.ndim > 1 or logits.size == 0:
         raise ValueError(f"apply must return logits of shape (K,) or (), got {logits.shape}.")
     classes = max(2, logits.size)
@@ -304,8 +308,6 @@ def _check(inputs: Array, labels: Array, steps: int, batch_size: int | None) -> 
             "inputs and labels must have the shapes (n, …) and (n,) with n at least 1, got "
             f"{inputs.shape} and {labels.shape}."
         )
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"labels must be integers, got {labels.dtype}.")
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}.")
     if batch_size is not None and not 1 <= batch_size <= labels.size:

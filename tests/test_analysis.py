@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
 from fracture import compression as c
 from fracture.analysis import analyze
@@ -35,16 +36,29 @@ def test_spectra_of_the_most_probable_classes(stages, chunk_size):
         named = [label, labels[got.nearest[i]]]
         rest = [c for c in np.argsort(-weight @ inner(x)) if c not in named]
         rows = weight[[*named, *rest[:2]]] * slope(x)
-        np.testing.assert_allclose(
-            got.singular_values[i], np.linalg.svd(rows, compute_uv=False), rtol=1e-9
-        )
-        basis = np.linalg.svd(rows - rows.mean(0))[2][:3]
+        _, s, basis = np.linalg.svd(rows - rows.mean(0))
+        np.testing.assert_allclose(got.singular_values[i], s[:3], rtol=1e-9)
+        basis = basis[:3]
         delta = points[got.nearest[i]] - x
         expected = np.linalg.norm(basis @ delta) / np.linalg.norm(delta)
         np.testing.assert_allclose(got.rho_span[i], expected, rtol=1e-9)
         assert got.span_rank[i] == 3
     with pytest.raises(ValueError, match="num_classes must be at least 2"):
         analyze(linear, weight, points, labels, points, labels, num_classes=1)
+
+
+def test_an_affine_network_in_a_box_bends_nowhere():
+    """What the pixel range costs stands in `box`, and τ is 1 to the last step of the search."""
+    rng = np.random.default_rng(4)
+    weight = rng.normal(size=(3, 12))
+    points = rng.uniform(-0.5, 1.5, (24, 12)).clip(0, 1)  # half of the pixels have no way to go
+    labels = (points @ weight.T).argmax(1)
+    got = analyze(linear, weight, points, labels, points, labels, bounds=(0, 1), solver=affine)
+    found = np.asarray(got.status_pairwise) == Status.FOUND
+    assert found.sum() > 12
+    np.testing.assert_allclose(got.tangent[found], 1, rtol=1e-3)
+    np.testing.assert_allclose(got.secant[found], 1, rtol=1e-9)
+    assert np.median(got.box[found]) > 1.01
 
 
 def test_radii_of_half_precision_inputs_are_wide():
@@ -121,11 +135,13 @@ def test_one_point_per_class_has_its_closed_form(ord, dtype, batch_size):
     close(got.ratio, radii.min(axis=1) / r_opt)
     close(got.ratio_pairwise, pairwise / r_opt)
     close(got.rho_margin, pairwise / r_opt)
-    for factor in (got.midpoint, got.secant, got.tangent):
+    for factor in (got.midpoint, got.secant, got.tangent, got.box):
         close(factor, 1)
     np.testing.assert_array_equal(got.span_rank, dim - 1)
     close(got.null_ratio, np.sqrt((dim - 1) / dim))
-    s = np.linalg.svd(weight, compute_uv=False)
+    chance = scipy.special.betaincc((dim - 1) / 2, 1 / 2, np.float64(got.rho_span) ** 2)
+    np.testing.assert_allclose(got.null_pvalue, chance, rtol=3e-2 if dtype == np.float32 else 1e-9)
+    s = np.linalg.svd(weight - weight.mean(0), compute_uv=False)[: dim - 1]
     close(got.singular_values, np.tile(s, (dim, 1)))
     close(got.stable_rank, (s**2).sum() / s[0] ** 2)
     assert got.layers is None
@@ -140,7 +156,7 @@ def analyze_mlp(*arguments):
 def test_equals_its_parts_one_by_one():
     params, inputs, labels, references, reference_labels = mlp_problem()
     got = analyze_mlp(params, inputs, labels, references, reference_labels)
-    product = got.rho_margin * got.midpoint * got.secant * got.tangent
+    product = got.rho_margin * got.midpoint * got.secant * got.tangent * got.box
     found = np.isfinite(got.ratio_pairwise)
     assert found.sum() >= 4
     np.testing.assert_allclose(product[found], got.ratio_pairwise[found], rtol=1e-10)
@@ -151,7 +167,7 @@ def test_equals_its_parts_one_by_one():
         return (
             c.margin_compression(network, x, label, point - x, other=other, ord=1),
             c.span_compression(network, x, point - x).ratio,
-            c.spectrum(c.jacobian(network, x)),
+            c.spectrum((rows := c.jacobian(network, x)) - rows.mean(0, keepdims=True))[:2],
             c.layer_compression(mlp_stages(params), x, point),
         )
 
@@ -163,6 +179,7 @@ def test_equals_its_parts_one_by_one():
         np.testing.assert_allclose(got.r_opt[i], distances[index] / 2, rtol=1e-12)
         want = parts(x, label, other, references[index])
         here = (got.rho_margin, got.rho_span, got.singular_values, got.layers)
+        assert got.effective_rank[i] == pytest.approx(float(got.layers.effective_rank[i, 0]))
         jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-9), here, want)
         if got.status[i] == Status.FOUND:
             np.testing.assert_allclose(got.radius[i], jnp.abs(got.delta[i]).sum(), rtol=1e-12)
@@ -197,12 +214,29 @@ def test_bad_inputs_are_reported_and_leave_the_others_alone():
     )
 
 
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("network", "labels", "says"),
+    [
+        (mlp, [1, 2, 3], r"reference_labels must be 0 to 2 .* got 1 to 3"),  # 1..K beside 0..K-1
+        (mlp, [-1, 0, 2], r"reference_labels must be 0 to 2 .* got -1 to 2"),
+        (lambda params, x: x[0, 0], [0, 1, 2], r"reference_labels must be 0 to 1 .* got 0 to 2"),
+    ],
+)
+def test_references_of_no_class_are_refused(network, labels, says):
+    params, inputs, right, references, _ = mlp_problem()
+    with pytest.raises(ValueError, match=says):
+        analyze(network, params, inputs, right, references[:3], np.array(labels), solver=affine)
+
+
 def test_one_class_has_no_optimal_radius():
+    """Nor where no class, -1, has no place in the type of the labels."""
     params, inputs, labels, references, _ = mlp_problem()
-    same = jnp.full(len(references), labels[0])
+    same = jnp.full(len(references), labels[0], jnp.uint8)
     got = analyze_mlp(params, inputs, same[: len(inputs)], references, same)
     assert jnp.isposinf(got.r_opt).all()
     np.testing.assert_array_equal(got.nearest, -1)
+    np.testing.assert_array_equal(got.other, -1)
     for value in (got.ratio, got.ratio_pairwise, got.rho_margin, got.rho_span, got.midpoint):
         assert jnp.isnan(value).all()
     assert (got.status != Status.NOT_FINITE).all()

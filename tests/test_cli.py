@@ -1,19 +1,22 @@
+import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import click
-import filelock
 import jax
 import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
 
-from fracture import cli, experiments, perturbation
+from fracture import cli, experiments, perturbation, report
 from fracture.__main__ import main
+from fracture.sweeps import exclusive, read_dataset
 
 
 @pytest.fixture
@@ -71,16 +74,29 @@ def test_choices_are_those_of_the_library():
 
 
 @pytest.mark.fast
-@pytest.mark.parametrize("package", ["click", "platformdirs"])
-def test_without_the_extra_one_line_says_so(fracture, monkeypatch, package):
+@pytest.mark.parametrize(
+    ("package", "install"),
+    [("click", ".[cli]"), ("platformdirs", ".[cli]"), ("foolbox", ".[imagenet]")],
+)
+def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, install):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "fracture.cli")
-    code, out, err = fracture("sweep")
-    assert code == 2
-    assert out == ""
-    assert f"no module '{package}'" in err
-    assert "pip install 'fracture-jax[cli]'" in err
+    find_spec = importlib.util.find_spec
+    absent = lambda name, *rest: None if name == package else find_spec(name, *rest)
+    monkeypatch.setattr(importlib.util, "find_spec", absent)
+    code, out, err = fracture("analyze", "imagenet", "--model", "os:getcwd")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"fracture: error: the package {package} is not installed (")
+    assert err.endswith(f': pip install "{install}"\n')
     assert err.count("\n") == 1
+
+
+@pytest.mark.fast
+def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
+    monkeypatch.setattr(cli, "_prepare_jax", lambda **_: exec("import no_such_package.part"))
+    code, _, err = fracture("sweep")
+    assert code == 2
+    assert err == "fracture: error: the package no_such_package is not installed: pip install .\n"
 
 
 @pytest.mark.fast
@@ -109,7 +125,9 @@ def test_without_the_extra_one_line_says_so(fracture, monkeypatch, package):
         (["analyze", "nowhere.npz", "--network", "os:getcwd"], "nowhere.npz"),
         (["analyze", "--network", "os:getcwd"], "belong together"),
         (["analyze", "--bounds", "0,1"], "need IMAGES"),
-        (["analyze", "--bounds", "1,0"], "two numbers"),
+        (["analyze", "--bounds", "1,0"], "lower bound comes first: 0,1"),
+        (["analyze", "--bounds", "1,1"], "two numbers"),
+        (["sweep", "--data", "points", "--dims", "8", "16"], "by commas: --dims 8,16."),
         (["analyze", "--examples", "3000"], "examples must be 1 to 2,000"),
     ],
 )
@@ -129,11 +147,87 @@ def test_a_foreign_analysis_is_one_line(fracture, tmp_path):
     assert err == "fracture: error: analysis.nc holds no analysis of fracture.\n"
 
 
+ANALYSIS = xr.Dataset(
+    {"radius": ("example", [1.0, 2.0]), "status": ("example", [1, 1])}, attrs={"title": "\x1b[2JA"}
+)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"options": options} for options in (3, "{", "[]", "[" * 60_000, [1, 2])),
+        {"status": 99},
+    ],
+)
+def test_a_changed_analysis_is_one_line(fracture, tmp_path, changes):
+    dataset = ANALYSIS.copy(deep=True).assign_attrs(
+        {k: v for k, v in changes.items() if k == "options"}
+    )
+    if "status" in changes:
+        dataset["status"][0] = changes["status"]
+    dataset.to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
+    code, _, err = fracture("report", ".")
+    assert code == 2
+    assert err.startswith("fracture: error: analysis.nc does not hold what this version stores (")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "says"),
+    [
+        ("a.nc", xr.Dataset(attrs={"judge": [1, 2]}), "a.nc holds no experiment"),
+        ("a.nc", xr.Dataset(attrs={"judge": "linear_points"}), "a.nc does not hold what"),
+        (".a-b.nc", xr.Dataset(attrs={"judge": "linear_points"}), "no results"),
+    ],
+)
+def test_changed_results_are_one_line_and_leftovers_none(fracture, tmp_path, name, dataset, says):
+    dataset.to_netcdf(tmp_path / name, engine="h5netcdf")
+    code, out, err = fracture("report", ".")
+    assert (code, out) == (2, "")
+    assert says in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("identity", [3, "[", "[[1]]", "[" * 60_000])
+def test_an_analysis_of_nobody_is_named(fracture, tmp_path, own, identity):
+    analysis = ANALYSIS.assign_attrs(identity=identity)
+    analysis.to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
+    code, _, err = fracture("analyze", own, "--network", "own_network:logits", "--out", ".")
+    assert code == 2
+    assert err.startswith("fracture: error: analysis.nc does not hold what this version stores (")
+    assert err.count("\n") == 1
+
+
+def test_a_warning_is_one_line(fracture, monkeypatch):
+    def warn(*_, **__):
+        warnings.warn("a.nc is\n damaged\x1b[2J", stacklevel=2)
+        raise ValueError("no more")
+
+    monkeypatch.setattr(experiments, "plan", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        code, out, err = fracture("sweep")
+    assert (code, out) == (2, "")
+    assert err == "fracture: warning: a.nc is damaged�[2J\nfracture: error: no more\n"
+
+
+def test_control_characters_reach_no_terminal(fracture, tmp_path):
+    ANALYSIS.to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
+    code, out, err = fracture("report", ".")
+    assert code == 0, err
+    assert "2 inputs" in out
+    assert "\x1b[2J" not in out
+    assert "\x1b" not in (tmp_path / "index.html").read_text()
+    code, _, err = fracture("sweep", "--out", str(tmp_path / "analysis.nc" / "\x1b[2J"))
+    assert code == 2
+    assert "\x1b" not in err
+
+
 @pytest.mark.parametrize("command", [["sweep"], ["analyze"], ["report", "run"]])
 def test_one_process_at_a_time_writes_to_a_folder(fracture, tmp_path, command):
     (tmp_path / "run").mkdir()
     out = [] if command[0] == "report" else ["--out", "run"]
-    with filelock.FileLock(tmp_path / "run" / ".lock"):
+    with exclusive(tmp_path / "run"):
         code, _, err = fracture(*command, *out)
     assert code == 2
     assert err == "fracture: error: another process is writing to run.\n"
@@ -205,18 +299,30 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
     results = []
     for name in ("killed", "whole"):
         assert start(tmp_path / name).wait() == 0
-        results.append(xr.load_dataset(tmp_path / name / "linear_hypercube.nc", engine="h5netcdf"))
+        results.append(read_dataset(tmp_path / name / "linear_hypercube.nc"))
     timings = ["compile_seconds", "run_seconds"]
+    for result in results:  # when, by which command, with which version
+        assert "sweep --data hypercube" in result.attrs.pop("command")
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", result.attrs.pop("created"))
+        assert result.attrs["version"] == cli.__version__
     xr.testing.assert_identical(*(result.drop_vars(timings) for result in results))
 
 
 NETWORK = """
+import jax
 import jax.numpy as jnp
+import numpy as np
+from fracture.adapters import Adapted
 weight = jnp.array([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1]], jnp.float32)
 logits = lambda x: weight @ x.ravel()
 stages = [lambda x: x.ravel(), lambda h: weight @ h]
 batched = lambda x: jnp.zeros((2, 3)) + x.sum()
 two = lambda x: weight[:2] @ x.ravel()
+adapted = Adapted(lambda params, x: params @ x.ravel(), weight, None, None)
+matrices = lambda x: weight @ x.reshape(len(x), -1, 1, 1)
+pair = lambda x: (logits(x), x.sum())
+named = lambda x: {"logits": logits(x)}
+opaque = lambda x: jax.pure_callback(np.copy, jax.eval_shape(logits, x), logits(x))
 integers = lambda x: jnp.ones(3, jnp.int32)
 none = lambda x: jnp.zeros(0)
 number = 3
@@ -242,12 +348,13 @@ def own(tmp_path):
     np.savez(tmp_path / "nan.npz", images=images * np.nan, labels=[0, 1, 2, 1])
     np.savez(tmp_path / "unnamed.npz", a=images)
     np.savez(tmp_path / "empty.npz", images=images[:0], labels=np.zeros(0, int))
-    np.savez(tmp_path / "one_class.npz", images=images[:1], labels=[0])
+    os.mkfifo(tmp_path / "pipe.npz")
+    np.savez(tmp_path / "one_class.npz", images=images[:1, None], labels=[0])  # channel first
     yield "own.npz"
     sys.modules.pop("own_network", None)
 
 
-@pytest.mark.parametrize("name", ["logits", "stages"])
+@pytest.mark.parametrize("name", ["adapted", "stages"])
 def test_own_network_on_own_images(fracture, own, tmp_path, name):
     code, out, err = fracture("analyze", own, "--network", f"own_network:{name}", "--out", "run")
     assert code == 0, err
@@ -263,18 +370,45 @@ def test_own_network_on_own_images(fracture, own, tmp_path, name):
     assert "3 found, 1 misclassified" in again
 
 
-def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
-    network = ("--network", "own_network:logits")
-    code, _, err = fracture("analyze", "one_class.npz", *network, "--out", "run")
+@pytest.mark.filterwarnings("default")
+def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path, monkeypatch):
+    command = ["analyze", "one_class.npz", "--network", "own_network:logits", "--out", "run"]
+    code, out, err = fracture(*command, "--effort", "low")
     assert code == 0, err
+    assert out.startswith("1 of 1 images are classified right (accuracy 100.0%).\n")
+    assert err.startswith("fracture: warning: all references are of one class: ")
+    assert "Warning: all references are of one class" in (tmp_path / "run/index.html").read_text()
+    before = (tmp_path / "run" / "analysis.nc").read_bytes()
+    for other in (
+        [*command, "--effort", "high"],
+        ["analyze", own, *command[2:], "--effort", "low"],
+        [*command[:3], "own_network:adapted", *command[4:], "--effort", "low"],
+        ["analyze", "--out", "run"],
+    ):
+        code, out, err = fracture(*other)
+        assert (code, out) == (2, "")
+        assert err.startswith("fracture: error: run holds another analysis (")
+        assert err.count("\n") == 1
+    assert (tmp_path / "run" / "analysis.nc").read_bytes() == before
     with xr.open_dataset(tmp_path / "run" / "analysis.nc", engine="h5netcdf") as dataset:
         np.testing.assert_allclose(dataset["radius"], 3**-0.5, rtol=1e-3)
         assert dataset["ratio"].isnull().all()
+        assert dataset["images"].dims == ("example", "channel", "height", "width")
+
+    def fail(*_):
+        raise ValueError("no ink")
+
+    monkeypatch.setattr(report, "analysis_page", fail)
+    code, out, err = fracture("report", "run")  # the tables come first
+    assert code == 2
+    assert err.endswith("(ValueError: no ink).\n")
+    assert "1 inputs: 1 found." in out
 
 
 @pytest.mark.parametrize(
     ("images", "network", "message"),
     [
+        ("pipe.npz", "own_network:logits", "pipe.npz is a pipe"),
         ("nan.npz", "own_network:logits", "finite"),
         ("unnamed.npz", "own_network:logits", "images"),
         ("empty.npz", "own_network:logits", "no items"),
@@ -283,6 +417,10 @@ def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path):
         ("own_network.py", "own_network:logits", "own_network.py"),
         ("own.npz", "own_network:integers", "floating-point logits, got int32"),
         ("own.npz", "own_network:none", "shape (K,), got (0,)"),
+        ("own.npz", "own_network:pair", "shape (K,), got tuple"),
+        ("own.npz", "own_network:named", "shape (K,), got dict"),
+        ("own.npz", "own_network:matrices", "fracture.adapters.from_batched"),
+        ("own.npz", "own_network:opaque", "cannot be differentiated"),
         ("own.npz", "own_syntax:logits", "cannot be loaded (SyntaxError: "),
         ("own.npz", "own_raises:logits", "(ZeroDivisionError: division by zero)"),
         ("own.npz", "own_exits:logits", "(SystemExit: no weights)"),
@@ -304,6 +442,16 @@ def test_wrong_images_or_networks_are_one_line(fracture, own, images, network, m
     assert err.count("\n") == 1
 
 
+def test_references_with_other_labels_are_one_line(fracture, own):
+    np.savez(
+        "shifted.npz", images=np.eye(4, dtype=np.float32).reshape(4, 2, 2), labels=[1, 2, 3, 1]
+    )
+    network = ("--network", "own_network:logits", "--references", "shifted.npz")
+    code, out, err = fracture("analyze", own, *network)
+    assert (code, out) == (2, "")
+    assert "reference_labels must be 0 to 2 for a network with 3 classes, got 1 to 3" in err
+
+
 @pytest.fixture
 def photos(tmp_path):
     """Three pictures of 60 × 50 pixels, their labels, and a linear network of 1000 classes."""
@@ -320,16 +468,18 @@ def photos(tmp_path):
     return tmp_path
 
 
+@pytest.mark.filterwarnings("default")
 def test_photographs_of_ones_own(fracture, photos):
     options = ("--images", ".", "--labels", "labels.csv", "--model", "linear:logits")
     options += ("--side", "8", "--quick", "--examples", "2", "--out", "run")
     code, out, err = fracture("analyze", "imagenet", *options)
     assert (code, err.splitlines()[-1]) == (0, "[2/2] linear:logits")
+    assert "fracture: warning: 0 of 2 images classified right is no more than chance" in err
     assert "Page: run" in out
     with xr.open_dataset(photos / "run" / "analysis.nc") as dataset:
         assert dataset["label_name"].values.tolist() == ["cock", "hen"]
         assert dataset["images"].shape == (2, 8, 8, 3)
-        assert dataset["singular_values"].shape == (2, 10)
+        assert dataset["singular_values"].shape == (2, 9)
     assert fracture("report", "run")[0] == 0
 
 

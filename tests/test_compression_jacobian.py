@@ -102,3 +102,17 @@ def test_accepts_numpy_and_reports_nan_as_a_value():
 def test_misuse_is_an_error(error, match, call):
     with pytest.raises(error, match=match if error is ValueError else None):
         call()
+
+
+@pytest.mark.fast
+def test_functions_without_forward_mode_are_pulled_back():
+    @jax.custom_vjp
+    def double(x):
+        return 2 * x
+
+    double.defvjp(lambda x: (2 * x, None), lambda _, ct: (2 * ct,))
+    weight = jax.random.normal(jax.random.key(3), (5, 2))
+    fn = lambda x: weight @ double(x)
+    np.testing.assert_allclose(jax.jit(lambda x: jacobian(fn, x))(jnp.ones(2)), 2 * weight)
+    with pytest.raises(TypeError, match="forward-mode"):
+        jacobian(fn, jnp.ones(2), mode="forward")

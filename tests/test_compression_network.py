@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.optimize
 
 from fracture.compression import (
     jacobian,
@@ -65,7 +66,7 @@ def test_one_point_per_class_has_its_exact_law(dtype, ord):
     got = fn(3, 8)
     rtol = 5000 * float(jnp.finfo(dtype).eps)
     assert all(factor.dtype == dtype for factor in got)
-    np.testing.assert_allclose(got, [want, 1, 1, 1], rtol=rtol)
+    np.testing.assert_allclose(got, [want, 1, 1, 1, 1], rtol=rtol)
 
 
 def test_mixed_hypercube_reads_one_direction():
@@ -85,7 +86,7 @@ def test_mixed_hypercube_reads_one_direction():
 
     rho, factors, span = measure(x, delta)
     np.testing.assert_allclose(rho, want, rtol=1e-10)
-    np.testing.assert_allclose(factors, [want, 1, 1, 1], rtol=1e-10)
+    np.testing.assert_allclose(factors, [want, 1, 1, 1, 1], rtol=1e-10)
     assert span.rank == 1
     np.testing.assert_allclose(span.ratio, want, rtol=1e-10)
     np.testing.assert_allclose(span.null_ratio, 10**-0.5)
@@ -93,20 +94,79 @@ def test_mixed_hypercube_reads_one_direction():
 
 @pytest.mark.fast
 @pytest.mark.parametrize(("ord", "scale"), [(1, 1e-15), (2, 1.0), (jnp.inf, 1e15)])
-def test_the_four_factors_multiply_to_the_ratio(ord, scale):
-    """For a curved network in float32, any radius and any scale of inputs and logits."""
+def test_the_factors_multiply_to_the_ratio(ord, scale):
+    """For a curved network in float32 and a box, any radius and any scale of inputs and logits."""
     network = compose(layers(jnp.float32))
     x, delta = pair(jnp.float32)
     s = jnp.float32(scale)
     logits_fn = lambda z: s * network(z / s)
     radius = 0.37 * s
-    other = 2
-    fn = jax.jit(lambda x: law_factors(logits_fn, x, 1, delta * s, radius, other=other, ord=ord))
-    got = fn(x * s)
+    fn = jax.jit(
+        lambda x, bounds: law_factors(
+            logits_fn, x, 2, delta * s, radius, other=1, ord=ord, bounds=bounds
+        )
+    )
+    got = fn(x * s, (-0.6 * s, 0.6 * s))
     want = radius / (norm(delta * s, ord) / 2)
-    product = got.rho_net * got.midpoint * got.secant * got.tangent
+    product = got.rho_net * got.midpoint * got.secant * got.tangent * got.box
     np.testing.assert_allclose(product, want, rtol=1e-5)
+    assert 1.001 < got.box < jnp.inf
     assert abs(got.secant - 1) > 0.01  # curved indeed
+
+
+@jax.jit
+def factors_in_a_box(weight, x, delta, radius, bounds):
+    """Of an affine margin w·z + 1 that is 0 within the box, one tuple a norm."""
+    logits_fn = lambda z: weight @ z + 1
+    return [
+        law_factors(logits_fn, x, 0, delta, r, other=1, ord=ord, bounds=bounds)
+        for ord, r in zip(ORDERS, radius, strict=True)
+    ]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("seed", [1, 6, 13, 20, 38])
+def test_an_affine_network_in_a_box_does_not_bend(seed):
+    """Radii by linear programs and a root search: `box` takes what the bounds cost, τ is 1."""
+    rng = np.random.default_rng(seed)
+    weight, x = 2 * rng.normal(size=6) - 1, rng.uniform(0, 1, 6)
+    excess = weight @ x + 1
+    assert excess > 0 > 1 + np.minimum(weight, 0).sum()  # at x, and at a corner of the box
+    radii = radii_of_a_halfspace_in_the_unit_box(weight, x, excess)
+    delta = -np.sign(weight @ (direction := rng.normal(size=6))) * direction
+    arrays = (jnp.asarray(value) for value in (weight, x, delta, np.array(radii)))
+    got = factors_in_a_box(*arrays, (0.0, 1.0))
+    for ord, radius, factors in zip(ORDERS, radii, got, strict=True):
+        alone = excess / np.linalg.norm(weight, dual_order(ord))
+        np.testing.assert_allclose([factors.tangent, factors.secant], 1, rtol=1e-8)
+        np.testing.assert_allclose(factors.box, radius / alone, rtol=1e-8)
+        want = radius / (np.linalg.norm(delta, ord) / 2)
+        np.testing.assert_allclose(np.prod(factors), want, rtol=1e-10)
+    assert max(factors.box for factors in got) > 1.001  # the bounds bind
+
+
+def radii_of_a_halfspace_in_the_unit_box(weight, x, excess):
+    """l1 and l∞ as linear programs, l2 as the level of a clipped step: SciPy alone."""
+    n = len(x)
+    eye, one = np.eye(n), np.ones((n, 1))
+    steps = [*zip(-x, 1 - x, strict=True)]
+    within = np.r_[weight, np.zeros(n)]
+    bound = np.block([[eye, -eye], [-eye, -eye]])
+    l1 = scipy.optimize.linprog(
+        np.r_[np.zeros(n), np.ones(n)],
+        A_ub=np.r_[bound, within[None]],
+        b_ub=np.r_[np.zeros(2 * n), -excess],
+        bounds=[*steps, *[(0, None)] * n],
+    )
+    linf = scipy.optimize.linprog(
+        np.r_[np.zeros(n), 1],
+        A_ub=np.r_[np.c_[eye, -one], np.c_[-eye, -one], np.r_[weight, 0][None]],
+        b_ub=np.r_[np.zeros(2 * n), -excess],
+        bounds=[*steps, (0, None)],
+    )
+    step = lambda level: np.clip(-level * weight, -x, 1 - x)
+    level = scipy.optimize.brentq(lambda t: excess + weight @ step(t), 0, 1e6, xtol=1e-14)
+    return [l1.fun, np.linalg.norm(step(level)), linf.fun]
 
 
 def test_factors_of_a_sphere():
@@ -192,7 +252,8 @@ def test_constant_network_and_zero_displacement_are_reported():
     np.testing.assert_array_equal(jnp.isnan(span.ratio), [0, 0, 1, 1])
     np.testing.assert_array_equal(span.rank, [3, 0, 3, -1])
     assert rho[1] == span.ratio[1] == 0
-    assert not jnp.isfinite(factors[1:, 1:]).any()
+    assert not jnp.isfinite(factors[1:, 1:4]).any()
+    np.testing.assert_array_equal(factors[:, 4], 1)  # there is no box
 
 
 def test_gradients_match_finite_differences():

@@ -131,6 +131,8 @@ def test_random_subspaces_follow_the_beta_law(dim, rank):
 def test_null_ratio():
     np.testing.assert_allclose(null_ratio(1, 100), 0.1)
     np.testing.assert_allclose(null_ratio(jnp.array([0, 4, 16]), 16), [0, 0.5, 1])
+    traced = jax.jit(null_ratio, static_argnums=1)(jnp.array([1, 9]), 4)
+    np.testing.assert_allclose(traced, [0.5, 1])
     assert random_subspace(jax.random.key(0), 5, 2, dtype=jnp.float32).dtype == jnp.float32
 
 
@@ -144,6 +146,8 @@ def test_null_ratio():
         (TypeError, lambda: project(jnp.ones((2, 3), int), jnp.ones(3))),
         (TypeError, lambda: project(jnp.ones((2, 3)), jnp.ones(3, int))),
         (ValueError, lambda: null_ratio(1, 0)),
+        (ValueError, lambda: null_ratio(9, 4)),
+        (ValueError, lambda: null_ratio(jnp.array([1, 5]), 4)),
         (ValueError, lambda: random_subspace(jax.random.key(0), 3, 4)),
         (ValueError, lambda: random_subspace(jax.random.key(0), 3, 0)),
     ],

@@ -1,5 +1,9 @@
 import gzip
+import io
+import os
+import re
 import struct
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -145,6 +149,98 @@ def test_load_npz_of_something_else(tmp_path):
             data.load_npz(tmp_path / name)
 
 
+def npy(array, **changes):
+    """An array in NumPy's format, whose header says what is not so."""
+    content = io.BytesIO()
+    described = np.lib.format.header_data_from_array_1_0(array) | changes
+    np.lib.format.write_array_header_1_0(content, described)
+    return content.getvalue() + array.tobytes()
+
+
+def zipped(path, member, *, compression=zipfile.ZIP_DEFLATED, **changes):
+    """An archive of `x` and `y` whose `x` has these bytes, and other entries in the directory."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("x.npy", member)
+        archive.writestr("y.npy", npy(np.arange(3)))
+        for name, value in changes.items():
+            setattr(archive.infolist()[0], name, value)
+
+
+LONG = np.zeros((3, 10**6))
+
+
+def bomb(path):
+    """Half a megabyte of archive in which 5 GB of zeros say that they are as many."""
+    row = npy(np.zeros((1, 1)), shape=(3, 2 * 10**8))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", row + bytes(10**6))
+        archive.writestr("y.npy", npy(np.arange(3)))
+        archive.infolist()[0].file_size = len(row) - 8 + 48 * 10**8
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("write", "says"),
+    [
+        (lambda path: zipped(path, npy(LONG[:, :2], shape=(3, 10**9))), "its header needs 24000"),
+        (bomb, "it claims to hold 4,800,"),
+        (lambda path: zipped(path, b"no array"), "magic string"),
+        (lambda path: zipped(path, b"\x93NUMPY\x01\0\xff\xff{" + b"[" * 60000), "not an .npz"),
+        (lambda path: zipped(path, npy(LONG), flag_bits=1), "encrypted"),
+        (
+            lambda path: zipped(path, npy(LONG), compression=zipfile.ZIP_BZIP2),
+            "compressed by another method",
+        ),
+        (
+            lambda path: zipped(path, npy(LONG[:, :2]), compress_size=10**12, file_size=10**12),
+            "it claims to hold 1,000,000,000,000 bytes",
+        ),
+        (os.mkfifo, "is a pipe"),
+    ],
+)
+def test_hostile_archives_are_refused_by_name(tmp_path, write, says):
+    write(tmp_path / "hostile.npz")
+    with pytest.raises(ValueError, match=rf"hostile\.npz.*{re.escape(says)}"):
+        data.load_npz(tmp_path / "hostile.npz")
+
+
+@pytest.mark.fast
+def test_no_damage_of_an_archive_is_a_traceback(tmp_path):
+    np.savez_compressed(tmp_path / "whole.npz", x=rng.random((3, 40)), y=np.arange(3))
+    content = (tmp_path / "whole.npz").read_bytes()
+    expected = data.load_npz(tmp_path / "whole.npz")
+    refused = accepted = 0
+    for at in range(0, len(content), 9):
+        for bit in (1, 128):
+            damaged = bytearray(content)
+            damaged[at] ^= bit
+            (tmp_path / "damaged.npz").write_bytes(damaged)
+            try:
+                got = data.load_npz(tmp_path / "damaged.npz")
+            except ValueError as error:
+                refused += "damaged.npz" in str(error)  # any other exception fails the test
+            else:
+                accepted += 1
+                np.testing.assert_array_equal(got.inputs, expected.inputs)
+    assert refused + accepted == 2 * len(range(0, len(content), 9))
+    assert refused > accepted
+
+
+@pytest.mark.fast
+def test_idx_files_that_claim_more_than_they_hold(tmp_path):
+    (tmp_path / "labels").write_bytes(_idx(np.arange(2, dtype=np.uint8), 8))
+    head = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 2**20, 2**20)
+    for content in (head, gzip.compress(head)):
+        (tmp_path / "images").write_bytes(content)
+        with pytest.raises(ValueError, match=r"images: (16 bytes, but|it claims to hold 2,199,)"):
+            data.load_idx(tmp_path / "images", tmp_path / "labels")
+    damaged = bytearray(gzip.compress(_idx(rng.integers(0, 99, (9, 9, 9), np.uint8), 8)))
+    damaged[30:60] = bytes(30)
+    (tmp_path / "images").write_bytes(damaged)
+    with pytest.raises(ValueError, match="images: damaged gzip"):
+        data.load_idx(tmp_path / "images", tmp_path / "labels")
+
+
 def _idx(array: np.ndarray, code: int) -> bytes:
     header = bytes([0, 0, code, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
     return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
@@ -183,7 +279,7 @@ def test_load_idx_of_floats(tmp_path):
             r"33 bytes, but its shape \(2, 3, 3\) needs 34",
         ),
         (_idx(np.ones((2, 3, 3), np.uint8), 8) + b"!", "35 bytes, but"),
-        (gzip.compress(b"\0" * 100, mtime=0)[:-9], "damaged gzip"),
+        (gzip.compress(_idx(np.ones((2, 3, 3), np.uint8), 8), mtime=0)[:-9], "damaged gzip"),
         (_idx(np.ones((3, 3, 3), np.uint8), 8), r"got \(3, 3, 3, 1\) and \(2,\)"),
         (_idx(np.ones((0, 3, 3), np.uint8), 8), r"got \(0, 3, 3, 1\)"),
     ],

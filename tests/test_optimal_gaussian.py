@@ -270,3 +270,22 @@ def test_wrong_use():
         shared(x, y, means[:1], eye, priors[:1])
     with pytest.raises(TypeError, match="x must be float32 or float64, got float16"):
         shared(x.astype(jnp.float16), y, means, eye, priors)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_singular_covariances_have_no_radius(dtype):
+    draw = np.random.default_rng(5)
+    full = draw.normal(size=(40, 6, 6)) * 10 ** draw.uniform(-2, 2, (40, 6, 1))
+    square = lambda factor: jnp.asarray(factor @ factor.swapaxes(1, 2), dtype)
+    singular, regular = square(full[..., :5]), square(full)
+    x, means, priors = (
+        jnp.asarray(a, dtype) for a in (draw.normal(size=6), draw.normal(size=(2, 6)), [0.5, 0.5])
+    )
+    label = jnp.array(0)
+    shared = jax.jit(jax.vmap(bayes_radius_shared, (None, None, None, 0, None)))
+    unequal = jax.jit(jax.vmap(bayes_radius, (None, None, None, 0, None)))
+    assert jnp.isnan(shared(x, label, means, singular, priors).radius).all()
+    assert jnp.isfinite(shared(x, label, means, regular, priors).radius).mean() > 0.9
+    one = jnp.broadcast_to(jnp.eye(6, dtype=dtype), singular.shape)
+    for pair in ([singular, one], [one, singular]):
+        assert jnp.isnan(unequal(x, label, means, jnp.stack(pair, 1), priors).radius).all()

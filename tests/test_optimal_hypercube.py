@@ -119,6 +119,10 @@ def test_singular_and_bad_matrices():
     got = search(jnp.array([np.zeros((4, 4)), repeated, bad, worse]), jnp.ones((4, 4)))
     np.testing.assert_array_equal(got.radius, [0, 0, np.nan, np.nan])
     np.testing.assert_array_equal(got.proven, [True, True, False, False])
+    codes = jnp.array([[1, -1, 0.5, 1], [0, 1, 1, 1], [2, 2, 2, 2], [1, -1, -1, 1]])
+    got = search(jnp.broadcast_to(jnp.eye(4), (4, 4, 4)), codes)
+    np.testing.assert_array_equal(got.radius, [np.nan, np.nan, np.nan, 1])
+    np.testing.assert_array_equal(got.proven, [False, False, False, True])
 
 
 @pytest.mark.fast

@@ -183,3 +183,43 @@ def test_wrong_use(change, error, message):
 def test_wrong_counts(counts):
     with pytest.raises(ValueError, match="counts must increase from 1 to at most 37"):
         nearest_neighbour_by_count(QUERIES, QUERY_LABELS, REFERENCES, REFERENCE_LABELS, counts)
+
+
+def _far_from_the_origin():
+    """Queries and references where products of coordinates say nothing of distances."""
+    draw = np.random.default_rng(7)
+    queries, references = draw.normal(size=(24, 20)), draw.normal(size=(150, 20))
+    labels = np.arange(24) % 3, np.arange(150) % 3
+    outlier = lambda size: np.concatenate([references[:-1], np.full((1, 20), size)])
+    apart = np.concatenate([np.zeros((75, 20)), np.full((75, 20), 1e4)])
+    for each in (
+        (queries, references + apart),
+        (queries + apart[63:87], references + apart),
+        (queries + 1e5, references + 1e5),
+        (np.concatenate([queries[:-1], np.full((1, 20), 1e6)]), references),
+        (queries, outlier(1e19)),
+        (queries, outlier(3e38)),
+        (3e37 * queries, 3e37 * references),
+    ):
+        yield each[0].astype(np.float32), labels[0], each[1].astype(np.float32), labels[1]
+
+
+@pytest.mark.parametrize("ord", ORDERS)
+def test_certain_at_any_place_and_beside_any_other(ord):
+    for problem in _far_from_the_origin():
+        got = nearest_neighbour(*problem, ord=ord, chunk_size=40)
+        wide = [a.astype(float) if a.dtype == np.float32 else a for a in problem]
+        radius, index = _reference(*wide, ord)
+        np.testing.assert_allclose(got.radius, radius, rtol=1e-6)
+        np.testing.assert_array_equal(got.index, index)
+
+
+@pytest.mark.fast
+def test_no_query_depends_on_another():
+    references = np.zeros((8, 3), np.float32)
+    references[:, 0] = [1, 2, 3, 4, 0.5, 0.1, 0.2, 5]
+    queries, labels = np.array([[0, 0, 0], [1e6, 0, 0]], np.float32), np.zeros(2, int)
+    for num in (1, 2):
+        got = nearest_neighbour(queries[:num], labels[:num], references, np.ones(8, int))
+        np.testing.assert_allclose(got.radius[0], 0.05)
+        assert got.index[0] == 5

@@ -177,7 +177,7 @@ def test_misuse_raises_while_tracing(name):
     for wrong, error, message in [
         (lambda: solver(network, x, 2), ValueError, r"label must be in \[0, 2\)"),
         (lambda: solver(network, x, -1), ValueError, "label"),
-        (lambda: solver(network, x, 0.0), ValueError, "integer"),
+        (lambda: solver(network, x, 0.0), TypeError, "labels must be integers, got float64"),
         (lambda: solver(network, x, jnp.zeros(2, jnp.int32)), ValueError, "one integer"),
         (lambda: solver(network, x, 0, target=2), ValueError, "target"),
         (lambda: solver(network, x, 0, target=0), ValueError, "another class"),

@@ -15,6 +15,7 @@ import pytest
 
 from fracture.perturbation import affine, ddn, margin, minimal, refine, solve
 from fracture.perturbation._verify import verify
+from fracture.perturbation._widen import in_float64
 
 module = import_module("fracture.perturbation._solve")  # the package has a function of that name
 
@@ -162,7 +163,7 @@ def test_a_mesh_of_one_device_and_misuse():
             "option num_classes must be hashable",
         ),
         (lambda: run(inputs.astype(jnp.int32), labels), TypeError, "floating"),
-        (lambda: run(inputs, labels.astype(jnp.float32)), ValueError, "integer"),
+        (lambda: run(inputs, labels.astype(jnp.float32)), TypeError, "labels must be integers"),
         (lambda: run(inputs[:, :0], labels), ValueError, "empty"),
     ]:
         with pytest.raises(error, match=message):
@@ -267,3 +268,56 @@ def test_verification_does_not_depend_on_the_default_precision():
 
 if __name__ == "__main__":
     on_eight_devices()
+
+
+def test_verification_widens_constants_and_takes_keys():
+    blur = jax.random.uniform(jax.random.key(4), (3, 3, 1, 1), jnp.float32)
+    dims = ("NHWC", "HWIO", "NHWC")
+
+    def apply(params, x):
+        smooth = jax.lax.conv_general_dilated(x[None], blur, (1, 1), "SAME", dimension_numbers=dims)
+        noise = jax.random.uniform(params["key"], (3,), x.dtype)
+        return params["weight"] @ smooth.ravel() + noise
+
+    rng = np.random.default_rng(6)
+    inputs = rng.normal(size=(6, 4, 4, 1)).astype(np.float32)
+    weight = rng.normal(size=(3, 16)).astype(np.float32)
+    params = {"weight": jnp.asarray(weight), "key": jax.random.key(1)}
+    labels = np.arange(6) % 3
+    nothing = affine(lambda z: jnp.sum(z) + 1, jnp.zeros((4, 4, 1), jnp.float32), 1)
+    nothing = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (6, *leaf.shape)), nothing)
+    got = verify(apply, params, inputs, labels, nothing)
+    padded = np.pad(inputs.astype(float), ((0, 0), (1, 1), (1, 1), (0, 0)))[..., 0]
+    smooth = sum(
+        float(blur[i, j, 0, 0]) * padded[:, i : i + 4, j : j + 4]
+        for i in range(3)
+        for j in range(3)
+    )
+    logits = smooth.reshape(6, -1) @ weight.astype(float).T
+    logits += np.asarray(jax.random.uniform(params["key"], (3,), jnp.float32), float)
+    others = np.where(np.arange(3) == labels[:, None], -np.inf, logits).max(1)
+    want = logits[np.arange(6), labels] - others
+    np.testing.assert_allclose(got.margin, want, rtol=1e-12, atol=1e-12)
+
+
+def test_programs_are_widened_with_all_that_they_call():
+    @jax.custom_vjp
+    def double(x):
+        return 2 * x
+
+    double.defvjp(lambda x: (2 * x, None), lambda _, ct: (2 * ct,))
+
+    def network(weight, x):
+        h = double(jax.nn.relu(weight @ x)) + jax.checkpoint(jnp.sin)(x)
+        h = jax.lax.fori_loop(0, 3, lambda _, h: h + jnp.tanh(weight @ h), h)
+        h = jax.lax.while_loop(lambda h: jnp.max(h) > 1, lambda h: h / 2, h)
+        h, sums = jax.lax.scan(lambda h, w: (jnp.cos(h) * w, jnp.sum(h)), h, weight)
+        h = jax.lax.cond(jnp.sum(h) > 0, jnp.exp, jnp.square, h)
+        coarse = h.astype(jnp.bfloat16).astype(h.dtype)  # stays narrow
+        return jax.nn.log_softmax(jnp.sort(h)) + jnp.cumsum(sums) + coarse - h.mean() / h.std()
+
+    rng = np.random.default_rng(0)
+    weight, x = (rng.normal(size=shape).astype(np.float32) for shape in ((5, 5), 5))
+    got = jax.jit(in_float64(network, weight, x))(weight, x)
+    assert got.dtype == jnp.float64
+    np.testing.assert_allclose(got, network(*map(np.float64, (weight, x))), rtol=1e-12)

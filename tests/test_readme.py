@@ -7,6 +7,7 @@ import jax
 import pytest
 
 README = Path(__file__).parent.parent / "README.md"
+PAGES = sorted((README.parent / "docs").glob("*.md"))
 
 
 @pytest.mark.fast
@@ -21,3 +22,16 @@ def test_example_runs(capsys):
 def test_commands_stand_alone_on_their_lines():
     commands = [line for line in README.read_text().splitlines() if line.startswith("python3 -m")]
     assert [command.split()[-1] for command in commands] == ["sweep", "pytest"]
+
+
+def test_links_work_where_the_readme_is_shown_alone():
+    """On an index of packages there are no files beside it; the picture's place has its words."""
+    links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", README.read_text())
+    assert links
+    assert all(link.startswith("https://") for link in links)
+
+
+def test_pages_print_whole_lines():
+    """A line printed in pieces arrives as several outputs, with line breaks between them."""
+    assert len(PAGES) > 5
+    assert not [page.name for page in PAGES if re.search(r"print\(.*\bend=", page.read_text())]

@@ -2,6 +2,7 @@
 
 import html.parser
 import io
+import itertools
 import re
 from types import SimpleNamespace
 
@@ -86,7 +87,7 @@ def linear(dims=(8, 16, 32, 64, 128, 256, 512), seeds=200, untargeted=True):
         Fit("ratio_untargeted", "untargeted ratio", -0.69, -0.71, -0.67, None),
     )
     verdicts = (
-        Verdict("Law A", True, "Law A: holds (exponent −0.497 [−0.512, −0.483])."),
+        Verdict("Law A", True, "Law A: holds.", "exponent −0.497 [−0.512, −0.483]"),
         Verdict("Law X", None, NASTY),
     )
     return Result(dataset, summary, fits, verdicts)
@@ -109,6 +110,7 @@ def trained(dims=(8, 16, 32, 64), seeds=8, examples=16):
         "midpoint": rng.uniform(0.9, 1.1, size),
         "secant": rng.uniform(0.8, 1.4, size),
         "tangent": rng.uniform(0.9, 1.2, size),
+        "box": rng.uniform(1, 1.3, size),
         "rho_net": rho_net,
         "rho_theory": rho_theory,
         "accuracy": rng.uniform(0.97, 1, size),
@@ -155,7 +157,7 @@ def digits(dims=(49, 196, 784, 3136), references=(1000, 2000, 4000, 8000)):
 def analysis(examples=60, rank=10, side=14):
     rng = np.random.default_rng(2)
     radius = rng.gamma(4, 0.3, examples)
-    rho, midpoint, secant, tangent = rng.uniform(0.05, 0.4, (4, examples))
+    rho, midpoint, secant, tangent, box = rng.uniform(0.05, 0.4, (5, examples))
     status, status_pairwise = np.zeros((2, examples), int)
     radius[3], status[3] = np.inf, 2
     radius[4], status[4], status_pairwise[4] = 0, 1, 1
@@ -169,13 +171,15 @@ def analysis(examples=60, rank=10, side=14):
             "r_opt": ("example", radius / rho),
             "ratio": ("example", rho * rng.uniform(0.9, 1.1, examples)),
             "radius_pairwise": ("example", 1.2 * radius),
-            "ratio_pairwise": ("example", rho * midpoint * secant * tangent),
+            "ratio_pairwise": ("example", rho * midpoint * secant * tangent * box),
             "midpoint": ("example", midpoint),
             "secant": ("example", secant),
             "tangent": ("example", tangent),
+            "box": ("example", box),
             "rho_margin": ("example", rho),
             "rho_span": ("example", rho * 1.5),
             "null_ratio": ("example", np.full(examples, 0.1)),
+            "null_pvalue": ("example", rng.uniform(size=examples)),
             "status": ("example", status),
             "status_pairwise": ("example", status_pairwise),
             "label": ("example", rng.integers(0, 10, examples)),
@@ -188,6 +192,7 @@ def analysis(examples=60, rank=10, side=14):
             ),
             "layer_rho": (("example", "layer"), rng.uniform(0.1, 0.9, (examples, 4))),
             "layer_null": (("example", "layer"), np.full((examples, 4), 0.2)),
+            "layer_pvalue": (("example", "layer"), rng.uniform(0, 1e-5, (examples, 4))),
             "layer_rank": (("example", "layer"), np.full((examples, 4), 9)),
             "layer_effective_rank": (("example", "layer"), rng.uniform(3, 8, (examples, 4))),
             "images": (("example", "h", "w", "c"), images),
@@ -257,6 +262,7 @@ def test_page_says_every_verdict_and_escapes_it(rendered):
     for result in RESULTS.values():
         for verdict in result.verdicts:
             assert verdict.sentence in rendered.page.text
+            assert verdict.evidence in rendered.page.text
         assert result.dataset.attrs["title"] in rendered.page.text
     assert "does not hold" in rendered.page.text
     assert "&lt;script&gt;" in rendered.html
@@ -319,6 +325,29 @@ def test_scaling_draws_the_medians_and_names_the_slope():
     assert high > float(result.summary["predicted_hi"].max())
 
 
+def test_lines_are_named_at_their_ends_and_no_name_hides_another():
+    result = RESULTS["digits"]
+    figure = report.figures(result)["factors"].draw()
+    (axes,) = figure.axes
+    assert not figure.legends
+    last = {
+        "law E": "law_e",
+        "midpoint $\\mu$": "midpoint",
+        "secant $\\kappa$": "secant",
+        "tangent $\\tau$": "tangent",
+        "box $\\beta$": "box",
+    }
+    FigureCanvasAgg(figure).draw()
+    names = sorted(axes.texts, key=lambda text: text.xy[1])
+    values = [float(result.summary[last[text.get_text()]][-1]) for text in names]
+    assert values == sorted(values)
+    boxes = [text.get_window_extent() for text in names]
+    assert all(low.y1 <= high.y0 + 1 for low, high in itertools.pairwise(boxes))
+    assert len(names) == 5
+    crowded = report.figures(RESULTS["linear_points"])["radii"].draw()
+    assert crowded.legends  # names too long for the margin
+
+
 def test_nothing_sticks_out_of_a_figure():
     drawings = [report.overview(RESULTS), *report.analysis_figures(analysis()).values()]
     for result in RESULTS.values():
@@ -345,7 +374,8 @@ def test_tables_hold_every_number_of_the_summary(rendered):
                 assert show(value) in text
     assert "pairwise ratio: −0.497, 95 % CI [−0.512, −0.483]; expected −0.493" in text
     assert NASTY in text
-    assert len(report.tables(RESULTS)) == (1 + 2 + 1) + (1 + 2 + 1) + (1 + 5 + 1)
+    assert len(report.tables(RESULTS)) == 1 + (1 + 2 + 1) + (1 + 3 + 1) + (1 + 6 + 1)
+    assert text.index(NASTY) < text.index("Radii and ratio")  # verdicts come first
 
 
 def test_tables_fit_a_narrow_terminal():
@@ -387,7 +417,8 @@ def test_all_missing_figures_say_so():
     hollow = result._replace(dataset=result.dataset * np.nan, summary=result.summary * np.nan)
     for drawing in report.figures(hollow).values():
         (axes,) = drawing.draw().axes
-        assert [text.get_text() for text in axes.texts] == ["n/a: no finite value"]
+        texts = [text.get_text() for text in axes.texts]
+        assert [text for text in texts if text != "0.67/√d"] == ["n/a: no finite value"]  # a guide
 
 
 @pytest.mark.fast
@@ -444,7 +475,7 @@ def test_analysis(tmp_path):
     page = Page(report.analysis_page(dataset, tmp_path).read_text())
     assert "Digits <b>28</b>" in page.text
     assert "60 inputs: 58 found, 1 misclassified, 1 not found." in page.text
-    assert "First 20 inputs" in page.text
+    assert "First 20 inputs: radii" in page.text
     assert all(target.startswith("data:") for target in page.loads)
     text = shown(report.analysis_tables(dataset))
     assert "∞" in text
@@ -475,7 +506,8 @@ def test_compression_is_compared_with_the_pairwise_ratio():
         assert f"{{{label}}}" in axes.get_ylabel()
         drawn = axes.lines[0].get_xydata()
         out = [3, 4, 5] if name == "ratio_pairwise" else [3, 4]
-        np.testing.assert_allclose(drawn[:, 0], np.delete(dataset["rho_margin"].values, out))
+        explains = dataset["rho_margin"] * (dataset["box"] if label == "pair" else 1)
+        np.testing.assert_allclose(drawn[:, 0], np.delete(explains.values, out))
         np.testing.assert_allclose(drawn[:, 1], np.delete(dataset[name].values, out))
         dataset = dataset.drop_vars("ratio_pairwise", errors="ignore")
 
@@ -513,3 +545,27 @@ def test_odd_analyses_are_reported_too(spoil):
     for drawing in report.analysis_figures(dataset).values():
         assert drawing.encode("svg").startswith(b"<?xml")
     assert f"{dataset.sizes['example']} inputs" in shown(report.analysis_tables(dataset))
+
+
+@pytest.mark.parametrize(
+    ("axes", "count", "note"),
+    [("cyx", 1, ""), ("yxc", 1, ""), ("cyx", 3, ""), ("yxc", 2, "2 channels"), ("cyx", 8, "8 ch")],
+)
+def test_images_of_any_channels_are_drawn(axes, count, note):
+    """Grey, colours, or the mean of the channels, wherever they are."""
+    rng = np.random.default_rng(0)
+    clean, change = rng.uniform(0, 1, (2, 2, 8, 6, count))  # the last axis holds the channels
+    names = {"y": "height", "x": "width", "c": "channel"}
+    moved = lambda values: (
+        ("example", *(names[axis] for axis in axes)),
+        np.moveaxis(values, -1, 1 + axes.index("c")),
+    )
+    dataset = xr.Dataset({"images": moved(clean), "adversarial_images": moved(clean + change)})
+    gallery = report.analysis_figures(dataset)["gallery"]
+    assert ("the mean is shown" in gallery.caption) == bool(note)
+    assert note in gallery.caption
+    wanted = clean if count == 3 else clean.mean(axis=-1)
+    scaled = (wanted - wanted.min()) / (wanted.max() - wanted.min())
+    grid = gallery.draw().axes
+    for column in range(2):
+        np.testing.assert_allclose(grid[column].images[0].get_array(), scaled[column])

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fracture.sweeps import StoreMismatchError, Sweep, Variable, run, write_atomically
+from fracture.sweeps import StoreMismatchError, Sweep, Variable, exclusive, run
 
 
 class Cell(NamedTuple):
@@ -87,26 +88,31 @@ def test_another_sweep_in_the_same_folder_is_refused(tmp_path):
         run(sweep(seeds=(8, 4)), out=tmp_path)
 
 
-def test_a_damaged_chunk_is_named(tmp_path):
-    run(sweep(), out=tmp_path)
-    damaged = next(tmp_path.glob("chunks/toy/*.nc"))
-    damaged.write_bytes(b"not netCDF")
-    with pytest.raises(ValueError, match=damaged.name):
+def test_a_damaged_chunk_is_set_aside_and_computed_again(tmp_path):
+    whole = run(sweep(), out=tmp_path)
+    folder = tmp_path / "chunks" / "toy"
+    content = (folder / "dim3-seed3.nc").read_bytes()
+    (folder / "dim3-seed3.nc").write_bytes(b"not netCDF")
+    with pytest.warns(UserWarning, match=r"dim3-seed3\.nc cannot .* dim3-seed3\.nc\.damaged,"):
+        again = run(sweep(), out=tmp_path)
+    assert (folder / "dim3-seed3.nc.damaged").read_bytes() == b"not netCDF"
+    xr.testing.assert_identical(again.drop_vars(TIMINGS), whole.drop_vars(TIMINGS))
+    # Without the description of the sweep, its chunks still know whose they are.
+    (folder / "sweep.json").unlink()
+    with pytest.raises(StoreMismatchError, match=r"dim3-seed0\.nc.*root = 0; now root = 1"):
+        run(sweep(root=1), out=tmp_path)
+    (folder / "sweep.json").unlink()
+    (folder / "dim3-seed0.nc").write_bytes(content)  # another chunk of the same sweep
+    with pytest.raises(StoreMismatchError, match=r"chunk_start = 3; now chunk_start = 0"):
         run(sweep(), out=tmp_path)
 
 
-def test_a_write_that_fails_leaves_what_was_there(tmp_path):
-    path = tmp_path / "file.txt"
-    write_atomically(path, lambda name: name.write_text("old"))
-
-    def fail(name):
-        name.write_text("half of the n")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, fail)
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
+def test_a_sweep_that_another_process_runs_is_not_touched(tmp_path):
+    with (
+        exclusive(tmp_path / "chunks" / "toy"),
+        pytest.raises(BlockingIOError, match="another process is writing to"),
+    ):
+        run(sweep(), out=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +122,14 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
 def test_wrong_axes_are_refused(changes):
     with pytest.raises(ValueError, match=next(iter(changes))):
         sweep(**changes)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../..", "a/b", "a\\b", "/tmp/a", ".bashrc", "a..b", "a\n", "a" * 101]
+)
+def test_names_that_leave_the_folder_are_refused(name):
+    with pytest.raises(ValueError, match="name of a sweep"):
+        dataclasses.replace(sweep(), name=name)
 
 
 def test_fields_without_a_label_are_refused():
@@ -160,9 +174,7 @@ def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path):
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert finished <= count(folder) < 4
-    (folder / ".dim5-seed2-half.nc").write_bytes(b"killed while writing")
     resumed = run(sweep(), out=tmp_path)
-    assert not list(folder.glob(".*"))
     xr.testing.assert_equal(resumed.drop_vars(TIMINGS), run(sweep()).drop_vars(TIMINGS))
 
 

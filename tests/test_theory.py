@@ -250,6 +250,35 @@ def test_draws_depend_on_their_index_only(sample):
 
 
 @pytest.mark.fast
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+def test_null_pvalue_matches_scipy(dtype):
+    """Rank by rank in one call: SciPy's Beta, to what the rounding of ρ makes of it."""
+    dim, rank = np.array([*RATIOS, (784, 9), (150_528, 49)]).T[..., None]
+    halves = rank / 2, (dim - rank) / 2
+    rho = np.sqrt(scipy.special.betainccinv(*halves, [1e-8, 1e-3, 0.05, 0.5, 0.9])).astype(dtype)
+    below, want, above = (
+        scipy.special.betaincc(*halves, np.float64(np.nextafter(rho, to)) ** 2)
+        for to in (np.zeros_like(rho), rho, np.ones_like(rho))
+    )
+    got = theory.null_pvalue(rho, rank, dim)
+    assert got.dtype == dtype
+    slack = 10 * (below - above) + 1e-4 * want * (dtype == jnp.float32) + 1e-9 * want
+    assert (np.abs(np.float64(got) - want) <= slack).all()
+
+
+@pytest.mark.fast
+def test_null_pvalue_of_everything_and_nothing():
+    rho, rank = (
+        jnp.array([0.5, 1, 0, 0.3, jnp.nan, 0.5, 1, 0]),
+        jnp.array([0, 4, 4, -1, 2, 5, 2, 2]),
+    )
+    got = theory.null_pvalue(rho, rank, 4)
+    np.testing.assert_array_equal(got, [1, 1, 1, jnp.nan, jnp.nan, jnp.nan, 0, 1])
+    slope = jax.grad(lambda rho: theory.null_pvalue(rho, 2, 4))(0.3)
+    np.testing.assert_allclose(slope, -theory.compression(4, 2).pdf(0.3), rtol=1e-9)
+
+
+@pytest.mark.fast
 def test_empirical_law_counts():
     law = theory.empirical(jnp.array([3.0, 1.0, 2.0, 2.0]))
     np.testing.assert_array_equal(
@@ -282,3 +311,15 @@ def test_empirical_law_counts():
 def test_misuse_raises(misuse):
     with pytest.raises(ValueError, match="got"):
         misuse()
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize(("dim", "directions"), [(2, 1), (3, 1), (4, 2), (16, 3)])
+def test_density_of_the_compression_ratio_at_its_ends(dim, directions, dtype):
+    law = theory.compression(dim, directions)
+    ends = jnp.array([-jnp.inf, -0.1, 0, 1, 1.1, jnp.inf, jnp.nan], dtype)
+    # SciPy's density at the numbers next to the ends, of the square, times its derivative 2 x.
+    square = scipy.stats.beta(directions / 2, (dim - directions) / 2)
+    first, last = (2 * x * square.pdf(x**2) for x in (1e-8, 1 - 1e-9))
+    last = np.inf if dim - directions == 1 else last
+    np.testing.assert_allclose(law.pdf(ends), [0, 0, first, last, 0, 0, np.nan], 1e-5, 1e-6)

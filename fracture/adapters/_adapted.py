@@ -1,16 +1,19 @@
 """What an adapter returns, and what all of them check while tracing."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
 from .._typing import Apply
 
 
-class Adapted(NamedTuple):
+@dataclass(frozen=True, eq=False)  # compared and hashed like a function, which it is
+class Adapted:
     """A network of another framework, in evaluation mode, as pure functions."""
 
     apply: Apply
@@ -24,6 +27,10 @@ class Adapted(NamedTuple):
     module: Callable[[PyTree], Any] | None
     """`module(params)`: the framework's own object with these parameters, for its layers; None
     where it has none."""
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """The logits of one input: what solvers and measures of one input take."""
+        return self.apply(self.params, x)
 
 
 WRAP = "If it takes batches only, wrap it in from_batched."

@@ -1,5 +1,6 @@
 """Networks that run on batches only."""
 
+from dataclasses import replace
 from typing import Any, overload
 
 import jax.numpy as jnp
@@ -41,8 +42,10 @@ def from_batched(network):
     def features(params, x):
         return without_axis(of_batch(params, jnp.expand_dims(x, 0)))
 
-    return network._replace(
-        apply=_one_of(network.apply), features=None if of_batch is None else features
+    return replace(
+        network,
+        apply=_one_of(network.apply),
+        features=None if of_batch is None else features,
     )
 
 

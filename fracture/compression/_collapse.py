@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._checks import as_labels
+from .._typing import Labels
 from ._arrays import as_float, as_rows, centred, normalized, squared_distances, widest
 from ._spectrum import as_matrix, decompose, default_rtol, without_nan
 
@@ -24,7 +26,7 @@ class NeuralCollapse(NamedTuple):
 
 
 def neural_collapse(
-    features: ArrayLike, labels: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None
+    features: ArrayLike, labels: Labels, weight: ArrayLike, bias: ArrayLike | None = None
 ) -> NeuralCollapse:
     r"""How far the last layer is from neural collapse: the measures NC1 to NC4.
 
@@ -64,7 +66,7 @@ def neural_collapse(
     Raises
     ------
     TypeError
-        If `features`, `weight` or `bias` is not a floating-point array, or `labels` no integer one.
+        If `features`, `weight` or `bias` is not a floating-point array, or labels no integers.
     ValueError
         If the shapes do not fit, or there are fewer than two classes.
 
@@ -77,7 +79,9 @@ def neural_collapse(
     num_classes, size = weight.shape
     if num_classes < 2 or size != rows.shape[1]:
         raise ValueError(f"weight must be (K >= 2, {rows.shape[1]}), got shape {weight.shape}.")
-    labels = _integers(labels, len(rows))
+    labels = as_labels(labels)
+    if labels.shape != rows.shape[:1]:
+        raise ValueError(f"labels must be ({len(rows)},), got shape {labels.shape}.")
     offset = jnp.zeros(num_classes, weight.dtype) if bias is None else as_float(bias, "bias")
     if offset.shape != (num_classes,):
         raise ValueError(f"bias must be ({num_classes},), got shape {offset.shape}.")
@@ -110,16 +114,6 @@ def neural_collapse(
         nc3=where(usable & weight_finite, jnp.sum((_unit(weight) - _unit(between)) ** 2)),
         nc4=where(usable & weight_finite & offset_finite, differs.astype(dtype).mean()),
     )
-
-
-def _integers(labels: ArrayLike, num: int) -> Array:
-    if not hasattr(labels, "dtype") or not jnp.issubdtype(labels.dtype, jnp.integer):
-        got = getattr(labels, "dtype", type(labels).__name__)
-        raise TypeError(f"labels must be an array of integers, got {got}.")
-    labels = jnp.asarray(labels)
-    if labels.shape != (num,):
-        raise ValueError(f"labels must be ({num},), got shape {labels.shape}.")
-    return labels
 
 
 def _within_over_between(within: Array, between: Array) -> Array:

@@ -31,7 +31,8 @@ def jacobian(
         The input, a floating-point array.
     mode
         `"reverse"` computes the rows, one pullback per output; `"forward"` the columns, one
-        pushforward per input entry. Default: whichever there are fewer of, reverse if equal.
+        pushforward per input entry. Default: whichever there are fewer of, reverse if equal, and
+        where `fn` has no forward mode, as `jax.custom_vjp` has none.
     chunk_size
         Rows (or columns) computed together. Memory grows with it; default: all at once.
 
@@ -63,7 +64,11 @@ def jacobian(
         dtype = widest(x.dtype, out.dtype)
         if mode == "forward" or (mode is None and num_inputs < num_outputs):
             push = lambda t: jax.jvp(fn, (x,), (t.reshape(x.shape),))[1].ravel().astype(dtype)
-            return map_rows(push, jnp.eye(num_inputs, dtype=x.dtype), chunk_size).T
+            try:
+                return map_rows(push, jnp.eye(num_inputs, dtype=x.dtype), chunk_size).T
+            except TypeError:  # of a custom_vjp; any other one comes again in reverse mode
+                if mode == "forward":
+                    raise
         _, vjp = jax.vjp(fn, x)
         pull = lambda t: vjp(t.reshape(out.shape))[0].ravel().astype(dtype)
         return map_rows(pull, jnp.eye(num_outputs, dtype=out.dtype), chunk_size)

@@ -5,11 +5,13 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from .._linalg import one_by_one_on_cpu
 from .._typing import Key
+from ..norms import traced
 from ._arrays import as_float, normalized, widest
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
 
@@ -69,13 +71,13 @@ def null_ratio(rank: ArrayLike, dim: int) -> Float[Array, "..."]:
 
     The null model of any measured ratio. The squared ratio of an isotropic subspace of
     dimension k is distributed as $\mathrm{Beta}(k/2, (d - k)/2)$, with mean $k/d$; the median
-    of the ratio is lower, by a third where k is 1. A measured ratio over this one is the excess:
-    above 1, the network has learned to look where the classes differ.
+    of the ratio is lower, by a third where k is 1. So most networks that know nothing are below
+    this value: `fracture.theory.null_pvalue` says what one measured ratio shows.
 
     Parameters
     ----------
     rank
-        k, an integer or an array of them.
+        k, an integer or an array of them, at most d; traced, any larger one counts as d.
     dim
         d, the dimension of the whole space.
 
@@ -87,11 +89,13 @@ def null_ratio(rank: ArrayLike, dim: int) -> Float[Array, "..."]:
     Raises
     ------
     ValueError
-        If `dim` is less than 1.
+        If `dim` is less than 1 or a `rank` that is not traced exceeds it.
     """
     if dim < 1:
         raise ValueError(f"dim must be at least 1, got {dim}.")
-    return jnp.sqrt(jnp.asarray(rank, float) / dim)
+    if not traced(rank) and np.any(np.asarray(rank) > dim):
+        raise ValueError(f"a rank must be at most dim = {dim}, got {rank}.")
+    return jnp.sqrt(jnp.minimum(jnp.asarray(rank, float) / dim, 1))
 
 
 def random_subspace(
@@ -126,7 +130,7 @@ def random_subspace(
 def project_and_spectrum(
     matrix_rows: ArrayLike, displacement: ArrayLike, rtol: float | None
 ) -> tuple[Projection, Array]:
-    """`project`, with the singular values of the rows, up to a common factor."""
+    """`project`, with the singular values of the rows."""
     rows, delta = as_matrix(matrix_rows, "matrix_rows"), as_float(displacement, "displacement")
     if delta.size != rows.shape[1]:
         raise ValueError(f"displacement {delta.shape} does not fit the rows, {rows.shape}.")
@@ -136,14 +140,15 @@ def project_and_spectrum(
         rtol = default_rtol(rows.shape, dtype)
     if not 0 <= rtol < 1:
         raise ValueError(f"rtol must be in [0, 1), got {rtol}.")
-    rows, _, finite = without_nan(rows)
+    rows, scale, finite = without_nan(rows)
     delta, _ = normalized(delta)
     norm = jnp.linalg.vector_norm(delta)
     projected, s = _projected_norm(rows, delta, rtol)
     rank = jnp.where(finite, jnp.sum(s > rtol * s[0], dtype=jnp.int32), -1)
     ratio = jnp.where(finite & jnp.isfinite(norm) & (norm > 0), projected / norm, jnp.nan)
     null = jnp.sqrt(rank.astype(dtype) / delta.size)
-    return Projection(ratio, rank, jnp.array(rtol, dtype), null), jnp.where(finite, s, jnp.nan)
+    values = jnp.where(finite, s * scale, jnp.nan)
+    return Projection(ratio, rank, jnp.array(rtol, dtype), null), values
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2,))

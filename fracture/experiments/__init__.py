@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ..sweeps import read_dataset, write_dataset
+from ..sweeps._spec import checked_name
 from . import digits, linear_hypercube, linear_points, network, photographs, trained
+from ._concluding import concluding
 from ._result import Fit, Result, Verdict
 
 __all__ = [
     "Fit",
     "Result",
     "Verdict",
+    "concluding",
     "digits",
     "linear_hypercube",
     "linear_points",
@@ -77,7 +80,8 @@ def plan(
 
 def save(result: Result, out: Path) -> None:
     """Write the measurements as `out/NAME.nc`, atomically."""
-    write_dataset(out / f"{result.dataset.attrs['experiment']}.nc", result.dataset)
+    name = checked_name(str(result.dataset.attrs["experiment"]))
+    write_dataset(out / f"{name}.nc", result.dataset)
 
 
 def load(out: Path) -> dict[str, Result]:
@@ -90,11 +94,14 @@ def load(out: Path) -> dict[str, Result]:
     """
     results = {}
     for path in sorted(out.glob("*.nc")):
+        if path.name.startswith("."):
+            continue  # what others left there
         dataset = read_dataset(path)
-        judge = _JUDGES.get(dataset.attrs.get("judge", ""))
+        judge = _JUDGES.get(str(dataset.attrs.get("judge", "")))
         if judge is None:
             raise ValueError(f"{path} holds no experiment of fracture.")
-        results[path.stem] = judge(dataset)
+        with concluding(path):
+            results[path.stem] = judge(dataset)
     if not results:
         raise ValueError(f"{out} holds no results (*.nc); run `fracture sweep --out {out}` first.")
     return results

@@ -21,7 +21,8 @@ class Verdict(NamedTuple):
 
     law: str  # such as "Law A (pairwise)"
     holds: bool | None  # None: the measurements do not decide
-    sentence: str  # one line with the numbers that decided
+    sentence: str  # for everyone: what was found, and how large a deviation is excluded
+    evidence: str = ""  # for those who check: the numbers that decided
 
 
 class Result(NamedTuple):

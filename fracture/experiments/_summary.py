@@ -10,7 +10,7 @@ from ..theory import Law
 from ._result import Fit
 
 _RESAMPLES = 2000
-_LEAST_SEEDS = 6  # fewer cannot give a 95 % interval of a median
+LEAST_SEEDS = 6  # fewer cannot give a 95 % interval of a median
 
 
 class Interval(NamedTuple):
@@ -69,19 +69,56 @@ def exponent(
         expected, theirs = _slopes({d: against[d] for d in rows}, np.random.default_rng(1))
         slopes = slopes - theirs + expected
     low, high = np.quantile(slopes[np.isfinite(slopes)], [0.025, 0.975])
-    if min(row.size for row in rows.values()) < _LEAST_SEEDS:
+    if min(row.size for row in rows.values()) < LEAST_SEEDS:
         low, high = -np.inf, np.inf
     return Fit(str(values.name), label, slope, float(low), float(high), expected)
+
+
+def scale(
+    values: xr.DataArray,
+    laws: dict[int, Law] | None = None,
+    *,
+    against: dict[int, np.ndarray] | None = None,
+) -> Interval | None:
+    """Median over that of the law, or of a sample of it: geometric mean over the dimensions.
+
+    Seeds are resampled within each dimension, and the sample too; with fewer than six seeds, the
+    interval is infinite. What lies outside of it is what the measurements exclude.
+    """
+    rows = by_dim(values)
+    dims = sorted(rows.keys() & (laws or against or {}).keys())
+    if not dims:
+        return None
+    middle, resampled = _level([rows[dim] for dim in dims], np.random.default_rng(2))
+    if laws is not None:
+        theirs = float(np.mean([np.log(float(laws[dim].quantile(0.5))) for dim in dims]))
+        spread = np.zeros(1)
+    else:
+        theirs, spread = _level([(against or {})[dim] for dim in dims], np.random.default_rng(3))
+        spread = spread - theirs
+    low, high = np.quantile(resampled - spread, [0.025, 0.975]) - theirs
+    if min(rows[dim].size for dim in dims) < LEAST_SEEDS:
+        low, high = -np.inf, np.inf
+    return Interval(*(float(np.exp(value)) for value in (middle - theirs, low, high)))
+
+
+def _level(rows: list[np.ndarray], rng: np.random.Generator) -> tuple[float, np.ndarray]:
+    """Mean of the log medians of some samples, and of those of `_RESAMPLES` bootstrap samples."""
+    with np.errstate(divide="ignore"):  # a median may be zero
+        middle = np.mean([np.log(np.median(row)) for row in rows])
+        resampled = np.mean([np.log(_resampled_medians(row, rng)) for row in rows], axis=0)
+    return float(middle), resampled
+
+
+def _resampled_medians(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.median(row[rng.integers(0, row.size, (_RESAMPLES, row.size))], axis=1)
 
 
 def _slopes(rows: dict[int, np.ndarray], rng: np.random.Generator) -> tuple[float, np.ndarray]:
     """Slope of the log medians, and of those of `_RESAMPLES` bootstrap samples."""
     log_dims = np.log(list(rows))
     weights = (log_dims - log_dims.mean()) / np.sum((log_dims - log_dims.mean()) ** 2)
-    resampled = [
-        np.median(row[rng.integers(0, row.size, (_RESAMPLES, row.size))], axis=1)
-        for row in rows.values()
-    ]
+    resampled = [_resampled_medians(row, rng) for row in rows.values()]
     with np.errstate(divide="ignore", invalid="ignore"):  # a resampled median may be zero
         slopes = weights @ np.log(resampled)
     return float(weights @ np.log([np.median(row) for row in rows.values()])), slopes
@@ -167,8 +204,12 @@ def median_table(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
                 attrs["long_name"],
                 attrs["units"],
             )
-    used = {dim: row.size for dim, row in by_dim(dataset["ratio"]).items()}
-    return per_dim(seeds=(used, "seeds with a result"), **columns)
+    for name in ("ratio", "ratio_untargeted"):
+        if name in names:
+            rows = by_dim(dataset[name])
+            used = {int(d): rows[int(d)].size if int(d) in rows else 0 for d in dataset["dim"]}
+            columns[name.replace("ratio", "seeds")] = (used, "seeds with a result")
+    return per_dim(**columns)
 
 
 def per_dim(**columns: Any) -> xr.Dataset:

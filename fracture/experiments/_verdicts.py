@@ -1,6 +1,7 @@
-"""One-line verdicts, computed from what was measured and its uncertainty."""
+"""Verdicts: a sentence for everyone, with what it excludes, and the numbers that decided."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
 import xarray as xr
 
@@ -8,40 +9,68 @@ from ._result import Fit, Verdict
 from ._summary import Interval
 
 _LEVEL = 0.01
-# What a sample must exclude before a law is said to hold: other exponents, and other distributions
-# (one of twice the scale is 0.32 away where the law is half-normal).
+# What a sample must exclude before a law is said to hold: other exponents, other distributions
+# (one of twice the scale is 0.32 away where the law is half-normal), and other scales.
 _WIDEST_EXPONENT = 0.2
 _LARGEST_DISTANCE = 0.25
+_LARGEST_SCALE = 1.25
+
+_WHY = {
+    "midpoint": "the boundary is not half-way to the other class",
+    "secant": "the margin changes its slope along the displacement",
+    "tangent": "the network bends on the way to its boundary",
+}
 
 
-def exact_law(law: str, fit: Fit | None, tests: xr.Dataset, incomplete: Sequence[int]) -> Verdict:
+def exact_law(
+    law: str,
+    fit: Fit | None,
+    scale: Interval | None,
+    tests: xr.Dataset,
+    incomplete: Sequence[int],
+) -> Verdict:
     """Does a sample follow a distribution, at every dimension?
 
     It does not where the smallest Kolmogorov–Smirnov p-value, times the number of tests (Holm), is
     below 1 %. It does where it is not, the law's own exponent lies in the interval of the fitted
-    one, and the sample is large enough to exclude another law: the interval is at most 0.2 wide,
-    and the distance from the law is below 0.25 with 95 % confidence. Otherwise, or where seeds
-    failed, the verdict is open.
+    one, the law's medians are among those that `scale` allows, and the sample is large enough to
+    exclude another law: the interval of the exponent is at most 0.2 wide, the distance from the
+    law below 0.25 and its scale within a factor of 1.25 with 95 % confidence. Otherwise, or where
+    seeds failed, the verdict is open.
     """
     pvalues = tests["ks_pvalue"].dropna("dim")
-    if pvalues.size == 0:
+    if pvalues.size == 0 or scale is None:
         return Verdict(law, None, f"{law}: undecided, nothing to test was measured.")
     smallest = min(1.0, float(pvalues.min()) * pvalues.size)
     largest = float(tests["ks_largest"].max())
-    evidence = (
+    parts = [
+        f"median over the law's {scale}",
         f"smallest of {pvalues.size} Kolmogorov–Smirnov p-values {smallest:.2g} after Holm's "
-        f"correction; distance from the law below {largest:.2g}{_failed(incomplete)}"
-    )
+        f"correction",
+        f"distance from the law below {largest:.2g}",
+    ]
     if fit is not None:
-        evidence = f"exponent {_exponent(fit)}; {evidence}"
+        parts.insert(0, f"exponent {_exponent(fit)}")
+    evidence = "; ".join(parts)
+    agrees = scale.low <= 1 <= scale.high
     if smallest < _LEVEL:
-        return Verdict(law, False, f"{law}: does not hold here ({evidence}).")
-    sharp = fit is not None and fit.high - fit.low <= _WIDEST_EXPONENT
-    sharp = sharp and largest <= _LARGEST_DISTANCE
+        how = "spread differently from" if agrees else f"{scale} times"
+        said = f"does not hold here: the measured ratios are {how} what it says."
+        return Verdict(law, False, f"{law}: {said}", evidence)
     near = fit is not None and fit.expected is not None and fit.low <= fit.expected <= fit.high
-    if incomplete or not sharp or not near:
-        return Verdict(law, None, f"{law}: undecided ({evidence}).")
-    return Verdict(law, True, f"{law}: holds ({evidence}).")
+    sharp = fit is not None and fit.high - fit.low <= _WIDEST_EXPONENT
+    sharp &= largest <= _LARGEST_DISTANCE
+    sharp &= scale.low >= 1 / _LARGEST_SCALE and scale.high <= _LARGEST_SCALE
+    said = f"holds; {_excluded(scale)}."
+    if incomplete:
+        said = f"undecided, {_failed(incomplete)}."
+    elif not agrees:
+        said = f"undecided: the medians are {scale} times the law's, the distributions still agree."
+    elif not sharp:
+        said = "undecided: too few seeds or dimensions to exclude other laws."
+    elif not near:
+        said = "undecided: the exponent is another one than the law's, the distributions agree."
+    return Verdict(law, True if said.startswith("holds") else None, f"{law}: {said}", evidence)
 
 
 def agreement(
@@ -51,30 +80,34 @@ def agreement(
     *,
     within: float,
     what: str,
+    parts: Mapping[str, Mapping[int, Interval]] | None = None,
 ) -> Verdict:
     """Is a measured factor equal to 1, up to a stated factor, at every dimension?
 
     At a dimension it is where the whole interval lies in [1 / within, within], and is not where
-    the whole interval lies outside. Where seeds failed, it is not said to hold.
+    the whole interval lies outside. Where seeds failed, it is not said to hold. `parts` are the
+    factors that it is the product of: the one that is furthest from 1 is named as the reason.
     """
     if not factors:
         return Verdict(law, None, f"{law}: undecided, nothing to compare was measured.")
     agree = [d for d, i in factors.items() if i.low >= 1 / within and i.high <= within]
     differ = [d for d, i in factors.items() if i.low > within or i.high < 1 / within]
     evidence = f"{what}: " + ", ".join(f"{i} at d = {d}" for d, i in factors.items())
-    evidence += _failed(incomplete)
     if differ:
         where = ", ".join(map(str, differ))
-        return Verdict(law, False, f"{law}: does not hold here at d = {where} ({evidence}).")
-    if incomplete or len(agree) < len(factors):
-        return Verdict(law, None, f"{law}: undecided ({evidence}).")
-    return Verdict(law, True, f"{law}: holds within a factor of {within:g} ({evidence}).")
-
-
-def _failed(incomplete: Sequence[int]) -> str:
-    if not incomplete:
-        return ""
-    return f"; too few seeds gave a result at d = {', '.join(map(str, incomplete))}"
+        values = ", ".join(f"{factors[d].value:.3g}" for d in differ)
+        said = f"does not hold here at d = {where}: the {what} is {values}"
+        said += _because(parts or {}, differ[-1])
+        return Verdict(law, False, f"{law}: {said}.", evidence)
+    if incomplete:
+        return Verdict(law, None, f"{law}: undecided, {_failed(incomplete)}.", evidence)
+    if len(agree) < len(factors):
+        open_ = ", ".join(str(d) for d in factors if d not in agree)
+        said = f"undecided: at d = {open_} the {what} may be within a factor of {within:g} or not."
+        return Verdict(law, None, f"{law}: {said}", evidence)
+    low, high = min(i.low for i in factors.values()), max(i.high for i in factors.values())
+    said = f"holds within a factor of {within:g}: the {what} is {low:.3g} to {high:.3g}"
+    return Verdict(law, True, f"{law}: {said} (95 % confidence).", evidence)
 
 
 def scaling(law: str, fit: Fit | None, *, within: float = 0.1) -> Verdict:
@@ -91,8 +124,38 @@ def scaling(law: str, fit: Fit | None, *, within: float = 0.1) -> Verdict:
         holds = True
     elif low > within or high < -within:
         holds = False
-    said = {True: "holds", False: "does not hold here", None: "undecided"}[holds]
-    return Verdict(law, holds, f"{law}: {said} (exponent {_exponent(fit)}).")
+    said = {
+        True: f"holds, the exponent is the expected one within {within:g}",
+        False: f"does not hold here: the exponent is {fit.exponent:.2f}, not {fit.expected:.2f}",
+        None: f"undecided: the exponent may be within {within:g} of {fit.expected:.2f} or not",
+    }[holds].replace("-", "−")
+    return Verdict(law, holds, f"{law}: {said}.", f"exponent {_exponent(fit)}")
+
+
+def _excluded(scale: Interval) -> str:
+    """What the interval of a scale leaves out, in words."""
+    more, less = scale.high - 1, 1 - scale.low
+    return (
+        f"ratios more than {_percent(more)} above or {_percent(less)} below the law's are "
+        "excluded (95 % confidence)"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{math.ceil(100 * share)} %"
+
+
+def _because(parts: Mapping[str, Mapping[int, Interval]], dim: int) -> str:
+    """The part of a product that is furthest from 1, in words."""
+    values = {name: of_dim[dim].value for name, of_dim in parts.items() if dim in of_dim}
+    if not values:
+        return ""
+    name = max(values, key=lambda name: max(values[name], 1 / values[name]))
+    return f", mostly because {_WHY[name]} (a factor of {values[name]:.3g} at d = {dim})"
+
+
+def _failed(incomplete: Sequence[int]) -> str:
+    return f"too few seeds gave a result at d = {', '.join(map(str, incomplete))}"
 
 
 def _exponent(fit: Fit) -> str:

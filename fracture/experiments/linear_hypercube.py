@@ -5,13 +5,16 @@ sign of z_d. The network computes z_d and so reads a single direction.
 arXiv:2406.16200, Sections 4 and 5.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import xarray as xr
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from .. import theory
@@ -21,12 +24,13 @@ from ..data import mixed_hypercube
 from ..models import interpolate_hypercube
 from ..norms import norm
 from ..optimal import hypercube_radius
-from ..perturbation import SOLVERS, affine_radius
+from ..perturbation import SOLVERS
 from ..sweeps import Progress, Sweep, Variable, run as run_sweep
 from . import _summary, _verdicts
 from ._result import Result
 
 NAME = "linear_hypercube"
+ROUNDING = 0.01  # of a typical radius, which the rounding of a point may change it by
 TITLE = "Family B: mixed hypercube, linear interpolator"
 DESCRIPTION = (
     "2^d points x = A z, z in {−1, +1}^d, A a product of Gaussian matrices; the class is the sign "
@@ -54,7 +58,7 @@ class Cell(NamedTuple):
     r_nn: Float[Array, ""]
     ratio: Float[Array, ""]
     ratio_untargeted: Float[Array, ""]
-    rho: Float[Array, ""]
+    rho: Float[Array, ""]  # NaN, as r_opt_untargeted, where points are not `resolved`
     proven: Float[Array, ""]  # 1 where the search for the nearest point ended, else 0
 
 
@@ -68,12 +72,15 @@ def cell(key: Key, solver: str, layers: int, *, dim: int) -> Cell:
 
     x, label, code = task.inputs[0], task.labels[0], task.codes[0]
     displacement = twin_displacement(task.factors, code)
-    if solver == "affine":  # the weights are known: no need to differentiate for them
-        r_nn = affine_radius(weight, jnp.zeros(2, x.dtype), x, label).radius
+    exact = resolved(dim, layers, x.dtype)
+    if solver == "affine":
+        # The margin is |z_d| = 1 at every point. At x as it is stored it would be another one: the
+        # entries of x grow like d^(L/2), and their rounding moves x across the boundary.
+        r_nn = 1 / norm(weight[1] - weight[0])
     else:
         r_nn = SOLVERS[solver](logits_fn, x, label).norm
     r_opt = norm(displacement) / 2
-    if dim <= LARGEST_EXACT:
+    if exact and dim <= LARGEST_EXACT:
         # A vmapped search would make all lanes wait for the slowest: one after the other.
         search = jax.custom_batching.sequential_vmap(hypercube_radius)
         optimum = search(task.factors, code)
@@ -86,9 +93,41 @@ def cell(key: Key, solver: str, layers: int, *, dim: int) -> Cell:
         r_nn=r_nn,
         ratio=r_nn / r_opt,
         ratio_untargeted=r_nn / r_opt_untargeted,
-        rho=margin_compression(logits_fn, x, label, displacement),
+        rho=(
+            margin_compression(logits_fn, x, label, displacement)
+            if exact
+            else jnp.full_like(r_opt, jnp.nan)
+        ),
         proven=proven,
     )
+
+
+def resolved(dim: int, layers: int, dtype: DTypeLike) -> bool:
+    """Whether points as stored are as far from the boundary as those of theory.
+
+    Rounding moves a point by about ε d^(L/2) along the direction that is read. The radius is a
+    product of L independent |N(0, 1)|, whose geometric mean is exp(-(γ + log 2) / 2) = 0.53.
+    """
+    moved = float(jnp.finfo(dtype).eps) * dim ** (layers / 2)
+    return moved <= ROUNDING * math.exp(-layers * (np.euler_gamma + math.log(2)) / 2)
+
+
+def require_resolved(dims: Sequence[int], layers: int, dtype: DTypeLike) -> None:
+    """Raise where what is measured at points as stored would be their rounding."""
+    lost = [dim for dim in dims if not resolved(dim, layers, dtype)]
+    if lost:
+        name = jnp.dtype(dtype).name
+        where = ", ".join(map(str, lost))
+        raise ValueError(
+            f"{layers} mixing layers at dims {where} cannot be measured in {name}: rounding moves "
+            f"a point by ε d^(L/2), not small against its distance from the boundary. Choose fewer "
+            "layers, smaller dims"
+            + (
+                ", or float64 (jax.config.update('jax_enable_x64', True))."
+                if name == "float32" and jnp.zeros(()).dtype == "float32"
+                else "."
+            )
+        )
 
 
 def twin_displacement(
@@ -116,6 +155,8 @@ def run(
         raise ValueError(f"dims must be at least 2 (one to mix with the label), got {min(dims)}.")
     if layers < 1:
         raise ValueError(f"layers must be at least 1, got {layers}.")
+    if solver != "affine":
+        require_resolved(dims, layers, jnp.result_type(float))
     sweep = Sweep(
         name=NAME,
         cell=lambda key, shared, *, dim: cell(key, solver, layers, dim=dim),
@@ -168,5 +209,6 @@ def judge(dataset: xr.Dataset) -> Result:
     fits = tuple(fit for fit in (pairwise, nearest) if fit is not None)
     name = "Law B: ratio ~ √Beta(1/2, (d−1)/2)" if layers == 1 else f"Law C, {layers} layers"
     failed = _summary.incomplete(dataset["ratio"], dataset)
-    verdict = _verdicts.exact_law(name, pairwise, tests, failed)
+    scale = _summary.scale(dataset["ratio"], laws)
+    verdict = _verdicts.exact_law(name, pairwise, scale, tests, failed)
     return Result(dataset, summary, fits, (verdict,))

@@ -142,10 +142,18 @@ def judge(dataset: xr.Dataset) -> Result:
     )
     failed = _summary.incomplete(dataset["ratio"], dataset)
     failed_untargeted = _summary.incomplete(dataset["ratio_untargeted"], dataset)
+    scale = _summary.scale(dataset["ratio"], pairwise)
+    scale_untargeted = _summary.scale(dataset["ratio_untargeted"], against=drawn)
     verdicts = (
-        _verdicts.exact_law("Law A, pairwise: ratio ~ √Beta(1/2, (d−1)/2)", fit, tests, failed),
         _verdicts.exact_law(
-            "Law A, untargeted (sampled)", fit_untargeted, tests_untargeted, failed_untargeted
+            "Law A, pairwise: ratio ~ √Beta(1/2, (d−1)/2)", fit, scale, tests, failed
+        ),
+        _verdicts.exact_law(
+            "Law A, untargeted (sampled)",
+            fit_untargeted,
+            scale_untargeted,
+            tests_untargeted,
+            failed_untargeted,
         ),
     )
     fits = tuple(fit for fit in (fit, fit_untargeted) if fit is not None)

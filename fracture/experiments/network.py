@@ -11,10 +11,16 @@ import numpy as np
 import optax
 import xarray as xr
 
-from .. import __version__, data, models
+from .. import __version__, data, models, theory
+from .._checks import require_classes
 from .._typing import Bounds, Order
 from ..analysis import Analysis, analyze
+from ..sweeps import Progress
 from ..training import fit
+from ._first_look import first_look
+from ._own_network import failure
+
+CHUNKS, LEAST = 8, 8  # of the images: how many steps the bar has, each of how many images
 
 _UNITS = {"radius", "radius_pairwise", "r_opt"}
 _LONG_NAMES = {
@@ -27,12 +33,14 @@ _LONG_NAMES = {
     "rho_margin": "compression ratio, margin direction",
     "rho_span": "compression ratio, span of the gradients of logit differences",
     "null_ratio": "compression ratio of a random subspace of that dimension",
+    "null_pvalue": "chance of at least ρ_span in a random subspace of that dimension",
     "midpoint": "midpoint factor μ",
     "secant": "secant over tangent κ",
     "tangent": "tangent factor τ",
-    "effective_rank": "effective rank of the input Jacobian",
-    "participation_ratio": "participation ratio of the input Jacobian",
-    "stable_rank": "stable rank of the input Jacobian",
+    "box": "box factor β",
+    "effective_rank": "effective rank of the gradients of logit differences",
+    "participation_ratio": "participation ratio of the gradients of logit differences",
+    "stable_rank": "stable rank of the gradients of logit differences",
 }
 _LAYERS = {
     "layer_rho": "ratio",
@@ -55,11 +63,13 @@ def digits(
     ord: Order = 2,
     effort: str = "medium",
     root: int = 0,
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Train a network with two hidden layers on the shipped digits and analyse it on test digits.
 
     8,000 digits are trained on and serve as references; the first `examples` of the other 2,000 are
-    analysed within the pixel range [0, 1].
+    analysed within the pixel range [0, 1]. `say` and `progress` as of `images`.
     """
     train, test = data.split(data.digits(), 8000)
     if not 1 <= examples <= len(test.labels):
@@ -80,6 +90,8 @@ def digits(
             optimizer=optimizer,
         )
     )
+    if progress is not None:
+        progress("training a network on digits", 0, examples)
     trained = train_network(key_fit, network.init(key_init), train.inputs, train.labels)
     logits = jax.vmap(network.apply, (None, 0))(trained.params, test.inputs)
     accuracy = float(jnp.mean(logits.argmax(-1).astype(jnp.int32) == test.labels))
@@ -92,6 +104,8 @@ def digits(
         ord=ord,
         bounds=(0.0, 1.0),
         effort=effort,
+        say=say,
+        progress=progress,
     )
     return dataset.assign_attrs(
         title="A network with two hidden layers on real digits",
@@ -105,35 +119,6 @@ def digits(
     )
 
 
-def user_network(network: Any) -> dict[str, Any]:
-    """Arguments `apply` and `stages` for a function, or for a list of functions applied in turn.
-
-    Raises
-    ------
-    ValueError
-        Where it is neither.
-    """
-    if callable(network):
-        return {"apply": partial(_call, network), "stages": None}
-    if isinstance(network, Sequence) and network and all(callable(stage) for stage in network):
-        stages = tuple(network)
-        return {"apply": partial(_compose, stages), "stages": lambda params: stages}
-    raise ValueError(
-        f"the network must be a function of one input, or a list of functions applied in turn, "
-        f"got {type(network).__name__}."
-    )
-
-
-def _call(network: Callable[..., Any], params: Any, x: jax.Array) -> Any:
-    return network(x)
-
-
-def _compose(stages: Sequence[Callable[..., Any]], params: Any, x: Any) -> Any:
-    for stage in stages:
-        x = stage(x)
-    return x
-
-
 def images(
     apply: Callable[..., Any],
     params: Any,
@@ -144,20 +129,27 @@ def images(
     ord: Order = 2,
     bounds: Bounds | None = None,
     effort: str = "medium",
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Analyse a network at some images, with others as the optimal classifier's references.
+
+    `say` is called with the accuracy before anything is measured, `progress` before and after each
+    chunk of the images.
 
     Raises
     ------
     ValueError, TypeError
         As `fracture.analysis.analyze`; also where the network fails on an input of their shape, or
-        a label is none of its classes.
+        a label is none of its classes, or no image or answer is finite.
     """
-    check(apply, params, queries)
-    result = analyze(
-        apply, params, *queries, *references, ord=ord, bounds=bounds, stages=stages, effort=effort
-    )
+    check(apply, params, queries, references)
+    seen = first_look(apply, params, *queries, references.labels, bounds, say)
+    measure = partial(analyze, ord=ord, bounds=bounds, stages=stages, effort=effort)
+    result = _in_chunks(lambda some: measure(apply, params, *some, *references), queries, progress)
     dataset = label(result, queries)
+    if bounds is None:
+        dataset = dataset.drop_vars("box")  # 1 everywhere
     options = {"ord": str(ord), "bounds": str(bounds), "effort": effort}
     return dataset.assign_attrs(
         title="One network on a set of images",
@@ -168,19 +160,36 @@ def images(
         options=json.dumps(options),
         fracture=__version__,
         jax=jax.__version__,
+        **seen,
     )
 
 
-def check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
+def _in_chunks(
+    measure: Callable[[Images], Analysis], queries: Images, progress: Progress | None
+) -> Analysis:
+    """The analysis of all images, an eighth of them at a time, by one program."""
+    count = len(queries.labels)
+    size = min(count, max(LEAST, -(-count // CHUNKS)))
+    parts: list[Analysis] = []
+    for start in range(0, count, size):
+        if progress is not None:
+            progress(f"analysing images{', compiling' * (not parts)}", start, count)
+        at = np.minimum(np.arange(start, start + size), count - 1)  # the last one fills the last
+        parts.append(jax.device_get(measure(Images(*(array[at] for array in queries)))))
+    if progress is not None:
+        progress("analysing images", count, count)
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
+
+
+def check(
+    apply: Callable[..., Any], params: Any, queries: Images, references: Images | None = None
+) -> None:
     """Raise unless the network maps one of the images to logits, of which all labels have one."""
     shape = queries.inputs.shape[1:]
     try:
         logits = jax.eval_shape(apply, params, queries.inputs[0])
     except Exception as error:  # the network is the user's: whatever it raises belongs to them
-        raise ValueError(
-            f"the network fails on one input of shape {shape} ({type(error).__name__}: {error}). "
-            "It must map ONE input to its logits."
-        ) from error
+        raise failure("the network", shape, error) from error
     outputs = getattr(logits, "shape", None)
     if outputs is None or len(outputs) > 1 or outputs == (0,):
         raise ValueError(
@@ -190,12 +199,9 @@ def check(apply: Callable[..., Any], params: Any, queries: Images) -> None:
     if not jnp.issubdtype(logits.dtype, jnp.floating):
         raise TypeError(f"the network must return floating-point logits, got {logits.dtype}.")
     classes = max(2, outputs[0] if outputs else 1)
-    least, largest = int(queries.labels.min()), int(queries.labels.max())
-    if least < 0 or largest >= classes:
-        raise ValueError(
-            f"labels must be 0 to {classes - 1} for a network with {classes} classes, got "
-            f"{least} to {largest}."
-        )
+    require_classes(queries.labels, classes)
+    if references is not None:
+        require_classes(references.labels, classes, "reference_labels")
 
 
 def label(result: Analysis, queries: Images) -> xr.Dataset:
@@ -212,14 +218,30 @@ def label(result: Analysis, queries: Images) -> xr.Dataset:
             values,
             attrs | ({"units": "input units"} if name in _UNITS else {}),
         )
-    if fields["layers"] is not None:
+    layers = fields["layers"]
+    if layers is not None:
         for name, field in _LAYERS.items():
-            variables[name] = (("example", "layer"), getattr(fields["layers"], field))
-        depth = fields["layers"].ratio.shape[1]
+            variables[name] = (("example", "layer"), getattr(layers, field))
+        chance = theory.null_pvalue(layers.ratio, layers.rank, layers.dim)
+        variables["layer_pvalue"] = (("example", "layer"), np.asarray(chance))
+        depth = layers.ratio.shape[1]
         variables["layer"] = ["input", *(f"after stage {i}" for i in range(1, depth))]
     inputs = np.asarray(queries.inputs)
     if inputs.ndim in (3, 4):
-        dims = ("example", "height", "width", "channel")[: inputs.ndim]
-        variables["images"] = (dims, inputs)
-        variables["adversarial_images"] = (dims, inputs + fields["delta"])
+        axes = ["example", "height", "width"]
+        if inputs.ndim == 4:
+            axes.insert(_channel_axis(inputs.shape), "channel")
+        variables["images"] = (axes, inputs)
+        variables["adversarial_images"] = (axes, inputs + fields["delta"])
     return xr.Dataset(variables)
+
+
+def _channel_axis(shape: tuple[int, ...]) -> int:
+    """Where images `(n, …, …, …)` have their channels: last, unless the first axis is likelier.
+
+    A grey or coloured image has 1 or 3, another one fewer channels than pixels.
+    """
+    first, last = shape[1], shape[-1]
+    if last in (1, 3) or (first not in (1, 3) and last <= first):
+        return 3
+    return 1

@@ -1,5 +1,6 @@
 """A network for ImageNet on photographs: every measurement, one image after the other."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -17,10 +18,11 @@ import xarray as xr
 from .._typing import Apply, Order
 from ..analysis import analyze
 from ..perturbation import Perturbation, Status, minimal, solve
-from ..sweeps import Progress, read_dataset, write_dataset
+from ..sweeps import Progress
 from ..sweeps._spec import environment
-from ..sweeps._store import ChunkStore
-from ._summary import median
+from ..sweeps._store import chunk_store
+from ._first_look import first_look, outputs_of
+from ._summary import LEAST_SEEDS, median
 from .network import Images, check, label
 
 BOX = (0.0, 1.0)
@@ -41,6 +43,7 @@ def run(
     layer_classes: int | None = None,
     chunk_size: int = 10,
     out: Path | None = None,
+    say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
     **solver_options: Any,
 ) -> xr.Dataset:
@@ -67,6 +70,8 @@ def run(
         As for `fracture.analysis.analyze`.
     out
         Folder in which finished images are kept; those that are there already are not repeated.
+    say
+        Called with the accuracy before anything is measured.
     progress
         Called before and after every image.
 
@@ -77,9 +82,14 @@ def run(
         classes, fewer than two classes are named, or `out` holds images of other options.
     """
     check(apply, params, queries)
-    logits = np.stack([_logits(apply, params, x) for x in queries.inputs])
-    if logits.shape[1] != len(names):
-        raise ValueError(f"{model} has {logits.shape[1]} classes, but {len(names)} are named.")
+    classes = jax.eval_shape(apply, params, queries.inputs[0]).shape
+    if classes != (len(names),):
+        raise ValueError(
+            f"{model} has {classes[0] if classes else 1} classes, but {len(names)} are named."
+        )
+    total = min(examples or len(queries.labels), len(queries.labels))
+    analysed = Images(*(array[:total] for array in queries))
+    seen = first_look(apply, params, *analysed, queries.labels, BOX, say)
     options = {
         "model": model,
         "ord": "2",
@@ -93,10 +103,11 @@ def run(
     provenance = {
         "experiment": "photographs",
         "options": json.dumps(options),
-        "data": _digest(queries.inputs, queries.labels, logits),
+        "data": _digest(queries),
+        "network": _digest(params, _program(apply, params, stages, queries.inputs[0])),
         **environment(),
+        "backend": jax.default_backend(),  # images are analysed one by one, on one device
     }
-    store = None if out is None else ChunkStore(out, provenance)
     search = {"solver": solver, **solver_options}
     reading = {
         "stages": stages,
@@ -105,18 +116,17 @@ def run(
         "chunk_size": chunk_size,
     }
     parts: list[xr.Dataset] = []
-    total = min(examples or len(queries.labels), len(queries.labels))
-    for at in range(total):
-        if progress is not None:
-            progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
-        path = None if store is None else store.path(queries.inputs[0].size, at)
-        if path is None or not path.exists():
-            part = _one(apply, params, queries, at, orders, search, reading)
-            if path is not None:
-                write_dataset(path, part)
-        else:
-            part = read_dataset(path)
-        parts.append(part)
+    dim = queries.inputs[0].size
+    with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
+        for at in range(total):
+            if progress is not None:
+                progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
+            part = None if store is None else store.read(dim, at)
+            if part is None:
+                part = _one(apply, params, queries, at, orders, search, reading)
+                if store is not None:
+                    store.write(dim, at, part)
+            parts.append(part)
     if progress is not None:
         progress(model, total, total)
     layers = min(layer_classes or num_classes or len(names), len(names))
@@ -125,7 +135,7 @@ def run(
         named = ["" if at < 0 else names[at] for at in dataset[field].values]
         dataset[f"{field}_name"] = ("example", np.array(named, dtype="U"))
     return dataset.assign_attrs(
-        provenance,
+        provenance | seen,
         title=f"{model} on {total} photographs",
         description=" ".join(_sentences(dataset, queries.inputs[0].size, layers)),
     )
@@ -159,23 +169,35 @@ def _one(
         dataset[f"status{suffix}"] = ("example", found.status)
         dataset[f"adversarial_label{suffix}"] = ("example", found.adversarial_label)
     x, fooled = here.inputs[0], result.adversarial_label[0]
-    before, after = (jax.nn.softmax(_logits(apply, params, z)) for z in (x, x + result.delta[0]))
+    before, after = (jax.nn.softmax(outputs_of(apply, params, z)) for z in (x, x + result.delta[0]))
     dataset["probability"] = ("example", before[here.labels])
     chance = jnp.where(fooled < 0, jnp.nan, after[fooled])
     dataset["adversarial_probability"] = ("example", chance[None])
     return dataset
 
 
-@partial(jax.jit, static_argnums=0)
-def _logits(apply: Apply, params: Any, x: jax.Array) -> jax.Array:
-    return apply(params, x)
+def _digest(arrays: Any, text: str = "") -> str:
+    """Digest of given arrays and a text; of nothing that was computed, whose last bits may vary."""
+    leaves, tree = jax.tree.flatten(arrays)
+    digest = hashlib.blake2b(f"{tree}\n{text}".encode(), digest_size=8)
+    for leaf in leaves:
+        key = jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
+        array = np.asarray(jax.random.key_data(leaf) if key else leaf)
+        digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
-def _digest(*arrays: Any) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:16]
+def _program(apply: Apply, params: Any, stages: Any, x: jax.Array) -> str:
+    """The network as XLA gets it, with the weights that are not in `params`, and its stages."""
+
+    def outputs(params, x):
+        made = [apply(params, x)]
+        for stage in () if stages is None else stages(params):
+            x = stage(x)
+            made.append(x)
+        return made
+
+    return jax.jit(outputs).lower(params, x).as_text()
 
 
 def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
@@ -186,28 +208,31 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
     said = [f"{right.sum()} of {total} images are classified right; pixels lie in [0, 1]."]
     said.append(
         "The optimal radius is an upper bound: half the distance to the nearest of these images "
-        f"of another class. Spectra are of {dataset.sizes['rank']} logits, layers of {layers}."
+        f"of another class. Spectra are of the differences of {dataset.sizes['rank'] + 1} logits, "
+        f"layers of {layers}."
     )
     if not found.any():
         return said
     radius, ratio = (_median(dataset[name].values[found]) for name in ("radius", "ratio"))
+    intervals = " with 95 % intervals" if found.sum() >= LEAST_SEEDS else ""
     said.append(
-        f"Medians with 95 % intervals: l2 radius {radius}, fragility ratio {ratio}, where one "
-        f"direction of d = {dim:,} would give about 1/√d = {dim**-0.5:.3g}."
+        f"Medians{intervals}: l2 radius {radius}, fragility ratio {ratio}; a "
+        f"random direction of d = {dim:,} has the median 0.67/√d = {0.6745 * dim**-0.5:.2g}."
     )
     if "radius_inf" in dataset:
         largest = _median(255 * dataset["radius_inf"].values[found])
         said.append(f"The l∞ radius is {largest} of 255 steps of grey.")
     pair = (dataset["status_pairwise"].values == Status.FOUND) & right
-    seen, needed = (dataset[name].values[pair] for name in ("rho_margin", "ratio_pairwise"))
+    seen = (dataset["rho_margin"] * dataset["box"]).values[pair]
+    needed = dataset["ratio_pairwise"].values[pair]
     positive = np.isfinite(seen) & (seen > 0)
     if positive.sum() > 2:
         fit = scipy.stats.linregress(np.log(seen[positive]), np.log(needed[positive]))
         factor = _median(needed[positive] / seen[positive])
         said.append(
-            f"Law E, that the pairwise ratio is ρ_net: it is {factor} times ρ_net; over the images "
-            f"the logarithms correlate by {fit.rvalue:.2f}, with slope {fit.slope:.2f} "
-            f"± {fit.stderr:.2f}."
+            f"Law E, that the pairwise ratio is ρ_net, times β for the range of the pixels: it is "
+            f"{factor} times that; over the images the logarithms correlate by {fit.rvalue:.2f}, "
+            f"with slope {fit.slope:.2f} ± {fit.stderr:.2f}."
         )
     return said
 

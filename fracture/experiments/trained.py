@@ -26,7 +26,7 @@ from ..sweeps import Progress, Sweep, Variable, run as run_sweep
 from ..training import fit
 from . import _summary, _verdicts
 from ._result import Result
-from .linear_hypercube import twin_displacement
+from .linear_hypercube import require_resolved, twin_displacement
 
 NAME = "trained"
 WITHIN = 1.25  # two radii agree if their ratio is within this factor
@@ -176,6 +176,8 @@ def run(
         raise ValueError(f"model must be linear or mlp for synthetic data, got {model!r}.")
     if min(dims) < 2:
         raise ValueError(f"dims must be at least 2, got {min(dims)}.")
+    if data == "hypercube":
+        require_resolved(dims, layers, "float32")  # in which networks are trained
     options = Options(data=data, model=model, solver=solver, layers=layers)
     sweep = Sweep(
         name=f"{NAME}_{data}",
@@ -255,6 +257,9 @@ def judge(dataset: xr.Dataset) -> Result:
             failed,
             within=WITHIN,
             what="ratio over ρ_net",
+            parts={
+                name: _summary.medians(middle[name]) for name in ("midpoint", "secant", "tangent")
+            },
         )
     )
     return Result(dataset, summary, fits, tuple(verdicts))

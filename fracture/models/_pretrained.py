@@ -47,7 +47,11 @@ def pretrained(size: str = "lite0", *, dtype: DTypeLike = jnp.float32) -> dict[s
     files = sorted(folder_of(package, f"the weights of {size}").glob("models/*.pth"))
     if len(files) != 1:
         raise ValueError(f"{package} has {len(files)} files models/*.pth, wanted one.")
-    params = convert(read_torch_file(files[0]))
+    tensors = read_torch_file(files[0])
+    try:
+        params = convert(tensors)
+    except (LookupError, ValueError, TypeError) as error:
+        raise ValueError(f"{files[0]}: not the weights of {size}: {error!r}.") from error
     shapes = jax.tree.map(jnp.shape, params), jax.tree.map(jnp.shape, wanted)
     if shapes[0] != shapes[1]:
         raise ValueError(f"{files[0]}: not the weights of {size}.")

@@ -1,16 +1,19 @@
 """PyTorch checkpoints read without PyTorch, and without trusting them.
 
 A pickle is a program that may call whatever it can name. This reader lets it name four things, the
-ones that a dict of tensors needs, and builds NumPy arrays in their place.
+ones that a dict of tensors needs, and gives NumPy arrays in their place: views of what is in the
+file, which take no more memory than the file has bytes.
 """
 
+import math
 import os
-import pickle
 import struct
-from collections import OrderedDict
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+
+from .._files import open_regular
+from ._pickle import read_pickle, take
 
 MAGIC = 0x1950A86A20F9469CFC6C
 PROTOCOL = 1001
@@ -45,73 +48,84 @@ def read_torch_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     Returns
     -------
     dict
-        Name of each tensor, and its values.
+        Name of each tensor, and its values, which are read-only.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is of another format, damaged, or names any function or class besides those
-        that a dict of tensors needs; nothing that it names is called.
+        If the file is of another format, damaged, no regular file, claims more than it holds, or
+        names any function or class besides those that a dict of tensors needs; nothing that it
+        names is called.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             if _unpickle(file) != MAGIC or _unpickle(file) != PROTOCOL:
                 raise ValueError("it has another header")
-            if _unpickle(file).get("little_endian") is not True:
+            if _dict(_unpickle(file)).get("little_endian") is not True:
                 raise ValueError("its numbers are not little endian")
-            tensors, keys = _unpickle(file), _unpickle(file)
-            if not isinstance(tensors, dict) or not all(
-                isinstance(tensor, Tensor) for tensor in tensors.values()
-            ):
+            tensors, keys = _dict(_unpickle(file)), _unpickle(file)
+            if not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
                 raise ValueError("it holds something else than a dict of tensors")
+            if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+                raise ValueError("its storages have no names")
             wanted = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
             storages = {key: _read_storage(file, wanted[key]) for key in keys}
             return {name: _view(storages, tensor) for name, tensor in tensors.items()}
-        except (
-            *(pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, EOFError),
-            *(AttributeError, MemoryError, OverflowError, struct.error),
-        ) as error:
+        except (ValueError, TypeError, LookupError, MemoryError, OverflowError) as error:
             raise ValueError(
                 f"{path}: not a state dict in PyTorch's legacy format: {error}."
             ) from error
 
 
-class _Unpickler(pickle.Unpickler):
-    """Knows four names; everything else is refused before it is looked up."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _rebuild
-        if module == "torch" and name in DTYPES:
-            return DTYPES[name]
-        raise pickle.UnpicklingError(f"it names {module}.{name}, which no dict of tensors needs")
-
-    def persistent_load(self, pid: Any) -> Storage:
-        kind, dtype, key, _, size, view = pid
-        if kind != "storage" or view is not None or dtype not in DTYPES.values():
-            raise pickle.UnpicklingError(f"it refers to {pid!r}")
-        return Storage(key, dtype, size)
-
-
 def _unpickle(file: BinaryIO) -> Any:
-    return _Unpickler(file).load()
+    return read_pickle(file, NAMES, _storage)
 
 
-def _rebuild(storage: Storage, offset: int, shape: Any, strides: Any, *_: Any) -> Tensor:
-    return Tensor(storage, offset, tuple(shape), tuple(strides))
+def _dict(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"it holds a {type(value).__name__} in place of a dict")
+    return value
+
+
+def _storage(identity: Any) -> Storage:
+    kind, dtype, key, _, size, view = identity
+    if (
+        kind != "storage"
+        or not isinstance(dtype, np.dtype)
+        or type(key) is not str
+        or view is not None
+    ):
+        raise ValueError("it refers to something else than storages")
+    return Storage(key, dtype, _count(size))
+
+
+def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+    if not isinstance(storage, Storage):
+        raise ValueError("a tensor has no storage")
+    return Tensor(storage, _count(offset), tuple(map(_count, shape)), tuple(map(_count, strides)))
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 2**40:
+        raise ValueError("a tensor has a size, a stride or an offset that is no count")
+    return value
+
+
+NAMES = {
+    "collections.OrderedDict": lambda: {},
+    "torch._utils._rebuild_tensor_v2": _rebuild,
+    **{f"torch.{name}": dtype for name, dtype in DTYPES.items()},
+}
 
 
 def _read_storage(file: BinaryIO, storage: Storage) -> np.ndarray:
     """The next storage of the file: the number of its elements, then the elements."""
-    (size,) = struct.unpack("<q", file.read(8))
+    (size,) = struct.unpack("<q", take(file, 8))
     if size != storage.size:
         raise ValueError(f"a storage has {size} elements, wanted {storage.size}")
-    data = file.read(size * storage.dtype.itemsize)
-    return np.frombuffer(data, storage.dtype, size)
+    return np.frombuffer(take(file, size * storage.dtype.itemsize), storage.dtype, size)
 
 
 def _view(storages: dict[str, np.ndarray], tensor: Tensor) -> np.ndarray:
@@ -119,10 +133,10 @@ def _view(storages: dict[str, np.ndarray], tensor: Tensor) -> np.ndarray:
     reach = tensor.offset + sum(
         (n - 1) * step for n, step in zip(tensor.shape, tensor.strides, strict=True)
     )
-    if tensor.offset < 0 or min((0, *tensor.strides)) < 0 or min((1, *tensor.shape)) < 0:
-        raise ValueError("a tensor has a negative size")
-    if 0 not in tensor.shape and reach >= flat.size:
+    elements = math.prod(tensor.shape)
+    if elements > flat.size or (elements > 0 and reach >= flat.size):
         raise ValueError("a tensor reaches beyond its storage")
     steps = tuple(step * flat.itemsize for step in tensor.strides)
-    view = np.lib.stride_tricks.as_strided(flat[tensor.offset :], tensor.shape, steps)
-    return view.copy()
+    return np.lib.stride_tricks.as_strided(
+        flat[tensor.offset :], tensor.shape, steps, writeable=False
+    )

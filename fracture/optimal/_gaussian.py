@@ -7,6 +7,10 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float, Int
 
+from .._checks import as_labels, narrow
+from .._linalg import one_by_one_on_cpu
+from ..norms import over_largest
+from .._typing import Labels
 from ._checks import require_float
 from ._quadric import quadric_distance
 
@@ -23,7 +27,7 @@ class BayesRadius(NamedTuple):
 
 def bayes_radius_shared(
     x: Float[Array, " d"],
-    label: Int[Array, ""],
+    label: Labels,
     means: Float[Array, "classes d"],
     covariance: Float[Array, "d d"],
     priors: Float[Array, " classes"],
@@ -59,13 +63,14 @@ def bayes_radius_shared(
     ValueError
         If shapes disagree or there are fewer than two classes.
     TypeError
-        If `x` is neither float32 nor float64.
+        If `x` is neither float32 nor float64, or the label no integer.
 
     References
     ----------
     Hastie, Tibshirani, Friedman (2009), "The elements of statistical learning", Section 4.3.
     """
     require_float("x", x)
+    label = narrow(as_labels(label))
     _check(x, means, priors, covariance.shape, x.shape * 2)
     lower = jnp.linalg.cholesky(covariance)
     log_priors = jnp.log(priors)
@@ -77,7 +82,7 @@ def bayes_radius_shared(
         weight = solve_triangular(lower, white_gap, lower=True, trans=1)
         advantage = jnp.vdot(white_gap, white_x) + log_prior - other_log_prior
         largest = jnp.max(jnp.abs(weight))
-        unit = weight / jnp.where(largest > 0, largest, 1)
+        unit = over_largest(weight, largest)
         length = jnp.linalg.vector_norm(unit)
         distance = advantage / largest / jnp.where(largest > 0, length, 1)
         distance = jnp.where(advantage <= 0, 0, jnp.where(largest == 0, jnp.inf, distance))
@@ -86,12 +91,13 @@ def bayes_radius_shared(
         return distance, step * unit
 
     distances, displacements = jax.vmap(to_class)(means, log_priors)
+    distances = jnp.where(_definite(covariance), distances, jnp.nan)
     return _nearest(x, label, priors, distances, displacements)
 
 
 def bayes_radius(
     x: Float[Array, " d"],
-    label: Int[Array, ""],
+    label: Labels,
     means: Float[Array, "classes d"],
     covariances: Float[Array, "classes d d"],
     priors: Float[Array, " classes"],
@@ -125,7 +131,7 @@ def bayes_radius(
     ValueError
         If shapes disagree or there are fewer than two classes.
     TypeError
-        If `x` is neither float32 nor float64.
+        If `x` is neither float32 nor float64, or the label no integer.
 
     References
     ----------
@@ -133,6 +139,7 @@ def bayes_radius(
     "Generalizations of the trust region problem", Optimization Methods and Software 2.
     """
     require_float("x", x)
+    label = narrow(as_labels(label))
     _check(x, means, priors, covariances.shape, (means.shape[0], *x.shape * 2))
     # In units of the spread of class y, so that no square over- or underflows.
     unit = jnp.sqrt(jnp.trace(covariances[label]) / x.size)
@@ -158,7 +165,24 @@ def bayes_radius(
         )
 
     distances, displacements = jax.vmap(to_class)(jnp.arange(means.shape[0]))
+    definite = jax.vmap(_definite)(covariances)
+    distances = jnp.where(definite & definite[label], distances, jnp.nan)
     return _nearest(x, label, priors, unit * distances, unit * displacements)
+
+
+def _definite(covariance: jax.Array) -> jax.Array:
+    """Whether the correlations have no eigenvalue that rounding alone could explain.
+
+    Where there is one, a Cholesky decomposition may succeed all the same, with a pivot that is
+    nothing but rounding.
+    """
+    spread = jnp.sqrt(jnp.diagonal(covariance))
+    correlation = covariance / spread[:, None] / spread[None]
+    least = _eigenvalues(jax.lax.stop_gradient(correlation))[0]
+    return least > len(covariance) * jnp.finfo(covariance.dtype).eps
+
+
+_eigenvalues = one_by_one_on_cpu(jnp.linalg.eigvalsh)
 
 
 def _check(
@@ -186,7 +210,6 @@ def _nearest(
     distances: jax.Array,
     displacements: jax.Array,
 ) -> BayesRadius:
-    label = jnp.asarray(label, jnp.int32)
     classes = jnp.arange(distances.shape[0], dtype=jnp.int32)
     # A class that never occurs is never met; the given one, if it never occurs, nowhere left.
     distances = jnp.where((classes == label) | (priors == 0), jnp.inf, distances)

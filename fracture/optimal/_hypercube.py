@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._linalg import one_by_one_on_cpu
+from ..norms import power_near
 from ._checks import require_float
 
 
@@ -59,7 +60,7 @@ def hypercube_radius(
     -------
     nearest
         Radius, code of the nearest point, effort, and whether it is proven to be the nearest.
-        Radius nan, and not proven, where `mixing` or `code` is not finite.
+        Radius nan, and not proven, where `mixing` is not finite or `code` not ±1.
 
     Raises
     ------
@@ -86,13 +87,13 @@ def hypercube_radius(
     dtype, dim = code.dtype, code.shape[0]
     factors = factors.astype(dtype)
 
-    # Every factor is divided by its largest entry, so that no product or square overflows.
-    scales = jnp.max(jnp.abs(factors), axis=(1, 2))
-    scales = jnp.where(scales > 0, scales, 1)
+    # Every factor is divided by about its largest entry, so that no product or square overflows.
+    largest = jnp.max(jnp.abs(factors), axis=(1, 2))
+    scales, inverses = power_near(jnp.where(largest > 0, largest, 1))
 
     def apply(x: jax.Array) -> jax.Array:
-        for factor, scale in zip(factors, scales, strict=True):
-            x = jnp.matmul(factor / scale, x, precision="highest")
+        for factor, inverse in zip(factors, inverses, strict=True):
+            x = jnp.matmul(factor * inverse, x, precision="highest")
         return x
 
     upper, order = _sorted_triangle(apply(jnp.eye(dim, dtype=dtype)))
@@ -102,7 +103,7 @@ def hypercube_radius(
     moved = jnp.zeros(dim, dtype).at[order].set(flips)  # in the order of the coordinates
     length = jnp.linalg.vector_norm(apply(code * moved))
     radius = jnp.prod(scales) * length
-    usable = jnp.isfinite(radius)
+    usable = jnp.isfinite(radius) & (jnp.abs(code) == 1).all()
     return HypercubeRadius(
         jnp.where(usable, radius, jnp.nan), code * (1 - 2 * moved), num_nodes, done & usable
     )

@@ -7,6 +7,9 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
+from .._checks import as_labels
+from ..norms import over_largest
+from .._typing import Labels
 from ._checks import require_float
 
 
@@ -36,7 +39,7 @@ class _State(NamedTuple):
 
 def max_margin(
     inputs: Float[Array, "n *input"],
-    labels: Int[Array, " n"],
+    labels: Labels,
     *,
     tol: float | None = None,
     max_steps: int = 100,
@@ -82,11 +85,10 @@ def max_margin(
     Bennett, Bredensteiner (2000), "Duality and geometry in SVM classifiers", ICML; Mehrotra
     (1992), "On the implementation of a primal-dual interior point method".
     """
+    labels = as_labels(labels)
     if inputs.ndim < 2 or labels.shape != inputs.shape[:1] or inputs.size == 0:
         raise ValueError(f"Wanted inputs (n, ...), labels (n,): {inputs.shape}, {labels.shape}.")
     require_float("inputs", inputs)
-    if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise TypeError(f"labels must be integers, got {labels.dtype}.")
     if max_steps < 1 or (tol is not None and not tol > 0):
         raise ValueError(f"max_steps and tol must be positive, got {max_steps} and {tol}.")
     dtype = inputs.dtype
@@ -100,7 +102,7 @@ def max_margin(
     centre = flat.mean(axis=0)
     centred = flat - centre[None]
     scale = jnp.max(jnp.abs(centred))
-    centred = centred / jnp.where(scale > 0, scale, 1)
+    centred = over_largest(centred, scale)
     # In the span of the points: coordinates in it, one column an axis.
     basis = None
     if num < flat.shape[1]:

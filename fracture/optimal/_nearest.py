@@ -10,8 +10,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from .._typing import Order
-from ..norms import norm
+from .._checks import as_labels
+from .._typing import Labels, Order
+from ..norms import check_order, norm, power_near
 
 _NUM_CANDIDATES = 4  # their distances are computed again by subtraction
 
@@ -25,9 +26,9 @@ class NearestNeighbour(NamedTuple):
 
 def nearest_neighbour(
     queries: ArrayLike,
-    query_labels: ArrayLike,
+    query_labels: Labels,
     references: ArrayLike,
-    reference_labels: ArrayLike,
+    reference_labels: Labels,
     *,
     ord: Order = 2,
     chunk_size: int = 4096,
@@ -39,9 +40,10 @@ def nearest_neighbour(
     is an upper bound that falls as references are added (`nearest_neighbour_by_count`).
 
     For `ord=2`, candidates are chosen by $\|q\|^2 - 2 q^\top r + \|r\|^2$, in full precision and
-    after centring, and the distances of the best four are computed again by subtraction. The
-    radius does not suffer from cancellation, unless more than four references of other classes lie
-    within the rounding of that formula, about $\sqrt\epsilon$ of the data's scale, of the query.
+    after centring, less what its rounding can add, and the distances of the best four are computed
+    again by subtraction. Where that does not prove that the nearest reference is among them, as
+    far from the origin or where one reference dwarfs the others, the query is compared with all
+    references by subtraction: right there, too, and slower. No result depends on other queries.
 
     Parameters
     ----------
@@ -72,11 +74,11 @@ def nearest_neighbour(
     References
     ----------
     Gao et al. (2024), arXiv:2406.16200, Section 3 (the minimum-distance classifier); Yang et al.
-    (2020), "A closer look at accuracy vs. robustness", arXiv:2003.02460, Section 3.
+    (2020), "A closer look at accuracy vs. robustness", arXiv:2003.02460, Section 3; Higham, Mary
+    (2019), "A new approach to probabilistic rounding error analysis", SIAM J. Sci. Comput. 41(5).
     """
-    _check(queries, query_labels, references, reference_labels)
-    if ord not in (1, 2, jnp.inf):
-        raise ValueError(f"ord must be 1, 2 or inf, got {ord}.")
+    query_labels, reference_labels = _check(queries, query_labels, references, reference_labels)
+    ord = check_order(ord)
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
     size = min(chunk_size, np.shape(references)[0])
@@ -87,9 +89,9 @@ def nearest_neighbour(
 
 def nearest_neighbour_by_count(
     queries: ArrayLike,
-    query_labels: ArrayLike,
+    query_labels: Labels,
     references: ArrayLike,
-    reference_labels: ArrayLike,
+    reference_labels: Labels,
     counts: Sequence[int],
     *,
     ord: Order = 2,
@@ -116,14 +118,11 @@ def nearest_neighbour_by_count(
     ValueError, TypeError
         As for `nearest_neighbour`, and if `counts` does not increase or is out of range.
     """
-    _check(queries, query_labels, references, reference_labels)
+    query_labels, reference_labels = _check(queries, query_labels, references, reference_labels)
     total, starts = np.shape(references)[0], (0, *counts[:-1])
     if not counts or counts[-1] > total or any(b <= a for a, b in zip(starts, counts, strict=True)):
         raise ValueError(f"counts must increase from 1 to at most {total}, got {tuple(counts)}.")
-    references, reference_labels = (
-        leaf if isinstance(leaf, np.ndarray) else jnp.asarray(leaf)
-        for leaf in (references, reference_labels)
-    )
+    references = references if isinstance(references, np.ndarray) else jnp.asarray(references)
     found: list[NearestNeighbour] = []
     for start, stop in zip(starts, counts, strict=True):
         radius, index = nearest_neighbour(
@@ -145,19 +144,21 @@ def nearest_neighbour_by_count(
 
 def _check(
     queries: ArrayLike,
-    query_labels: ArrayLike,
+    query_labels: Labels,
     references: ArrayLike,
-    reference_labels: ArrayLike,
-) -> None:
+    reference_labels: Labels,
+) -> tuple[Array, Array]:
+    """Raise unless they fit together; returns the labels."""
+    query_labels, reference_labels = as_labels(query_labels), as_labels(reference_labels)
     shape, reference_shape = np.shape(queries), np.shape(references)
     if len(shape) < 2 or len(reference_shape) < 2 or shape[1:] != reference_shape[1:]:
         raise ValueError(
             f"queries (n, ...) and references (m, ...) must agree, got {shape}, {reference_shape}."
         )
-    if np.shape(query_labels) != shape[:1] or np.shape(reference_labels) != reference_shape[:1]:
+    if query_labels.shape != shape[:1] or reference_labels.shape != reference_shape[:1]:
         raise ValueError(
             f"labels must have shapes {shape[:1]} and {reference_shape[:1]}, got "
-            f"{np.shape(query_labels)} and {np.shape(reference_labels)}."
+            f"{query_labels.shape} and {reference_labels.shape}."
         )
     if 0 in reference_shape:
         raise ValueError(f"references are empty: shape {reference_shape}.")
@@ -166,9 +167,8 @@ def _check(
         raise TypeError(
             f"queries and references must share a floating dtype, got {dtype}, {reference_dtype}."
         )
-    for labels in (query_labels, reference_labels):
-        if not jnp.issubdtype(jnp.result_type(labels), jnp.integer):
-            raise TypeError(f"labels must be integers, got {jnp.result_type(labels)}.")
+    wide = np.promote_types(query_labels.dtype, reference_labels.dtype)
+    return query_labels.astype(wide), reference_labels.astype(wide)
 
 
 @partial(jax.jit, static_argnames=("ord", "chunk_size"))
@@ -185,7 +185,6 @@ def _search(
     # Half precision is for storage: distances are sums of thousands of terms.
     dtype = queries.dtype if queries.dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
     points = queries.reshape(num, -1).astype(dtype)
-    query_labels = query_labels.astype(jnp.int32)
     usable = jnp.isfinite(points).all(axis=1)
     num_chunks = -(-total // chunk_size)
 
@@ -197,46 +196,90 @@ def _search(
 
     # A common offset and scale, so that squares neither cancel more than they must nor overflow.
     # The scale is found chunk by chunk: XLA would copy all references to look for it at once.
-    centre = _finite(points).mean(axis=0, keepdims=True)
     enlarge = lambda step, scale: jnp.maximum(scale, _largest(chunk_at(step)[1]))
-    scale = jax.lax.fori_loop(0, num_chunks if ord == 2 else 0, enlarge, _largest(points))
-    scale = jnp.where(scale > 0, scale, 1)
-    centred = (points - centre) / scale
+    scale = jax.lax.fori_loop(0, num_chunks, enlarge, _largest(points))
+    inverse = power_near(scale)[1]
+    centre = (_finite(points) * inverse).mean(axis=0, keepdims=True)
+    centred = points * inverse - centre
+    # Each of three sums of d terms is off by sqrt(d) roundings, and by far less than 8 sqrt(d).
+    dim, info = points.shape[1], jnp.finfo(dtype)
+    rounding = (min(dim, 8 * dim**0.5) + 16) * float(info.eps)
+    lost = 8 * dim * float(info.tiny)  # to underflow
 
-    def scores(chunk: jax.Array) -> jax.Array:
-        """Monotone in the distance, shape (n, chunk)."""
+    def halves(chunk: jax.Array, query: jax.Array) -> jax.Array:
+        """Half the distance of a query from each of a few references, by subtraction."""
+        share = jnp.where(scale > 1, 0.5, 1).astype(dtype)  # where the difference may overflow
+        half = lambda r: norm(r * share - query * share, ord) * (0.5 / share)
+        return jnp.where(jnp.isfinite(chunk).all(axis=1), jax.vmap(half)(chunk), jnp.inf)
+
+    def bounds(chunk: jax.Array) -> jax.Array:
+        """A lower bound that grows with the distance, shape (n, chunk)."""
         if ord != 2:
-            distance = jax.vmap(lambda r, q: norm(r - q, ord), (0, None))
-            return jax.lax.map(lambda q: distance(chunk, q), points)
-        other = (chunk - centre) / scale
+            return jax.lax.map(lambda query: halves(chunk, query), points)
+        other = chunk * inverse - centre
         cross = jnp.matmul(centred, other.T, precision="highest")
         squares = jnp.sum(centred * centred, axis=1)[:, None] + jnp.sum(other * other, axis=1)[None]
-        return squares - 2 * cross
+        bound = (1 - rounding) * squares - 2 * cross - lost
+        return jnp.where(jnp.isfinite(chunk).all(axis=1)[None], bound, jnp.inf)
 
     def compare(step: jax.Array, best: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         start, chunk = chunk_at(step)
-        labels = jax.lax.dynamic_slice_in_dim(reference_labels, start, chunk_size)
         index = start + jnp.arange(chunk_size, dtype=jnp.int32)
-        score = scores(chunk)
-        new = labels.astype(jnp.int32)[None] != query_labels[:, None]
-        new &= (index >= step * chunk_size)[None] & jnp.isfinite(score)
-        score = jnp.concatenate([best[0], jnp.where(new, score, jnp.inf)], axis=1)
+        new = others(step, index, query_labels)
+        bound = jnp.concatenate([best[0], jnp.where(new, bounds(chunk), jnp.inf)], axis=1)
         index = jnp.concatenate([best[1], jnp.broadcast_to(index, (num, chunk_size))], axis=1)
-        negative, place = jax.lax.top_k(-score, _NUM_CANDIDATES)
+        negative, place = jax.lax.top_k(-bound, _NUM_CANDIDATES)
         return -negative, jnp.take_along_axis(index, place, axis=1)
+
+    def others(step: jax.Array, index: jax.Array, labels: jax.Array) -> jax.Array:
+        """Which of a chunk are new and of another class than the labels, shape (n, chunk)."""
+        chunk_labels = jax.lax.dynamic_slice_in_dim(reference_labels, index[0], chunk_size)
+        return (chunk_labels[None] != labels[:, None]) & (index >= step * chunk_size)[None]
+
+    def subtract(query: jax.Array, label: jax.Array) -> jax.Array:
+        """The nearest reference of another class, all of them compared by subtraction."""
+
+        def closer(step, best):
+            start, chunk = chunk_at(step)
+            index = start + jnp.arange(chunk_size, dtype=jnp.int32)
+            distance = jnp.where(others(step, index, label[None])[0], halves(chunk, query), jnp.inf)
+            place = jnp.argmin(distance)
+            better = distance[place] < best[0]
+            return jnp.where(better, distance[place], best[0]), jnp.where(
+                better, index[place], best[1]
+            )
+
+        none = jnp.full((), jnp.inf, dtype), jnp.full((), -1, jnp.int32)
+        return jax.lax.fori_loop(0, num_chunks, closer, none)[1]
 
     none = (
         jnp.full((num, _NUM_CANDIDATES), jnp.inf, dtype),
         jnp.full((num, _NUM_CANDIDATES), -1, jnp.int32),
     )
-    score, index = jax.lax.fori_loop(0, num_chunks, compare, none)
+    bound, candidates = jax.lax.fori_loop(0, num_chunks, compare, none)
+    chosen = references[candidates].reshape(num, _NUM_CANDIDATES, dim).astype(dtype)
+    radii = jax.vmap(halves)(chosen, points)
+    radii = jnp.where(jnp.isfinite(bound), radii, jnp.inf)
+    winner = jnp.argmin(radii, axis=1)[:, None]
+    index = jnp.take_along_axis(candidates, winner, axis=1)[:, 0]
+    if ord == 2:
+        square = (2 * radii.min(axis=1) * inverse) ** 2
+        # No reference left out is nearer than the bound of the last candidate.
+        certain = (1 + rounding) * square + lost <= bound[:, -1]
+        certain |= ~usable
 
-    candidates = references[index].reshape(num, _NUM_CANDIDATES, -1).astype(dtype)
-    distance = jax.vmap(jax.vmap(lambda r, q: norm(r - q, ord), (0, None)))(candidates, points)
-    distance = jnp.where(jnp.isfinite(score), distance, jnp.inf)
-    winner = jnp.argmin(distance, axis=1)[:, None]
-    radius = jnp.take_along_axis(distance, winner, axis=1)[:, 0] / 2
-    index = jnp.take_along_axis(index, winner, axis=1)[:, 0]
+        def settle(carry):
+            certain, index = carry
+            one = jnp.argmin(certain)  # the first that is not certain
+            found = subtract(points[one], query_labels[one])
+            return certain.at[one].set(True), index.at[one].set(found)
+
+        unsettled = lambda carry: ~carry[0].all()
+        _, index = jax.lax.while_loop(unsettled, settle, (certain, index))
+
+    nearest = references[index].reshape(num, dim).astype(dtype)
+    radius = jax.vmap(lambda r, q: halves(r[None], q)[0])(nearest, points)
+    radius = jnp.where(index >= 0, radius, jnp.inf)
     index = jnp.where(jnp.isfinite(radius), index, -1)
     return NearestNeighbour(jnp.where(usable, radius, jnp.nan).astype(queries.dtype), index)
 

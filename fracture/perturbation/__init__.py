@@ -4,8 +4,6 @@ A solver is a function of one input: `solver(logits_fn, x, label, *, ord=2, boun
 target=None, ...) -> Perturbation`. `minimal` is the one to reach for.
 """
 
-from collections.abc import Callable
-
 from ._affine import AffineRadius, affine, affine_radius
 from ._alma import alma
 from ._apgd import apgd
@@ -23,23 +21,9 @@ from ._refine import refine
 from ._residual import optimality_residual
 from ._result import Perturbation, Status
 from ._solve import solve
+from ._solvers import SOLVERS
 from ._superdeepfool import superdeepfool
 from ._verify import Verification, verify
-
-SOLVERS: dict[str, Callable[..., Perturbation]] = {
-    "affine": affine,
-    "deepfool": deepfool,
-    "superdeepfool": superdeepfool,
-    "ddn": ddn,
-    "fmn": fmn,
-    "fab": fab,
-    "alma": alma,
-    "fgsm": fgsm,
-    "pgd": pgd,
-    "apgd": apgd,
-    "minimal": minimal,
-}
-"""Every solver by name."""
 
 __all__ = [
     "SOLVERS",

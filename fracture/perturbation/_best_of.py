@@ -1,8 +1,7 @@
 """Solvers made of solvers: the best over several target classes, or over several starts."""
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +12,11 @@ from ._affine import linearise
 from ._options import check_counts
 from ._problem import pose
 from ._result import Perturbation, Status
-
-Solver: TypeAlias = Callable[..., Perturbation]
-"""`solver(logits_fn, x, label, *, ord, bounds, target, ...) -> Perturbation` for one input."""
+from ._solvers import Solver, as_solver
 
 
 @lru_cache  # the same object for the same arguments: `solve` does not compile it again
-def over_classes(solver: Solver, num_classes: int = 9) -> Solver:
+def over_classes(solver: str | Solver, num_classes: int = 9) -> Solver:
     """A solver that runs `solver` towards each of the nearest classes and keeps the best result.
 
     Most of what separates solvers is the class that they end in, not how well they converge.
@@ -27,7 +24,7 @@ def over_classes(solver: Solver, num_classes: int = 9) -> Solver:
     Parameters
     ----------
     solver
-        Any solver with a `target`.
+        Any solver with a `target`, or the name of one of `SOLVERS`.
     num_classes
         How many classes: those whose boundaries, linearised at `x`, are nearest.
 
@@ -38,9 +35,10 @@ def over_classes(solver: Solver, num_classes: int = 9) -> Solver:
     Raises
     ------
     ValueError
-        If `num_classes` is no integer of at least 1.
+        If `num_classes` is no integer of at least 1, or there is no solver of that name.
     """
     check_counts(num_classes=num_classes)
+    run = as_solver(solver)
 
     def best_class(
         logits_fn: LogitsFn,
@@ -54,11 +52,11 @@ def over_classes(solver: Solver, num_classes: int = 9) -> Solver:
     ) -> Perturbation:
         """Run towards each of the nearest classes."""
         if target is not None:
-            return solver(logits_fn, x, label, ord=ord, bounds=bounds, target=target, **options)
+            return run(logits_fn, x, label, ord=ord, bounds=bounds, target=target, **options)
         problem = pose(logits_fn, x, label, ord, bounds, None)
         near = linearise(problem, problem.num_classes)
         runs = jax.vmap(
-            lambda t: solver(logits_fn, x, label, ord=ord, bounds=bounds, target=t, **options)
+            lambda t: run(logits_fn, x, label, ord=ord, bounds=bounds, target=t, **options)
         )(near.closest(num_classes))
         return _shortest(runs, near.classes.size)
 
@@ -66,13 +64,13 @@ def over_classes(solver: Solver, num_classes: int = 9) -> Solver:
 
 
 @lru_cache
-def over_restarts(solver: Solver, num: int) -> Solver:
+def over_restarts(solver: str | Solver, num: int) -> Solver:
     """A solver that runs `solver` with `num` keys split from one, and keeps the best result.
 
     Parameters
     ----------
     solver
-        A solver with a `key`, which starts at random when it is given one.
+        A solver with a `key`, which starts at random when it is given one, or its name.
     num
         How many runs.
 
@@ -83,16 +81,17 @@ def over_restarts(solver: Solver, num: int) -> Solver:
     Raises
     ------
     ValueError
-        If `num` is no integer of at least 1.
+        If `num` is no integer of at least 1, or there is no solver of that name.
     """
     check_counts(num=num)
+    run = as_solver(solver)
 
     def best_restart(
         logits_fn: LogitsFn, x: ArrayLike, label: ArrayLike, *, key: Key, **options: Any
     ) -> Perturbation:
         """Run from several random starts."""
         keys = jax.random.split(key, num)
-        runs = jax.vmap(lambda k: solver(logits_fn, x, label, key=k, **options))(keys)
+        runs = jax.vmap(lambda k: run(logits_fn, x, label, key=k, **options))(keys)
         return _shortest(runs, 0)
 
     return best_restart

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from .._typing import Order
-from ..norms import dual_order, halfspace_step, positive
+from ..norms import dual_order, halfspace_step, over_largest, positive
 from ._problem import Problem
 
 NEWTON_STEPS = 3  # of a projection in a box; the multiplier of the step before does the rest
@@ -34,7 +34,7 @@ def linearise_at(delta: Array, margin: Array, grad: Array) -> Cut:
     largest = jnp.max(jnp.abs(grad))
     finite = jnp.isfinite(largest)
     scale = jnp.where(finite & (largest > 0), largest, 1)
-    normal = jnp.where(finite, grad / scale, 0)
+    normal = jnp.where(finite, over_largest(grad, scale), 0)
     return Cut(margin / scale - jnp.sum(normal * delta), normal, finite)
 
 
@@ -96,7 +96,7 @@ def combine(problem: Problem, one: Cut, other: Cut, delta: Array) -> Cut:
 def scaled(grad: Array) -> tuple[Array, Array]:
     """A gradient over the size of its largest entry, and that size."""
     largest = jnp.max(jnp.abs(grad))
-    return grad / positive(largest), largest
+    return over_largest(grad, largest), largest
 
 
 def unscaled_norm(x: Array, ord: Order) -> Array:

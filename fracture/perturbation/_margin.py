@@ -1,13 +1,19 @@
 """The margin of a classifier: how far the label's logit is above the others."""
 
+from typing import Any, TypeGuard
+
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
+
+from .._checks import as_labels
+from .._typing import Labels
 
 __all__ = ["as_logits", "margin"]
 
 
-def as_logits(outputs: ArrayLike) -> Float[Array, " k"]:
+def as_logits(outputs: Any) -> Float[Array, " k"]:
     """Logits of a network's outputs for one input.
 
     A single output f, a scalar or of shape (1,), stands for the two logits (f/2, -f/2): label 0
@@ -18,15 +24,22 @@ def as_logits(outputs: ArrayLike) -> Float[Array, " k"]:
     ValueError
         If the outputs are not a scalar or a non-empty vector.
     TypeError
-        If they are not floating-point numbers.
+        If they are not one array, or no floating-point numbers.
     """
+    if not hasattr(outputs, "dtype") and not isinstance(outputs, int | float):
+        # Of (logits, state) or (logit, value), JAX would make one array where it can.
+        raise TypeError(
+            "a network must return one array, its logits, for one input, got "
+            f"{type(outputs).__name__}: take them out of it, as in lambda x: network(x)[0]."
+        )
     outputs = jnp.asarray(outputs)
     if not jnp.issubdtype(outputs.dtype, jnp.floating):
         raise TypeError(f"logits must be floating-point numbers, got {outputs.dtype}.")
     if outputs.ndim > 1 or outputs.size == 0:
         raise ValueError(
             f"a network must return a vector of logits for one input, got shape {outputs.shape}; "
-            "map over a batch with jax.vmap."
+            "map over a batch with jax.vmap, and wrap a network that takes batches only in "
+            "fracture.adapters.from_batched."
         )
     if outputs.size == 1:
         half = outputs.reshape(()) / 2
@@ -36,8 +49,8 @@ def as_logits(outputs: ArrayLike) -> Float[Array, " k"]:
 
 def margin(
     logits: ArrayLike,
-    label: ArrayLike,
-    target: ArrayLike | None = None,
+    label: Labels,
+    target: Labels | None = None,
 ) -> Float[Array, ""]:
     """f_label - max of the other logits, or f_label - f_target; positive where the label wins.
 
@@ -55,8 +68,10 @@ def margin(
 
     Raises
     ------
+    TypeError
+        If an index is no integer.
     ValueError
-        For a Python integer out of range, or two that are the same.
+        For a Python or NumPy integer out of range, or two that are the same.
     """
     logits = as_logits(logits)
     label, other, valid = class_pair(label, target, logits.size)
@@ -73,10 +88,10 @@ def compared(logits: Array, label: Array, target: Array) -> tuple[Array, Array]:
 
 
 def class_pair(
-    label: ArrayLike, target: ArrayLike | None, num_classes: int
+    label: Labels, target: Labels | None, num_classes: int
 ) -> tuple[Array, Array, Array]:
     """Label and target, -1 for none, as int32; and whether both are in range and differ."""
-    if isinstance(label, int) and isinstance(target, int) and label == target:
+    if _is_number(label) and _is_number(target) and label == target:
         raise ValueError(f"the target must be another class than the label, got {target} for both.")
     own, valid = class_index(label, num_classes, "label")
     if target is None:
@@ -85,16 +100,16 @@ def class_pair(
     return own, other, valid & in_range & (other != own)
 
 
-def class_index(index: ArrayLike, num_classes: int, name: str) -> tuple[Array, Array]:
-    """The index as int32 and whether it is in range; a Python integer out of range raises."""
-    if isinstance(index, int) and not isinstance(index, bool) and not 0 <= index < num_classes:
+def class_index(index: Labels, num_classes: int, name: str) -> tuple[Array, Array]:
+    """The index as int32 and whether it is in range; an integer that is no array must be."""
+    if _is_number(index) and not 0 <= index < num_classes:
         raise ValueError(f"{name} must be in [0, {num_classes}), got {index}.")
-    index = jnp.asarray(index)
-    if index.shape != () or not jnp.issubdtype(index.dtype, jnp.integer):
-        raise ValueError(
-            f"{name} must be one integer, got shape {index.shape} and dtype {index.dtype}."
-        )
-    if index.dtype.itemsize < 4:
-        index = index.astype(jnp.int32)
+    index = as_labels(index, f"{name}s")
+    if index.shape != ():
+        raise ValueError(f"{name} must be one integer, got shape {index.shape}.")
     valid = (index >= 0) & (index < num_classes)
     return jnp.where(valid, index, 0).astype(jnp.int32), valid
+
+
+def _is_number(index: Labels | None) -> TypeGuard[int | np.integer]:
+    return isinstance(index, int | np.integer) and not isinstance(index, bool)

@@ -177,7 +177,8 @@ def pose(
     x = x.ravel()
     wide = at_least_float32(x)
     problem = Problem(
-        lambda z: logits_fn(z.reshape(shape)),
+        # A copy, which costs nothing once compiled: the network may donate what it is given.
+        lambda z: logits_fn(jnp.array(z.reshape(shape))),
         x,
         project_box(x, box).astype(wide.dtype),
         box,

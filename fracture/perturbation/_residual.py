@@ -1,12 +1,15 @@
 """How far a point on the boundary is from being a local minimum."""
 
+from typing import NamedTuple
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._typing import Bounds, LogitsFn, Order
+from ..norms import dual_order, norm
 from ._cut import linearise_at
-from ._problem import pose
+from ._problem import Problem, pose
 
 
 def optimality_residual(
@@ -35,7 +38,9 @@ def optimality_residual(
 
     Returns
     -------
-    The residual, between 0 and 1 up to rounding; NaN where δ is zero or the gradient not finite.
+    The residual, between 0 and 1 up to rounding; NaN where δ is zero, and where `radius` has no
+    derivative: the gradient vanishes or is not finite, or all coordinates that it moves are at
+    their bounds.
 
     Raises
     ------
@@ -43,10 +48,41 @@ def optimality_residual(
         As of `minimal`; for `delta` of another shape.
     """
     problem = pose(logits_fn, x, label, ord, bounds, target)
+    here = touch(problem, delta)
+    size = problem.size(here.landed)
+    residual = 1 - problem.size(here.nearest) / jnp.where(size > 0, size, 1)
+    return jnp.where((size > 0) & here.regular, residual, jnp.nan).astype(problem.x.dtype)
+
+
+class Touch(NamedTuple):
+    """The boundary at x + δ, linearised, and its nearest point within the bounds."""
+
+    landed: Array  # δ, as stored
+    point: Array  # x + δ
+    grad: Array  # of the margin there
+    nearest: Array  # the smallest displacement to the linearised boundary
+    free: Array  # bool: coordinates that `nearest` leaves strictly inside the bounds
+    steepness: Array  # dual norm of `grad` over these
+    regular: Array  # bool: it is positive and finite
+
+
+def touch(problem: Problem, delta: ArrayLike) -> Touch:
+    """Linearise the margin at x + δ, for a δ in the shape of the input.
+
+    Which coordinates are at their bounds is read from the projection, whose clips are exact: a
+    solver stops just before a bound.
+    """
     landed, point = problem.land(problem.origin + problem.displacement(delta))
-    here, size = landed.astype(problem.center.dtype), problem.size(landed)
-    _, grad = problem.read_and_grad(point)
-    cut = linearise_at(here, jnp.zeros_like(size), grad)  # the boundary passes through the point
-    _, distance = problem.step(problem.origin, cut.excess, cut.normal)
-    residual = 1 - distance / jnp.where(size > 0, size, 1)
-    return jnp.where((size > 0) & cut.finite, residual, jnp.nan).astype(problem.x.dtype)
+    reading, grad = problem.read_and_grad(point)
+    # The boundary passes through the point, unless moving x into the bounds alone crosses it.
+    inside = jnp.all(problem.center == problem.origin)
+    height = jnp.where(inside, 0, reading.margin)
+    cut = linearise_at(landed.astype(problem.center.dtype), height, grad)
+    nearest, _ = problem.step(problem.origin, cut.excess, cut.normal)
+    room, free = problem.room(problem.origin), jnp.ones(nearest.shape, bool)
+    if room is not None:
+        free = (nearest > room[0]) & (nearest < room[1])
+    grad = jnp.where(cut.finite, grad, 0)
+    steepness = norm(jnp.where(free, grad, 0), dual_order(problem.ord))
+    regular = cut.finite & (steepness > 0)
+    return Touch(landed, point, grad, nearest, free, steepness, regular)

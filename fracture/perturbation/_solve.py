@@ -2,7 +2,6 @@
 
 import inspect
 import os
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,11 +11,14 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
-from .._typing import Apply, Bounds, Key
+from .._checks import as_labels
+from .._network import takes_network
+from .._typing import Apply, Bounds, Key, Labels
 from ..norms import broadcast_bounds, traced
 from ._minimal import minimal
 from ._options import check_counts
 from ._result import Perturbation
+from ._solvers import Solver, as_solver
 
 # Inputs at a time. Larger chunks are hardly faster on a CPU, and slower where a loop ends early.
 CHUNK = {"cpu": 256}
@@ -24,15 +26,16 @@ CHUNK_ELSEWHERE = 8192
 SHARE = 0.5  # of a device's memory that a program may use for its intermediate results
 
 
+@takes_network
 def solve(
     apply: Apply,
     params: PyTree,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: Labels,
     *,
-    solver: Callable[..., Perturbation] = minimal,
+    solver: str | Solver = minimal,
     bounds: Bounds | None = None,
-    targets: ArrayLike | None = None,
+    targets: Labels | None = None,
     batch_size: int | None = None,
     mesh: Mesh | None = None,
     key: Key | None = None,
@@ -46,12 +49,13 @@ def solve(
     ----------
     apply, params
         `apply(params, x) -> logits[K]` for one input. The parameters are traced arguments: as
-        constants of a closure they would slow down compilation.
+        constants of a closure they would slow down compilation. What an adapter returned stands
+        for both: `solve(adapted, inputs, labels)`.
     inputs, labels
-        Shapes (n, ...) and (n,).
+        Shapes (n, ...) and (n,); labels of any integer dtype.
     solver
-        Any solver, for example one of `SOLVERS`. Pass the same function object again, and options
-        as `options` rather than in a new `functools.partial`, or it compiles again.
+        Any solver, or the name of one of `SOLVERS`. Pass the same function object again, and
+        options as `options` rather than in a new `functools.partial`, or it compiles again.
     bounds
         `(lower, upper)` for all inputs.
     targets
@@ -77,13 +81,15 @@ def solve(
     Raises
     ------
     ValueError
-        If the leading axes differ, `batch_size` is below 1, and as the solver does.
+        If the leading axes differ, `batch_size` is below 1, there is no solver of that name, and as
+        the solver does.
     TypeError
-        If `mesh` is no `jax.sharding.Mesh`, a `key` is given to a solver that takes none, an
-        option is not hashable, and as the solver does.
+        If labels or targets are no integers, `mesh` is no `jax.sharding.Mesh`, a `key` is given to
+        a solver that takes none, an option is not hashable, and as the solver does.
     """
-    inputs, labels = jnp.asarray(inputs), jnp.asarray(labels)
-    targets = None if targets is None else jnp.asarray(targets)
+    inputs, labels = jnp.asarray(inputs), as_labels(labels)
+    targets = None if targets is None else as_labels(targets, "targets")
+    solver = as_solver(solver)
     _check(solver, inputs, labels, targets, batch_size, mesh, key, options)
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(inputs.shape[1:], inputs.dtype))

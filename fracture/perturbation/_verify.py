@@ -8,10 +8,13 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, PyTree
 
-from .._typing import Apply, Bounds, Order
-from ..norms import broadcast_bounds, dual_order
+from .._checks import as_labels
+from .._network import takes_network
+from .._typing import Apply, Bounds, Labels, Order
+from ..norms import as_number, broadcast_bounds, dual_order
 from ._margin import margin
 from ._result import Perturbation
+from ._widen import in_float64
 
 CHUNK = 256  # inputs evaluated at a time
 
@@ -34,21 +37,23 @@ class Verification(NamedTuple):
     margin: Float[np.ndarray, " n"]
 
 
+@takes_network
 def verify(
     apply: Apply,
     params: PyTree,
     inputs: ArrayLike,
-    labels: ArrayLike,
+    labels: Labels,
     perturbation: Perturbation,
     *,
     ord: Order = 2,
     bounds: Bounds | None = None,
-    targets: ArrayLike | None = None,
+    targets: Labels | None = None,
 ) -> Verification:
     """Evaluate the network in float64, on the CPU, at the very points that were found.
 
     The points `x + delta` are rounded as the dtype of the inputs says and only then widened, as
-    are the parameters. A network that casts to a narrower dtype itself still does.
+    are the parameters, the arrays that the network captures, and all that it computes from them. A
+    network that casts to a narrower dtype itself still does.
 
     Parameters
     ----------
@@ -69,8 +74,11 @@ def verify(
     ValueError
         If `delta` or `found` do not have the shape that the inputs ask for, for an `ord` below 1,
         and for bounds that do not broadcast or are out of order.
+    TypeError
+        If labels or targets are no integers.
     """
     dual_order(ord)
+    ord = as_number(ord)
     xs, deltas = np.asarray(inputs), np.asarray(perturbation.delta)
     if deltas.shape != xs.shape:
         raise ValueError(f"delta must have the shape of the inputs {xs.shape}, got {deltas.shape}.")
@@ -79,13 +87,12 @@ def verify(
         raise ValueError(f"found must have shape {xs.shape[:1]}, got {found.shape}.")
     points = (xs + deltas).astype(xs.dtype)
 
-    def widen(leaf):
-        leaf = np.asarray(leaf)
-        return leaf.astype(np.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
-
-    examples = (widen(points), np.asarray(labels), None if targets is None else np.asarray(targets))
+    network = in_float64(apply, params, jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype))
+    classes = np.asarray(as_labels(labels))
+    others = None if targets is None else np.asarray(as_labels(targets, "targets"))
+    examples = (points, classes, others)
     with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
-        wide = jax.tree.map(widen, params)
+        wide = jax.tree.map(_on_cpu, params)
         box = None
         if bounds is not None:
             like = jax.ShapeDtypeStruct(xs.shape[1:], xs.dtype)
@@ -93,7 +100,7 @@ def verify(
 
         @jax.jit
         def margins(params, examples):
-            one = lambda e: margin(apply(params, e[0]), e[1], e[2]).astype(jnp.float64)
+            one = lambda e: margin(network(params, e[0]), e[1], e[2])
             return jax.lax.map(one, examples, batch_size=CHUNK)
 
         heights = np.asarray(margins(wide, examples)) if len(xs) else np.zeros(0)
@@ -103,6 +110,15 @@ def verify(
         inside = ((points >= box[0]) & (points <= box[1])).reshape(len(xs), -1).all(1)
     norms = np.array([_norm(delta, ord) for delta in deltas.astype(np.float64)], np.float64)
     return Verification(found & inside & (heights < 0), np.where(found, norms, np.inf), heights)
+
+
+def _on_cpu(leaf: ArrayLike) -> ArrayLike:
+    """A parameter without the device that it is on; random keys, too, which NumPy does not know."""
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(
+            jnp.asarray(np.asarray(jax.random.key_data(leaf))), impl=jax.random.key_impl(leaf)
+        )
+    return np.asarray(leaf)
 
 
 def _norm(delta: np.ndarray, ord: Order) -> float:

@@ -9,30 +9,39 @@ from rich.table import Table
 from rich.text import Text
 
 from ..perturbation import Status
-from ._format import MISSING, count, interval, number
+from ._format import MISSING, count, interval
 from ._grids import Cell, Column, Grid
 from ._symbols import symbol, unit
 from ._tables import to_rich
 
-QUANTITIES = (
+RADII = (
     "radius",
     "radius_relative",
     "r_opt",
     "ratio",
     "radius_pairwise",
     "ratio_pairwise",
+)
+READ = (
     "rho_margin",
     "midpoint",
     "secant",
     "tangent",
+    "box",
     "rho_span",
     "null_ratio",
+    "null_pvalue",
     "effective_rank",
     "participation_ratio",
     "stable_rank",
 )
-_BRIEF = ("radius", "radius_relative", "r_opt", "ratio", "rho_margin", "rho_span")
-LAYERS = ("layer_rho", "layer_null", "layer_rank", "layer_effective_rank")
+QUANTITIES = (*RADII, *READ)
+_BRIEF = (
+    *("radius", "radius_relative", "r_opt", "ratio"),
+    *("rho_margin", "rho_span", "null_ratio", "null_pvalue", "effective_rank"),
+)
+LAYERS = ("layer_rho", "layer_null", "layer_pvalue", "layer_rank", "layer_effective_rank")
+_SPREAD = ("layer_rho", "layer_effective_rank")  # with intervals in a terminal, too
 _PAIRWISE = ("radius_pairwise", "ratio_pairwise", "midpoint", "secant", "tangent")
 _ATTACKED = ("radius", "radius_relative", "ratio", *_PAIRWISE)
 _SHOWN = 20
@@ -63,7 +72,7 @@ def analysis_grids(dataset: xr.Dataset) -> list[Grid]:
     made = [_summary(dataset)]
     if any(name in dataset for name in LAYERS):
         made.append(_layers(dataset))
-    return [*made, _inputs(dataset)]
+    return [*made, *_inputs(dataset)]
 
 
 def statuses(dataset: xr.Dataset, name: str = "status") -> list[str]:
@@ -133,20 +142,21 @@ def _summary(dataset: xr.Dataset) -> Grid:
     rows = []
     for name in QUANTITIES:
         if name in dataset:
-            text, units = symbol(name).text, unit(dataset, name)
+            text, _, show = symbol(name)
+            units = unit(dataset, name)
             values = attacked(dataset, name)
             low, lower, middle, upper, high = quantiles(values)
             rows.append(
                 (
                     Cell(f"{text} ({units})" if units else text),
                     Cell(count(np.isfinite(values).sum())),
-                    Cell(number(middle)),
-                    Cell(interval(lower, upper) or MISSING),
-                    Cell(interval(low, high) or MISSING),
+                    Cell(show(middle)),
+                    Cell(interval(lower, upper, show) or MISSING),
+                    Cell(interval(low, high, show) or MISSING),
                 )
             )
     note = (
-        "Network radii, ratios and the factors μ, κ and τ: of inputs whose perturbation was found. "
+        "Network radii, ratios and the factors μ, κ, τ: of inputs whose perturbation was found. "
         "All else: of every input with a finite value."
     )
     return Grid("Summary", columns, tuple(rows), note if "status" in dataset else "")
@@ -155,14 +165,18 @@ def _summary(dataset: xr.Dataset) -> Grid:
 def _layers(dataset: xr.Dataset) -> Grid:
     names = [name for name in LAYERS if name in dataset]
     heads = (symbol(name) for name in names)
-    columns = [Column(head.text, head.meaning, "", "5–95 %") for head in heads]
+    columns = [
+        Column(head.text, head.meaning, "", "5–95 %", "all" if name in _SPREAD else "value")
+        for name, head in zip(names, heads, strict=True)
+    ]
     points = {name: quantiles(dataset[name].transpose("example", "layer")) for name in names}
     rows = tuple(
         (
             Cell(layer),
             *(
                 Cell(
-                    number(points[name][2, at]), interval(points[name][0, at], points[name][4, at])
+                    symbol(name).show(points[name][2, at]),
+                    interval(points[name][0, at], points[name][4, at], symbol(name).show),
                 )
                 for name in names
             ),
@@ -177,22 +191,40 @@ def layer_names(dataset: xr.Dataset) -> list[str]:
     return [str(name) for name in np.asarray(dataset["layer"])]
 
 
-def _inputs(dataset: xr.Dataset) -> Grid:
-    numbers = [n for n in QUANTITIES if n in dataset]
+def _class(dataset: xr.Dataset, name: str, at: int) -> str:
+    """A class by its name, where it has one."""
+    named = f"{name}_name"
+    return str(dataset[named if named in dataset else name].values[at]) or "none"
+
+
+def _inputs(dataset: xr.Dataset) -> list[Grid]:
+    """The first inputs, in two tables: one would be wider than a screen."""
+    shown = min(_SHOWN, dataset.sizes["example"])
     labels = [n for n in ("label", "adversarial_label") if n in dataset]
     words = statuses(dataset)
-    columns = [Column("input")]
-    columns.extend(Column("label" if n == "label" else "fooled to") for n in labels)
+    heads = [Column("input"), *(Column("label" if n == "label" else "fooled to") for n in labels)]
+    starts = [
+        [Cell(str(at)), *(Cell(_class(dataset, n, at)) for n in labels)] for at in range(shown)
+    ]
     if words:
-        columns.append(Column("status"))
-    for name in numbers:
-        text, units = symbol(name).text, unit(dataset, name)
-        columns.append(Column(text, unit=units, brief="all" if name in _BRIEF else "nothing"))
-    rows = []
-    for at in range(min(_SHOWN, dataset.sizes["example"])):
-        row = [Cell(str(at)), *(Cell(str(dataset[n].values[at])) for n in labels)]
-        if words:
-            row.append(Cell(words[at]))
-        row.extend(Cell(number(dataset[n].values[at])) for n in numbers)
-        rows.append(tuple(row))
-    return Grid(f"First {len(rows)} inputs", tuple(columns), tuple(rows))
+        heads.append(Column("status"))
+        starts = [[*start, Cell(word)] for start, word in zip(starts, words, strict=False)]
+    made = []
+    for title, kept in {"radii": RADII, "what the network reads": READ}.items():
+        names = [name for name in kept if name in dataset]
+        columns = [
+            Column(
+                symbol(name).text,
+                unit=unit(dataset, name),
+                brief="all" if name in _BRIEF else "nothing",
+            )
+            for name in names
+        ]
+        rows = tuple(
+            (*start, *(Cell(symbol(name).show(dataset[name].values[at])) for name in names))
+            for at, start in enumerate(starts)
+        )
+        if names or title == "radii":
+            made.append(Grid(f"First {shown} inputs: {title}", (*heads, *columns), rows))
+        heads, starts = heads[:1], [start[:1] for start in starts]
+    return made

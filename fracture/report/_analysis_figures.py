@@ -13,7 +13,8 @@ from ._analysis import attacked, layer_names, quantiles, statuses
 from ._drawing import Drawing, Theme
 from ._format import number
 from ._law_figures import scatter
-from ._series import legend_below, log_scale, positive, say_nothing_there
+from ._pixels import channels, pixels
+from ._series import legend_below, log_scale, name_lines, positive, say_nothing_there
 
 _SHOWN = 6
 _RHO = {"rho_margin": "$\\rho_\\mathrm{net}$", "rho_span": "$\\rho_\\mathrm{span}$"}
@@ -21,8 +22,9 @@ _RATIOS = {
     "ratio_pairwise": (
         "$r_\\mathrm{pair}\\,/\\,r_\\mathrm{opt}$",
         "r_pair/r_opt: radius towards the class of the nearest reference over half the distance to "
-        "it, exactly ρ_net · μ · κ · τ. An affine network whose boundary passes through the "
-        "midpoint to that reference (μ = 1) puts ρ_net on the dashed line, unless bounds bind.",
+        "it, exactly ρ_net · μ · κ · τ, times β in a box. An affine network whose boundary passes "
+        "through the midpoint to that reference (μ = 1) puts ρ_net, times β in a box, on the "
+        "dashed line.",
     ),
     "ratio": (
         "$r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$",
@@ -31,7 +33,7 @@ _RATIOS = {
         "need not put ρ_net on the dashed line.",
     ),
 }
-_LAYER_RHO = {"layer_rho": "network", "layer_null": "random subspace of the same dimension"}
+_LAYER_RHO = {"layer_rho": "network", "layer_null": "random subspace"}
 _LAYER_RANK = {"layer_rank": "rank", "layer_effective_rank": "effective rank"}
 
 
@@ -70,9 +72,9 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
         made["layer-ranks"] = Drawing(
             title="Directions read at each layer",
             caption=(
-                "Rank of the Jacobian of the logits with respect to the features of a layer, and "
-                "its effective rank, the exponential of the entropy of its normalised singular "
-                "values. Line and band: median and 5 to 95 % over inputs."
+                "Rank of the Jacobian of the logit differences with respect to the features of a "
+                "layer, and its effective rank, the exponential of the entropy of its normalised "
+                "singular values. Line and band: median and 5 to 95 % over inputs."
             ),
             alt="Rank and effective rank of each layer from input to output",
             paint=partial(_paint_layers, dataset, _LAYER_RANK, "directions (count)"),
@@ -125,11 +127,13 @@ def _compression(dataset: xr.Dataset) -> Drawing:
     name = next(name for name in _RATIOS if name in dataset)
     tex, meaning = _RATIOS[name]
     ratio = np.asarray(attacked(dataset, name))
-    clouds = {
-        label: (np.asarray(dataset[name], float), ratio)
-        for name, label in _RHO.items()
-        if name in dataset
-    }
+    clouds = {}
+    for rho, label in _RHO.items():
+        if rho in dataset:
+            read = np.asarray(dataset[rho], float)
+            if rho == "rho_margin" and name == "ratio_pairwise" and "box" in dataset:
+                read, label = read * np.asarray(dataset["box"], float), f"{label}$\\,\\beta$"
+            clouds[label] = read, ratio
     return Drawing(
         title="Fragility ratio against compression",
         caption=(
@@ -156,9 +160,10 @@ def _spectrum(values: xr.DataArray) -> Drawing:
     return Drawing(
         title="Singular values of the input Jacobian",
         caption=(
-            "σ_k is the k-th largest singular value of the Jacobian of the logits with respect to "
-            "the input: how strongly the network reads its k-th direction. Line and band: median "
-            f"and 5 to 95 % over inputs. Left out as rounding: below {number(cut)} of the largest."
+            "σ_k is the k-th largest singular value of the Jacobian of the logit differences with "
+            "respect to the input: how strongly the network reads its k-th direction. Line and "
+            "band: median and 5 to 95 % over inputs. Left out as rounding: below "
+            f"{number(cut)} of the largest."
         ),
         alt=f"Singular values by index k, median {number(points[2, 0])} at k = 1 and "
         f"{number(points[2, -1])} at k = {points.shape[1]}",
@@ -212,7 +217,7 @@ def _paint_layers(
         long = sum(map(len, layers)) > 40
         axes.set_xticks(index, layers, rotation=40 if long else 0, ha="right" if long else "center")
     axes.set_ylabel(label)
-    legend_below(figure, axes)
+    name_lines(figure, axes)
     if not drawn.size:
         say_nothing_there(axes, theme)
 
@@ -220,10 +225,12 @@ def _paint_layers(
 def _gallery(dataset: xr.Dataset) -> Drawing:
     words = statuses(dataset) or ["found"] * dataset.sizes["example"]
     kept = [at for at, word in enumerate(words) if word == "found"][:_SHOWN]
-    clean = np.asarray(dataset["images"].isel(example=kept), float)
-    fooled = np.asarray(dataset["adversarial_images"].isel(example=kept), float)
-    coloured = clean.ndim == 4 and clean.shape[-1] == 3
-    scale = "mid-grey is no change" if coloured else "blue is negative, red positive"
+    clean = pixels(dataset["images"].isel(example=kept))
+    fooled = pixels(dataset["adversarial_images"].isel(example=kept))
+    number_of = channels(dataset["images"])
+    scale = "mid-grey is no change" if number_of == 3 else "blue is negative, red positive"
+    averaged = number_of not in (0, 1, 3)
+    means = f" Of the {number_of} channels, the mean is shown." if averaged else ""
     titles = [""] * len(kept)
     if "label" in dataset and "adversarial_label" in dataset:
         labels, others = (dataset[n].values for n in ("label", "adversarial_label"))
@@ -233,7 +240,7 @@ def _gallery(dataset: xr.Dataset) -> Drawing:
         caption=(
             "Top: inputs; above them their label and the one that the network gives after the "
             "perturbation. Middle: the same with the smallest perturbation found. Bottom: the "
-            f"perturbation alone, each scaled to its own largest entry ({scale})."
+            f"perturbation alone, each scaled to its own largest entry ({scale}).{means}"
         ),
         alt=f"Gallery of {len(kept)} images: clean, perturbed, and their difference amplified",
         paint=partial(_paint_gallery, clean, fooled, titles),
@@ -253,8 +260,8 @@ def _paint_gallery(
     for column, (image, other, title) in enumerate(zip(clean, fooled, titles, strict=True)):
         change = other - image
         largest = max(float(np.abs(change).max()), np.finfo(float).tiny)
-        for row, pixels in enumerate((image, other)):
-            shown = ((pixels - low) / width).clip(0, 1)
+        for row, whole in enumerate((image, other)):
+            shown = ((whole - low) / width).clip(0, 1)
             _show(grid[row, column], shown, "gray", 0.0)
         if change.shape[2:] == (3,):
             _show(grid[2, column], 0.5 + 0.5 * change / largest, None, 0.0)
@@ -265,11 +272,9 @@ def _paint_gallery(
         grid[row, 0].set_ylabel(name)
 
 
-def _show(axes: Axes, pixels: np.ndarray, colours: str | None, low: float) -> None:
+def _show(axes: Axes, shown: np.ndarray, colours: str | None, low: float) -> None:
     """Show pixels between `low` and 1."""
-    if pixels.shape[2:] == (1,):
-        pixels = pixels[..., 0]
-    axes.imshow(pixels, cmap=colours, vmin=low, vmax=1, interpolation="nearest")
+    axes.imshow(shown, cmap=colours, vmin=low, vmax=1, interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     for spine in axes.spines.values():

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from ._analysis import layer_names, statuses
 from ._drawing import Drawing, Theme, data_uri
 from ._format import number, share
+from ._pixels import pixels
 from ._series import log_scale, positive, say_nothing_there
 
 _PEAK = 99.8  # percentile of the change that becomes black or white
@@ -45,8 +46,8 @@ def cards(dataset: xr.Dataset) -> list[Card]:
 def _card(one: xr.Dataset, status: str) -> Card:
     label, fooled = str(one["label_name"].values), str(one["adversarial_label_name"].values)
     before, after = share(one["probability"]), share(one["adversarial_probability"])
-    clean = np.asarray(one["images"], float)
-    change = np.asarray(one["adversarial_images"], float) - clean
+    clean = pixels(one["images"])
+    change = pixels(one["adversarial_images"]) - clean
     shown = [Photograph(f"{label}: {before}", _picture(clean))]
     sentence = f"The network says {fooled}, {after}, before anything is changed."
     if status == "found":
@@ -102,11 +103,9 @@ def _paint(one: xr.Dataset, figure: Figure, theme: Theme) -> None:
     right.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _picture(pixels: np.ndarray) -> str:
+def _picture(values: np.ndarray) -> str:
     """Pixels in [0, 1] as the data URI of a JPEG file: to be looked at, not measured."""
-    shown = (np.clip(pixels, 0, 1) * 255).round().astype(np.uint8)
-    if shown.ndim == 3 and shown.shape[-1] == 1:
-        shown = shown[..., 0]
+    shown = (np.clip(values, 0, 1) * 255).round().astype(np.uint8)
     buffer = io.BytesIO()
     options = {"quality": 92}
     matplotlib.image.imsave(

@@ -21,11 +21,12 @@ from ._series import (
     legend_below,
     log_scale,
     medians,
+    name_lines,
     positive,
     say_nothing_there,
     span,
 )
-from ._symbols import law_kind, measured_ratio, qualifier, short_title
+from ._symbols import law_kind, measured_ratio, qualifier, short_title, with_intervals
 
 _RATIO = "fragility ratio  $r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$"
 _ESTIMATE = "{} both radii are upper bounds of the true ones, so that the ratio is an estimate."
@@ -70,14 +71,15 @@ def overview(results: Mapping[str, Result]) -> Drawing:
         for name in names:
             detail = f", {labels[name.removeprefix('ratio')]}" if len(names) > 1 else ""
             lines.append((at, short_title(result.dataset) + detail, result.summary, name))
+    summaries = [result.summary for result in results.values()]
     bounded = [short_title(r.dataset) for r in results.values() if _is_bounded(r.summary)]
     return Drawing(
         title="Fragility ratio of every experiment",
         caption=(
             "Median fragility ratio r_nn/r_opt, the smallest perturbation that fools the network "
             "over the smallest that fools the optimal classifier, against the input dimension d. "
-            "Bars are 95 % confidence intervals of the median over seeds. The grey line, 1/√d, "
-            "has the slope of the law for a network that reads one random direction."
+            f"Shown: {with_intervals(summaries, ['ratio', 'ratio_untargeted'])}. The grey line, "
+            "0.67/√d, is the median for a network that reads one random direction."
             + (f" {_ESTIMATE.format(' For ' + ', '.join(bounded))}" if bounded else "")
         ),
         alt="Log–log plot of the median fragility ratio against the dimension: "
@@ -125,12 +127,13 @@ def _paint_overview(
 
 def _scaling(result: Result) -> Drawing:
     summary = result.summary
+    shown = with_intervals([summary], ["ratio" + suffix for suffix in groups(summary)])
     caption = (
         "Fragility ratio r_nn/r_opt, the network's radius over the optimal one, against the input "
-        "dimension d. Markers are medians over seeds with 95 % confidence intervals; the grey line "
-        "is 1/√d."
+        f"dimension d. Markers are {shown}; the grey line "
+        "is 0.67/√d, the median for one random direction."
     )
-    if result.fits:
+    if any(np.isfinite([fit.low, fit.high]).all() for fit in result.fits):
         caption += " Slopes in the legend: fitted exponents of d with 95 % bootstrap intervals."
     laws = [name for name in ("predicted", "predicted_untargeted") if name in summary]
     if laws:
@@ -141,12 +144,14 @@ def _scaling(result: Result) -> Drawing:
         )
     if _is_bounded(summary):
         caption += f" {_ESTIMATE.format('Here')}"
-    shown = [summary["ratio" + suffix] for suffix in groups(summary) if "ratio" + suffix in summary]
+    ratios = ["ratio" + suffix for suffix in groups(summary) if "ratio" + suffix in summary]
     return Drawing(
         title="Fragility ratio against dimension",
         caption=caption,
         alt=f"Log–log plot for d {span(summary['dim'])}: median fragility ratio "
-        + "; ".join(f"{values.attrs.get('long_name', '')} {span(values)}" for values in shown),
+        + "; ".join(
+            f"{summary[name].attrs.get('long_name', '')} {span(summary[name])}" for name in ratios
+        ),
         paint=partial(_paint_scaling, result),
     )
 
@@ -164,7 +169,9 @@ def _paint_scaling(result: Result, figure: Figure, theme: Theme) -> None:
         if name in summary:
             if name in slopes:
                 fit = slopes[name]
-                label += f": slope {number(fit.exponent)} {interval(fit.low, fit.high)}"
+                known = np.isfinite([fit.low, fit.high]).all()
+                ends = f" {interval(fit.low, fit.high)}" if known else ""
+                label += f": slope {number(fit.exponent)}{ends}"
             seen.append(
                 medians(axes, summary, name, colour=colour, marker=MARKERS[at], label=label)
             )
@@ -188,8 +195,8 @@ def _radii(summary: xr.Dataset) -> Drawing:
         title="Radii against dimension",
         caption=(
             "r_opt is the smallest perturbation that changes the optimal classifier's answer, "
-            "r_nn the smallest found that changes the network's. Medians over seeds with 95 % "
-            f"confidence intervals, l2 norm in {units}."
+            f"r_nn the smallest found that changes the network's. Shown: "
+            f"{with_intervals([summary], names)}, l2 norm in {units}."
             + (" Both are upper bounds of the true radii." if _is_bounded(summary) else "")
         ),
         alt=f"Log–log plot for d {span(summary['dim'])}: "
@@ -222,7 +229,7 @@ def _paint_radii(
     dimension_axis(axes, np.asarray(summary["dim"], float))
     axes.set_ylabel(f"radius ({units})")
     log_scale(axes, "y", drawn)
-    legend_below(figure, axes)
+    name_lines(figure, axes)
     if not drawn.size:
         say_nothing_there(axes, theme)
 

@@ -9,7 +9,9 @@ from ._format import interval, number
 from ._symbols import qualifier, symbol, unit
 
 MAIN = ("r_opt", "r_nn", "ratio", "rho", "predicted", "ks_statistic", "ks_pvalue")
-NETWORK = ("accuracy", "rho_theory", "rho_net", "law_e", "midpoint", "secant", "tangent")
+NETWORK = ("accuracy", "found", "rho_theory", "rho_net", "rho_span", "null_ratio", "null_pvalue")
+LAW_E = ("law_e", "midpoint", "secant", "tangent", "box")
+UNLISTED = ("ks_largest",)  # the verdict says it
 BY_REFERENCES = {
     "r_opt_by_references": "r_opt by number of references N",
     "ratio_by_references": "Ratio by number of references N",
@@ -43,20 +45,22 @@ class Grid(NamedTuple):
 
 
 def grids(result: Result) -> list[Grid]:
-    """Tables of one experiment: robustness, what the network reads, the number of references."""
+    """Tables of one experiment: robustness, what the network reads, law E, all else."""
     summary, made = result.summary, []
     present = groups(summary) or {"": "measured"}
     for suffix, label in present.items():
         names = [base + suffix for base in MAIN if base + suffix in summary]
         title = "Radii and ratio" + (f": {label}" if len(present) > 1 else "")
-        made.append(_by_dimension(summary, title, [n for n in ("seeds",) if n in summary] + names))
-    # NETWORK first, then whatever else an experiment summarises along `dim` alone.
-    known = {base + suffix for base in MAIN for suffix in ("", "_untargeted")} | {"seeds"}
+        seeds = [name for name in (f"seeds{suffix}",) if name in summary]
+        made.append(_by_dimension(summary, title, seeds + names))
+    known = {base + suffix for base in ("seeds", *MAIN) for suffix in ("", "_untargeted")}
+    known |= {*NETWORK, *LAW_E, *UNLISTED}
     others = [str(n) for n in summary.data_vars if summary[n].dims == ("dim",)]
     others = [n for n in others if not n.endswith(("_lo", "_hi")) and n not in known]
-    if others:
-        names = [n for n in NETWORK if n in others] + [n for n in others if n not in NETWORK]
-        made.append(_by_dimension(summary, "The network itself", names))
+    further = {"The network itself": NETWORK, "Law E factor by factor": LAW_E, "Besides": others}
+    for title, wanted in further.items():
+        if names := [name for name in wanted if name in summary]:
+            made.append(_by_dimension(summary, title, names))
     for name, title in BY_REFERENCES.items():
         if name in summary:
             made.append(_by_references(summary, name, title))

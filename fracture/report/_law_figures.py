@@ -17,11 +17,12 @@ from ._series import (
     legend_below,
     log_scale,
     medians,
+    name_lines,
     positive,
     say_nothing_there,
     span,
 )
-from ._symbols import measured_ratio
+from ._symbols import measured_ratio, with_intervals
 
 _POINTS = 600  # drawn per dimension at most, evenly taken from all
 
@@ -52,14 +53,15 @@ _RHO = {
     "null_ratio": _Rho(
         "ρ_null",
         "$\\rho_\\mathrm{null}$",
-        "the share within a random subspace of the same dimension",
+        "the share within a random subspace of the same dimension (root mean square)",
     ),
 }
 _FACTORS = {
-    "law_e": "ratio / $\\rho_\\mathrm{net}$",
+    "law_e": "law E",
     "midpoint": "midpoint $\\mu$",
     "secant": "secant $\\kappa$",
     "tangent": "tangent $\\tau$",
+    "box": "box $\\beta$",
 }
 
 
@@ -71,7 +73,7 @@ def law_figures(result: Result) -> dict[str, Drawing]:
             made[figure] = _references(summary, f"{name}_by_references")
     ratio = measured_ratio(dataset)
     if ratio is not None and "rho_net" in dataset:
-        made["law-e"] = _law_e(ratio, dataset["rho_net"])
+        made["law-e"] = _law_e(ratio, dataset["rho_net"], dataset.get("box"))
     if "rho_net" in summary:
         made["compression"] = _compression(summary)
     if any(name in summary for name in _FACTORS):
@@ -112,7 +114,11 @@ def scatter(
     legend_below(figure, axes, columns=4)
 
 
-def _law_e(ratio: xr.DataArray, rho: xr.DataArray) -> Drawing:
+def _law_e(ratio: xr.DataArray, rho: xr.DataArray, box: xr.DataArray | None) -> Drawing:
+    label, beta = "compression ratio of the network  $\\rho_\\mathrm{net}$", ""
+    if box is not None:
+        label, rho = f"{label}$\\,\\beta$", rho * box
+        beta = ", times β, what the bounds of the inputs cost a linear network"
     ratio, rho = xr.broadcast(ratio, rho)
     clouds = {
         f"d = {int(dim)}": (
@@ -126,21 +132,21 @@ def _law_e(ratio: xr.DataArray, rho: xr.DataArray) -> Drawing:
         title="Law E: ratio against the network's own compression",
         caption=(
             "Each point is one input of one network. Horizontally ρ_net, the cosine between the "
-            "gradient of the network's margin and the displacement to the other class; "
+            f"gradient of the network's margin and the displacement to the other class{beta}; "
             "vertically the measured fragility ratio r_nn/r_opt; d is the input dimension. Law E "
             f"puts the points on the dashed line. At most {_POINTS} points a dimension are drawn."
         ),
         alt=f"Scatter plot of {count} measured fragility ratios against the network's own "
         "compression ratio with the line of equality",
-        paint=partial(_paint_law_e, clouds),
+        paint=partial(_paint_law_e, clouds, label),
     )
 
 
 def _paint_law_e(
-    clouds: dict[str, tuple[np.ndarray, np.ndarray]], figure: Figure, theme: Theme
+    clouds: dict[str, tuple[np.ndarray, np.ndarray]], label: str, figure: Figure, theme: Theme
 ) -> None:
     scatter(figure, theme, clouds, ordered_colours(len(clouds), theme))
-    figure.axes[0].set_xlabel("compression ratio of the network  $\\rho_\\mathrm{net}$")
+    figure.axes[0].set_xlabel(label)
 
 
 def _compression(summary: xr.Dataset) -> Drawing:
@@ -149,8 +155,9 @@ def _compression(summary: xr.Dataset) -> Drawing:
     return Drawing(
         title="Compression ratios against dimension",
         caption=(
-            f"Against the input dimension d: {'; '.join(meanings)}; the grey line is 1/√d. "
-            "Medians over seeds with 95 % confidence intervals."
+            f"Against the input dimension d: {'; '.join(meanings)}; the grey line is 0.67/√d, the "
+            "median for one random direction. "
+            f"Shown: {with_intervals([summary], present)}."
         ),
         alt=f"Log–log plot of compression ratios for d {span(summary['dim'])}: "
         + "; ".join(f"{name} {span(summary[name])}" for name in present),
@@ -176,21 +183,30 @@ def _paint_compression(summary: xr.Dataset, names: list[str], figure: Figure, th
     dimension_axis(axes, dims)
     axes.set_ylabel("compression ratio  $\\rho$")
     log_scale(axes, "y", np.concatenate(seen))
-    legend_below(figure, axes, columns=3)
+    name_lines(figure, axes, columns=3)
     if not any(values.size for values in seen[1:]):
         say_nothing_there(axes, theme)
 
 
 def _factors(summary: xr.Dataset) -> Drawing:
     present = [name for name in _FACTORS if name in summary]
+    boxed = "box" in summary
     return Drawing(
         title="Law E factor by factor",
         caption=(
-            "The fragility ratio is exactly ρ_net · μ · κ · τ: μ says how far the margin vanishes "
-            "from halfway to the nearest point of the other class, κ is secant over tangent of "
-            "the margin on the way there, and τ the measured radius over that of the linearised "
-            "margin. Each is 1 for an affine network; d is the input dimension; medians over "
-            "seeds with 95 % confidence intervals."
+            f"The fragility ratio is exactly ρ_net · μ · κ · τ{' · β' * boxed}: μ says how far the "
+            "margin vanishes from halfway to the nearest point of the other class, κ is secant "
+            "over tangent of the margin on the way there, and τ the measured radius over that of "
+            "the linearised margin"
+            + (
+                " in the same box, and β that one over the linearised margin's without the box, "
+                "which is no property of the network. All but β are"
+                if boxed
+                else ". Each is"
+            )
+            + " 1 for an affine network with its boundary halfway. Law E: the ratio over "
+            f"ρ_net{' · β' * boxed}. d is the input dimension; shown: "
+            f"{with_intervals([summary], present)}."
         ),
         alt=f"Log–log plot for d {span(summary['dim'])}: "
         + "; ".join(f"{name} {span(summary[name])}" for name in present),
@@ -216,7 +232,7 @@ def _paint_factors(summary: xr.Dataset, names: list[str], figure: Figure, theme:
     dimension_axis(axes, np.asarray(summary["dim"], float))
     axes.set_ylabel("factor (1 = affine network)")
     log_scale(axes, "y", np.concatenate(seen))
-    legend_below(figure, axes, columns=4)
+    name_lines(figure, axes, columns=4)
     if not any(values.size for values in seen[1:]):
         say_nothing_there(axes, theme)
 
@@ -266,6 +282,6 @@ def _paint_references(
     axes.set_xlabel("number of references N")
     axes.set_ylabel(label or "fragility ratio  $r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$")
     log_scale(axes, "y", drawn)
-    legend_below(figure, axes, columns=4)
+    name_lines(figure, axes, columns=4)
     if not drawn.size:
         say_nothing_there(axes, theme)

@@ -20,7 +20,8 @@ from ._format import interval, number
 from ._grids import Grid, grids, verdict_line, verdict_word
 from ._symbols import glossary, short_title
 
-_DESCRIBED = ("title", "description")  # attributes that the page shows elsewhere
+_DESCRIBED = ("title", "description", "warnings")  # attributes that the page shows elsewhere
+_FIRST = ("created", "command", "version", "commit")  # what readers look for
 
 
 class Picture(NamedTuple):
@@ -115,9 +116,10 @@ def analysis_page(dataset: xr.Dataset, out: Path) -> Path:
         Variables over `example`, each optional: fields of `analysis.Analysis`, `label`,
         `singular_values` over (example, rank), `layer_rho`, `layer_null`, `layer_rank`,
         `layer_effective_rank` over (example, layer), `images` and `adversarial_images` over
-        (example, height, width[, channel]). `status` and `status_pairwise` are words, or values
-        of `perturbation.Status`. Attributes `title` and `description` introduce it; the others
-        are listed as provenance. `options`, in JSON, tells the order `ord` of the norm.
+        (example, height, width[, channel]), where a dimension named `channel` may be anywhere.
+        `status` and `status_pairwise` are words, or values of `perturbation.Status`. Attributes
+        `title` and `description` introduce it; the others are listed as provenance, except
+        `warnings`, one a line. `options`, in JSON, tells the order `ord` of the norm.
     out
         Folder, made if need be. Gets `index.html` and `figures/FIGURE.png` and `.svg`.
 
@@ -147,6 +149,7 @@ def analysis_page(dataset: xr.Dataset, out: Path) -> Path:
         section=section,
         symbols=glossary([dataset]),
         norm=norm_note(dataset),
+        warnings=str(dataset.attrs.get("warnings", "")).splitlines(),
         sheets=[
             Sheet(card, _picture(f"card-{at}", card.drawing))
             for at, card in enumerate(cards(dataset))
@@ -167,7 +170,9 @@ def _picture(slug: str, drawing: Drawing) -> Picture:
 
 
 def _provenance(dataset: xr.Dataset) -> dict[str, str]:
-    return {str(k): str(v) for k, v in dataset.attrs.items() if k not in _DESCRIBED}
+    names = [str(name) for name in dataset.attrs if name not in _DESCRIBED]
+    names.sort(key=lambda name: name not in _FIRST)
+    return {name: str(dataset.attrs[name]) for name in names}
 
 
 def _write_page(template: str, out: Path, **content: Any) -> Path:

@@ -1,16 +1,20 @@
 """What figures are made of: medians with bars, bands of a law, guides, legends."""
 
+import re
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from ._drawing import Theme
 from ._format import number
 
+_SHORT = 18  # characters of a name that fits beside the axes
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
@@ -67,10 +71,12 @@ def band(axes: Axes, summary: xr.Dataset, name: str, *, colour: str, label: str)
 
 
 def inverse_root(axes: Axes, dims: np.ndarray, theme: Theme) -> np.ndarray:
-    """The guide 1/√d; returns its values at the dimensions."""
+    """The guide 0.67/√d, which medians belong beside; returns its values at the dimensions."""
     ends = np.array([dims.min() / 1.25, dims.max() * 1.25])
-    axes.plot(ends, ends**-0.5, ":", color=theme.muted, linewidth=1.8, label="1/√d", zorder=1)
-    return np.asarray(dims**-0.5)
+    height = 0.6745  # median of |N(0, 1)|
+    style: dict[str, Any] = {"color": theme.muted, "linewidth": 1.8, "label": "0.67/√d"}
+    axes.plot(ends, height * ends**-0.5, ":", zorder=1, **style)
+    return np.asarray(height * dims**-0.5)
 
 
 def log_scale(axes: Axes, which: str, values: Any) -> None:
@@ -115,12 +121,61 @@ def counting_axis(axes: Axes, counts: np.ndarray) -> None:
     axes.set_xlim(counts.min() / 1.25, counts.max() * 1.25)
 
 
+def name_lines(figure: Figure, axes: Axes, columns: int = 2) -> None:
+    """Name each line at its right end, where the eye is; a legend below where there is no room.
+
+    There is room for short names of a few lines that end near the right edge.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    lines: list[Any] = [h.lines[0] if isinstance(h, ErrorbarContainer) else h for h in handles]
+    ends = [_end(axes, line) for line in lines]
+    gap = 0.058  # of the height of the axes, for a line of text
+    short = all(len(_plain(label)) <= _SHORT for label in labels)
+    if not short or len(labels) * gap > 1 or any(x < 0.85 for x, _ in ends):
+        legend_below(figure, axes, columns)
+        return
+    order = sorted(range(len(labels)), key=lambda at: ends[at][1])
+    heights = [ends[at][1] for at in order]
+    for rank in range(1, len(order)):  # from below, none on top of another
+        heights[rank] = max(heights[rank], heights[rank - 1] + gap)
+    top = 1.0
+    for rank in reversed(range(len(order))):  # and from above, none outside
+        heights[rank] = min(heights[rank], top)
+        top = heights[rank] - gap
+    for at, height in zip(order, heights, strict=True):
+        axes.annotate(
+            labels[at],
+            (1, height),
+            (5, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=lines[at].get_color(),
+        )
+
+
+def _end(axes: Axes, line: Any) -> tuple[float, float]:
+    """Where a line ends, as a share of the axes; at the left of them what is no line, or empty."""
+    points = np.asarray(line.get_xydata() if isinstance(line, Line2D) else [], float).reshape(-1, 2)
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return -1.0, 0.0
+    x, y = (axes.transScale + axes.transLimits).transform(points[-1])
+    return float(x), float(y)
+
+
+def _plain(label: str) -> str:
+    """About as many characters as a label is wide."""
+    return re.sub(r"\\mathrm|[${}\\_]", "", label)
+
+
 def legend_below(figure: Figure, axes: Axes, columns: int = 2) -> None:
     """Legend below the axes, where it covers no data, in at most so many columns."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         # At 9 points a character takes about 0.08 inches, and the sample line 0.6.
-        widest = max(len(label.replace("\\mathrm", "")) for label in labels)
+        widest = max(len(_plain(label)) for label in labels)
         fitting = int(figure.get_figwidth() / (0.08 * widest + 0.6))
         columns = max(1, min(columns, fitting))
         figure.legend(handles, labels, loc="outside lower center", ncols=columns)

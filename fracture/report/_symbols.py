@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, SupportsFloat
 
+import numpy as np
 import xarray as xr
 
 from ._format import count, number, pvalue, share
@@ -16,6 +17,10 @@ class Symbol(NamedTuple):
     show: Callable[[SupportsFloat], str] = number
 
 
+EFFECTIVE_RANK = (
+    "of the Jacobian of the logit differences: exponential of the entropy of its normalised "
+    "singular values"
+)
 SYMBOLS = {
     "dim": Symbol("d", "number of coordinates of an input", count),
     "seeds": Symbol("seeds", "independent repetitions; the unit of every interval and test", count),
@@ -40,19 +45,26 @@ SYMBOLS = {
     "rho_net": Symbol(
         "ρ_net", "cosine between the gradient of the network's own margin and the displacement"
     ),
-    "law_e": Symbol("ratio/ρ_net", "law E says 1: measured fragility ratio over ρ_net"),
+    "law_e": Symbol(
+        "law E", "measured fragility ratio over ρ_net, in a box over ρ_net · β: the law says 1"
+    ),
     "midpoint": Symbol(
         "μ", "midpoint factor: 1 where the margin vanishes halfway to the nearest other point"
     ),
     "secant": Symbol("κ", "secant over tangent of the margin along the displacement"),
-    "tangent": Symbol("τ", "measured radius over the radius of the linearised margin"),
+    "tangent": Symbol("τ", "measured radius over that of the linearised margin in the same box"),
+    "box": Symbol(
+        "β", "box factor: radius of the linearised margin in the box over that without one"
+    ),
     "references": Symbol("N", "number of images searched for the nearest of another class", count),
     "radius": Symbol("r_nn", "smallest perturbation found that changes the network's answer"),
     "radius_relative": Symbol("r_nn/‖x‖", "that radius in units of the input's own length"),
     "radius_pairwise": Symbol(
         "r_pair", "smallest perturbation found that makes the class of the nearest reference win"
     ),
-    "ratio_pairwise": Symbol("r_pair/r_opt", "pairwise fragility ratio; exactly ρ_net · μ · κ · τ"),
+    "ratio_pairwise": Symbol(
+        "r_pair/r_opt", "pairwise fragility ratio; exactly ρ_net · μ · κ · τ, in a box times β"
+    ),
     "rho_margin": Symbol(
         "ρ_net", "cosine between the gradient of the margin and the displacement to the other class"
     ),
@@ -60,18 +72,28 @@ SYMBOLS = {
         "ρ_span",
         "share of that displacement within the span of the gradients of all logit differences",
     ),
-    "null_ratio": Symbol("ρ_null", "what a random subspace of the same dimension would contain"),
+    "null_ratio": Symbol(
+        "ρ_null", "what a random subspace of the same dimension would contain (root mean square)"
+    ),
+    "null_pvalue": Symbol(
+        "p_null", "chance that a random subspace of that dimension contains as much", pvalue
+    ),
     "layer_rho": Symbol("ρ", "share of the displacement of the features that later layers read"),
-    "layer_null": Symbol("ρ_null", "what a random subspace of that rank would read"),
-    "layer_rank": Symbol("rank", "rank of the Jacobian of the logits at that layer"),
-    "layer_effective_rank": Symbol("effective rank", "of the same Jacobian"),
-    "effective_rank": Symbol(
-        "effective rank", "exponential of the entropy of the normalised singular values"
+    "layer_null": Symbol(
+        "ρ_null", "what a random subspace of that rank would read (root mean square)"
     ),
+    "layer_pvalue": Symbol("p_null", "chance that a random subspace reads as much", pvalue),
+    "layer_rank": Symbol(
+        "rank", "rank of the Jacobian of the logit differences at that layer", count
+    ),
+    "layer_effective_rank": Symbol("effective rank", EFFECTIVE_RANK),
+    "effective_rank": Symbol("effective rank", EFFECTIVE_RANK),
     "participation_ratio": Symbol(
-        "participation", "participation ratio of the squared singular values"
+        "participation", "participation ratio of the squares of the same singular values"
     ),
-    "stable_rank": Symbol("stable rank", "squared Frobenius over squared spectral norm"),
+    "stable_rank": Symbol(
+        "stable rank", "squared Frobenius over squared spectral norm of the same Jacobian"
+    ),
 }
 
 
@@ -97,6 +119,15 @@ def qualifier(data: xr.Dataset, name: str) -> str:
     """What the `long_name` says after its last comma, as in "fragility ratio, twin point"."""
     _, comma, last = str(data[name].attrs.get("long_name", "")).rpartition(", ")
     return last if comma else ""
+
+
+def with_intervals(summaries: Iterable[xr.Dataset], names: Iterable[str]) -> str:
+    """What to say of medians: that they have intervals only where one is finite."""
+    ends = [f"{name}_lo" for name in names]
+    known = any(np.isfinite(data[end]).any() for data in summaries for end in ends if end in data)
+    return "medians over seeds" + (
+        " with 95 % confidence intervals" if known else "; too few seeds for intervals"
+    )
 
 
 def law_kind(summary: xr.Dataset, name: str) -> str:

@@ -13,7 +13,7 @@ _STYLES = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
 
 def tables(results: Mapping[str, Result]) -> list[Table]:
-    """Tables for a terminal; exponents and verdicts stand below those of an experiment.
+    """Tables for a terminal: the verdicts of all experiments, then each with its numbers.
 
     Parameters
     ----------
@@ -23,17 +23,17 @@ def tables(results: Mapping[str, Result]) -> list[Table]:
     Returns
     -------
     list of rich.table.Table
-        A heading, tables and conclusions for each experiment, to be printed by a
+        The verdicts, then a heading, tables and exponents for each experiment, to be printed by a
         `rich.console.Console`. A terminal has room for the intervals of the ratios only; `render`
         shows all.
     """
-    made = []
+    made = [_verdicts(results)] if any(result.verdicts for result in results.values()) else []
     for result in results.values():
         heading = Table.grid()
         heading.add_row(Text(str(result.dataset.attrs.get("title", "Untitled")), style="bold"))
         made.extend([heading, *map(to_rich, grids(result))])
         if result.fits or result.verdicts:
-            made.append(_conclusions(result))
+            made.append(_numbers(result))
     return made
 
 
@@ -64,12 +64,24 @@ def _text(cell: Cell, column: Column) -> Text:
     return Text(f"{cell.value} {cell.interval.replace(' ', '')}")
 
 
-def _conclusions(result: Result) -> Table:
+def _verdicts(results: Mapping[str, Result]) -> Table:
+    """One line each: what everyone wants to know first."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for result in results.values():
+        for verdict in result.verdicts:
+            word = verdict_word(verdict)
+            table.add_row(Text(word, style=f"bold {_STYLES[word]}"), Text(verdict_line(verdict)))
+    table.add_row()
+    return table
+
+
+def _numbers(result: Result) -> Table:
+    """Exponents, and what decided the verdicts."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for fit in result.fits:
         table.add_row("exponent", Text(fit_line(fit)))
     for verdict in result.verdicts:
-        word = verdict_word(verdict)
-        table.add_row(Text(word, style=f"bold {_STYLES[word]}"), Text(verdict_line(verdict)))
+        if verdict.evidence:
+            table.add_row("verdict", Text(f"{verdict.law}: {verdict.evidence}"))
     table.add_row()
     return table

@@ -1,14 +1,18 @@
 """Grids of dimensions x seeds in one compiled call per shape: sharded, resumable, labelled."""
 
+from ._atomic import exclusive, write_atomically
+from ._netcdf import DamagedFileError, read_dataset, write_dataset
 from ._run import Progress, run
 from ._spec import Sweep, Variable
-from ._store import StoreMismatchError, read_dataset, write_atomically, write_dataset
+from ._store import StoreMismatchError
 
 __all__ = [
+    "DamagedFileError",
     "Progress",
     "StoreMismatchError",
     "Sweep",
     "Variable",
+    "exclusive",
     "read_dataset",
     "run",
     "write_atomically",

@@ -1,5 +1,6 @@
 """Run a sweep: `jit(shard_map(vmap(cell)))` for each dimension, chunk after chunk."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ._spec import Sweep
-from ._store import ChunkStore, read_dataset, write_dataset
+from ._store import ChunkStore, chunk_store
 
 _TIMINGS = ["compile_seconds", "run_seconds"]
 
@@ -29,7 +30,8 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
         The axes and the cell function.
     out
         Folder in which finished chunks are kept, written atomically; a chunk that is there
-        already is read instead of computed. Nothing is written where it is None.
+        already is read instead of computed. One that is damaged is renamed, with a warning, and
+        computed again. Nothing is written where it is None.
     progress
         Called before and after every chunk.
 
@@ -43,6 +45,8 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     ------
     StoreMismatchError
         Where `out` holds chunks of a sweep with other axes, options or versions.
+    BlockingIOError
+        Where another process runs this sweep in `out`.
 
     Notes
     -----
@@ -50,12 +54,28 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     device waits for another before its lanes have ended.
     """
     provenance = sweep.provenance()
-    store = None if out is None else ChunkStore(out, provenance)
-    stored = {
-        (dim, start): store is not None and store.path(dim, start).exists()
-        for dim, start, _ in _chunks(sweep)
-    }
-    missing = {dim for (dim, _), there in stored.items() if not there}
+    with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
+        parts = _parts(sweep, store, progress)
+    dataset = xr.concat([_join(chunks) for chunks in parts.values()], "dim", join="outer")
+    dataset["dim"].attrs = {"long_name": "input dimension d"}
+    dataset["seed"].attrs = {"long_name": "seed: one independent draw of everything random"}
+    for name in _TIMINGS:
+        dataset[name].attrs = {"units": "s"}
+    # Lists as arrays: what netCDF gives back, so that a stored result is the same in every way.
+    dataset.attrs = {k: np.array(v) if isinstance(v, list) else v for k, v in provenance.items()}
+    return dataset
+
+
+def _parts(
+    sweep: Sweep, store: ChunkStore | None, progress: Progress | None
+) -> dict[int, list[xr.Dataset]]:
+    """The chunks of every dimension, read or computed."""
+    stored: dict[tuple[int, int], xr.Dataset] = {}
+    for dim, start, _ in _chunks(sweep):
+        chunk = None if store is None else store.read(dim, start)
+        if chunk is not None:
+            stored[dim, start] = chunk
+    missing = {dim for dim, start, _ in _chunks(sweep) if (dim, start) not in stored}
     total, done = sum(sweep.seeds), 0
     parts: dict[int, list[xr.Dataset]] = {dim: [] for dim in sweep.dims}
     # Compilation uses one core and needs no device: the next dimensions compile meanwhile.
@@ -66,15 +86,14 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
             if progress is not None:
                 waiting = dim in compiling and not compiling[dim].done()
                 progress(f"{sweep.name}, d = {dim}{': compiling' * waiting}", done, total)
-            if store is not None and stored[dim, start]:
-                chunk = read_dataset(store.path(dim, start))
-            else:
+            chunk = stored.pop((dim, start), None)
+            if chunk is None:
                 compute, seconds = compiling[dim].result()
                 chunk = _label(sweep, dim, np.arange(start, stop), *_timed(compute, start, stop))
                 chunk["compile_seconds"] = ("dim", [seconds if dim in missing else 0.0])
                 missing.discard(dim)  # its compilation is accounted for
                 if store is not None:
-                    write_dataset(store.path(dim, start), chunk)
+                    store.write(dim, start, chunk)
             parts[dim].append(chunk)
             done += stop - start
             if stop == sweep.seeds[sweep.dims.index(dim)]:
@@ -83,14 +102,7 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
             progress(sweep.name, done, total)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    dataset = xr.concat([_join(chunks) for chunks in parts.values()], "dim", join="outer")
-    dataset["dim"].attrs = {"long_name": "input dimension d"}
-    dataset["seed"].attrs = {"long_name": "seed: one independent draw of everything random"}
-    for name in _TIMINGS:
-        dataset[name].attrs = {"units": "s"}
-    # Lists as arrays: what netCDF gives back, so that a stored result is the same in every way.
-    dataset.attrs = {k: np.array(v) if isinstance(v, list) else v for k, v in provenance.items()}
-    return dataset
+    return parts
 
 
 def _chunks(sweep: Sweep) -> Iterator[tuple[int, int, int]]:

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import platform
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -24,6 +25,16 @@ class Variable(NamedTuple):
     long_name: str
     units: str = ""
     dims: tuple[str, ...] = ()  # of one cell; the sweep adds "dim" and "seed" in front
+
+
+def checked_name(name: str) -> str:
+    """The name of a sweep; `ValueError` for one that folders and files cannot safely have."""
+    if len(name) > 100 or not re.fullmatch(r"[A-Za-z0-9_]+([.-][A-Za-z0-9_]+)*", name):
+        raise ValueError(
+            "the name of a sweep must be at most 100 letters, digits and '_', with single '-' or "
+            f"'.' between them, got {name[:200]!r}."
+        )
+    return name
 
 
 def environment() -> dict[str, str]:
@@ -55,7 +66,8 @@ class Sweep:
     Parameters
     ----------
     name
-        Slug of the experiment; it enters the key of every cell and the names of the files.
+        Slug of the experiment, of letters, digits and `_`, with `-` and `.` between them; it
+        enters the key of every cell and the names of the files.
     cell
         `cell(key, shared, *, dim) -> NamedTuple` of arrays: one seed at one dimension, a pure
         function. Its fields are the keys of `variables`.
@@ -81,7 +93,8 @@ class Sweep:
     Raises
     ------
     ValueError
-        Where the axes are empty, not positive, repeated, or of different lengths.
+        Where the axes are empty, not positive, repeated, or of different lengths, or the name is
+        none that a file can have.
     """
 
     name: str
@@ -95,6 +108,7 @@ class Sweep:
     root: int = 0
 
     def __post_init__(self) -> None:
+        checked_name(self.name)
         for axis in ("dims", "seeds", "chunks"):
             values = getattr(self, axis)
             if not values or any(not isinstance(v, int) or v < 1 for v in values):

@@ -1,81 +1,129 @@
-"""Finished chunks on disk: written atomically, skipped when a sweep goes on."""
+"""Finished chunks on disk: skipped when a sweep goes on, and checked before they are believed."""
 
 import contextlib
+import itertools
 import json
 import os
-import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import xarray as xr
+
+from .._files import open_regular
+from ._atomic import exclusive, write_atomically
+from ._netcdf import DamagedFileError, read_dataset, write_dataset
+from ._spec import checked_name
+
+_CHUNK = "chunk"
+_LONGEST = 2**20  # bytes of a description of a sweep
 
 
 class StoreMismatchError(ValueError):
     """The folder holds the chunks of another sweep."""
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Call `write` on a temporary file beside `path`, flush it to disk, and rename it.
+class ChunkStore(NamedTuple):
+    """The folder `out/chunks/<sweep>`: a description of the sweep and a file per chunk.
 
-    Whenever the process dies, `path` is whole: what it was before, or what it is now.
+    Every file says what it is, the sweep and its coordinates, and has a checksum: its name is not
+    believed.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    try:
-        write(Path(name))
-        with open(name, "rb") as file:
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp hides its files from others
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
 
-
-def write_dataset(path: Path, dataset: xr.Dataset) -> None:
-    """One netCDF-4 file, atomically."""
-    write_atomically(path, lambda name: dataset.to_netcdf(name, engine="h5netcdf"))
-
-
-def read_dataset(path: Path) -> xr.Dataset:
-    """The whole file in memory; a file that is not one of ours is named in the error."""
-    try:
-        return xr.load_dataset(path, engine="h5netcdf")
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read as netCDF-4 ({error}); delete it.") from error
-
-
-class ChunkStore:
-    """The folder `out/chunks/<sweep>`: a description of the sweep and a file per chunk."""
-
-    def __init__(self, out: Path, provenance: dict[str, Any]):
-        self._folder = out / "chunks" / provenance["experiment"]
-        for stale in self._folder.glob(".*"):  # left by a process that was killed
-            stale.unlink()
-        description = self._folder / "sweep.json"
-        if description.exists():
-            stored = json.loads(description.read_text())
-            changed = sorted(
-                name
-                for name in stored.keys() | provenance.keys()
-                if stored.get(name) != provenance.get(name)
-            )
-            if changed:
-                there = ", ".join(f"{name} = {stored.get(name)}" for name in changed)
-                here = ", ".join(f"{name} = {provenance.get(name)}" for name in changed)
-                raise StoreMismatchError(
-                    f"{out} holds another {provenance['experiment']} sweep ({there}; now {here}): "
-                    "choose another folder, or go on with the same options."
-                )
-        else:
-            text = json.dumps(provenance, indent=1, sort_keys=True)
-            write_atomically(description, lambda name: name.write_text(text))
+    folder: Path
+    provenance: Mapping[str, Any]
 
     def path(self, dim: int, start: int) -> Path:
         """Where the chunk of `dim` that starts at seed `start` is, or will be."""
-        return self._folder / f"dim{dim}-seed{start}.nc"
+        return self.folder / f"dim{dim}-seed{start}.nc"
+
+    def write(self, dim: int, start: int, chunk: xr.Dataset) -> None:
+        """Store a finished chunk, atomically."""
+        described = json.dumps(self._description(dim, start), sort_keys=True)
+        write_dataset(self.path(dim, start), chunk.assign_attrs({_CHUNK: described}))
+
+    def read(self, dim: int, start: int) -> xr.Dataset | None:
+        """A stored chunk; None where there is none, or a damaged one, which is set aside.
+
+        Raises
+        ------
+        StoreMismatchError
+            Where the file of that name is whole and something else.
+        """
+        path = self.path(dim, start)
+        try:
+            chunk = read_dataset(path, checked=True)
+        except FileNotFoundError:
+            return None
+        except DamagedFileError as error:
+            _set_aside(path, error)
+            return None
+        described = json.loads(chunk.attrs.pop(_CHUNK, "{}"))
+        compare(described, self._description(dim, start), f"{path} belongs to another sweep")
+        return chunk
+
+    def _description(self, dim: int, start: int) -> dict[str, Any]:
+        return {**self.provenance, "chunk_dim": dim, "chunk_start": start}
+
+
+@contextlib.contextmanager
+def chunk_store(out: Path, provenance: Mapping[str, Any]) -> Iterator[ChunkStore]:
+    """The chunks of a sweep in `out`, for this process alone.
+
+    Raises
+    ------
+    StoreMismatchError
+        Where they are those of another sweep.
+    BlockingIOError
+        Where another process computes them.
+    """
+    name = checked_name(provenance["experiment"])
+    folder = out / "chunks" / name
+    with exclusive(folder):
+        description = folder / "sweep.json"
+        stored = _read_description(description)
+        if stored is None:
+            text = json.dumps(provenance, indent=1, sort_keys=True)
+            write_atomically(description, lambda path: path.write_text(text, "utf-8"))
+        else:
+            compare(stored, provenance, f"{out} holds another {name} sweep")
+        yield ChunkStore(folder, provenance)
+
+
+def _read_description(path: Path) -> dict[str, Any] | None:
+    """What `sweep.json` says; None where there is none, or a damaged one, which is set aside."""
+    try:
+        with open_regular(path) as file:
+            content = file.read(_LONGEST + 1)
+        stored = json.loads(content)
+        if len(content) > _LONGEST or not isinstance(stored, dict):
+            raise ValueError("not a description of a sweep")
+    except FileNotFoundError:
+        return None
+    except (ValueError, RecursionError) as error:
+        _set_aside(path, ValueError(f"{path} cannot be read ({type(error).__name__}: {error})."))
+        return None
+    return stored
+
+
+def compare(stored: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:
+    """Raise a `StoreMismatchError` unless both say the same."""
+    names = sorted(stored.keys() | wanted.keys())
+    changed = [name for name in names if stored.get(name) != wanted.get(name)]
+    if changed:
+        there, here = (
+            ", ".join(f"{name} = {str(said.get(name))[:300]}" for name in changed)
+            for said in (stored, wanted)
+        )
+        raise StoreMismatchError(
+            f"{what} ({there}; now {here}): choose another folder, or go on with the same options."
+        )
+
+
+def _set_aside(path: Path, error: Exception) -> None:
+    """Rename a damaged file, and say so."""
+    names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
+    aside = next(name for name in names if not os.path.lexists(name))
+    path.rename(aside)
+    warnings.warn(f"{error} It is now called {aside.name}, and made again.", stacklevel=4)

@@ -14,6 +14,7 @@ B, radius of the interpolator       `pivot(layers)`, the same for every dimensio
 B, claimed optimal radius           `hypercube_optimal_radius(dim)`
 B, ratio of the two                 `compression(dim)`; `mixing_compression` for several layers
 k directions read at random         `compression(dim, k)`, the null model of any network
+chance of at least a measured share `null_pvalue(ratio, k, dim)`
 ==================================  =========================================================
 """
 
@@ -21,6 +22,7 @@ from ._chi import hypercube_optimal_radius, pairwise_optimal_radius, pairwise_ra
 from ._compression import compression
 from ._law import Law, empirical
 from ._pivot import pivot
+from ._pvalue import null_pvalue
 from ._radii import Radii, mixing_compression, sample_hypercube, sample_points
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "empirical",
     "hypercube_optimal_radius",
     "mixing_compression",
+    "null_pvalue",
     "pairwise_optimal_radius",
     "pairwise_radius",
     "pivot",

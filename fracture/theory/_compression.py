@@ -56,11 +56,14 @@ def compression(dim: int, directions: int = 1) -> Law:
     width = HALF_WIDTH / math.sqrt(max(a + b, 1))
     lower, upper = max(0.0, centre - width), min(math.pi / 2, centre + width)
     angle_pdf, angle_cdf = normalise(log_density, lower, upper)
+    # The density at 1 is the limit of sin^a θ cos^(b-1) θ, whose integral is 1 / k for b = 1.
+    at_one = {0: math.inf, 1: float(directions)}.get(b, 0.0)
 
     def pdf(x):
-        inside = (x >= 0) & (x <= 1)
-        x = jnp.where(inside | jnp.isnan(x), x, 0)
-        return jnp.where(inside | jnp.isnan(x), angle_pdf(jnp.arcsin(x)) / jnp.sqrt(1 - x**2), 0)
+        inside = (x >= 0) & (x < 1)
+        safe = jnp.where(inside | jnp.isnan(x), x, 0)
+        density = angle_pdf(jnp.arcsin(safe)) / jnp.sqrt((1 - safe) * (1 + safe))
+        return jnp.where(inside | jnp.isnan(x), density, jnp.where(x == 1, at_one, 0))
 
     def cdf(x):
         return angle_cdf(jnp.arcsin(jnp.clip(x, 0, 1)))

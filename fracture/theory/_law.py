@@ -49,12 +49,12 @@ def empirical(samples: Float[ArrayLike, " n"]) -> Law:
         raise ValueError("samples must hold at least one value, got none.")
 
     def cdf(x):
-        x = _as_float(x)
+        x = as_float(x)
         count = jnp.searchsorted(ordered, x.astype(ordered.dtype), side="right")
         return jnp.where(jnp.isnan(x), jnp.nan, (count / ordered.size).astype(x.dtype))
 
     def quantile(u):
-        u = _as_float(u)
+        u = as_float(u)
         inside = (u >= 0) & (u <= 1)
         value = jnp.quantile(ordered, jnp.where(inside, u, 0).astype(ordered.dtype))
         return jnp.where(inside, value, jnp.nan).astype(u.dtype)
@@ -104,7 +104,7 @@ def _with_derivative(function, derivative):
 def _at_least_float32(function: Callable[[Array], Array]) -> Callable[[ArrayLike], Array]:
     @jax.jit  # the loops inside would compile again at every call outside jit
     def wrapped(x: ArrayLike) -> Array:
-        x = _as_float(x)
+        x = as_float(x)
         wide = x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
         return function(wide).astype(x.dtype)
 
@@ -139,7 +139,7 @@ def _inverse(cdf: Callable[[Array], Array], upper: float) -> Callable[[Array], A
     return quantile
 
 
-def _as_float(x: ArrayLike) -> Array:
+def as_float(x: ArrayLike) -> Array:
     """`x` as an array of a floating dtype: its own, or JAX's default for integers."""
     x = jnp.asarray(x)
     return x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(jnp.result_type(float))

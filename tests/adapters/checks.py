@@ -32,6 +32,7 @@ def check(adapted, xs, own, *, attacked=True):
         return
     found = solve(adapted.apply, adapted.params, xs, labels, solver=affine)
     assert found.found.all()
+    np.testing.assert_array_equal(solve(adapted, xs, labels, solver=affine).norm, found.norm)
     assert (found.norm > 0).all()
     np.testing.assert_array_equal(own(xs + found.delta).argmax(1), found.adversarial_label)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from checks import CLASSES, DIM, activation, check, inputs
+from checks import CLASSES, DIM, activation, assert_close, check, features, inputs
 
 from fracture.adapters import from_batched, from_equinox
 
@@ -70,6 +70,28 @@ def test_without_state():
     )
 
 
+def test_layers_of_a_sequence():
+    keys = jax.random.split(jax.random.key(0), 2)
+
+    def make():
+        inner = eqx.nn.Sequential([eqx.nn.Lambda(activation), eqx.nn.Dropout(0.5)])
+        norm = eqx.nn.BatchNorm(8, "batch", mode="batch")
+        first, last = eqx.nn.Linear(DIM, 8, key=keys[0]), eqx.nn.Linear(8, CLASSES, key=keys[1])
+        return eqx.nn.Sequential([first, norm, inner, last])
+
+    model, state = eqx.nn.make_with_state(make)()
+    call = lambda x: model(x, state, key=jax.random.key(0))
+    _, state = jax.jit(jax.vmap(call, out_axes=(0, None), axis_name="batch"))(inputs())
+    got = features(from_equinox(model, state), inputs())
+    evaluated = eqx.nn.inference_mode(model)
+    first = jax.vmap(model[0])(inputs())
+    hidden = jax.vmap(lambda h: evaluated[1](h, state)[0])(first)
+    logits = jax.vmap(model[3])(activation(hidden))
+    wanted = {"layers/0": first, "layers/1": hidden, "layers/2/layers/0": activation(hidden)}
+    wanted["layers/2/layers/1"] = wanted["layers/2/layers/0"]
+    assert_close(got, {**wanted, "layers/3": logits, "logits": logits})
+
+
 class Batched(eqx.Module):
     one: eqx.nn.Linear
 
@@ -109,8 +131,15 @@ def test_wrong_use():
         def __call__(self, x, state):
             return self.norm(x, state)[0]
 
-    with pytest.raises(Exception, match="evaluation mode, without random numbers"):
-        from_equinox(Draws()).apply({"params": Draws(), "state": (None, None)}, x)
+    draws = eqx.nn.Sequential([Draws()])
+    for module in (Draws(), draws):
+        with pytest.raises(Exception, match=r"without random numbers.*from_equinox\(model, key="):
+            from_equinox(module)(x)
+    given = from_equinox(draws, key=jax.random.key(0))
+    assert given.features is None
+    assert jnp.isfinite(given(x)).all()
+    with pytest.raises(Exception, match="wrap it in from_batched"):
+        from_equinox(Batched(eqx.nn.Linear(DIM, CLASSES, key=jax.random.key(0))))(x)
     forgets, held = eqx.nn.make_with_state(
         lambda: Forgets(eqx.nn.BatchNorm(DIM, "batch", mode="batch"))
     )()

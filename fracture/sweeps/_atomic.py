@@ -1,0 +1,77 @@
+"""Files that are whole whenever a process dies, and folders that one process writes to."""
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import filelock
+
+PARTIAL_FOLDER, PARTIAL = ".fracture-partial", ".partial"
+LOCK = ".fracture-lock"
+_STALE = 3600  # seconds after which an unfinished file is taken for one of a killed process
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Call `write` on an unfinished file near `path`, flush it to disk, and rename it.
+
+    Whenever the process dies, `path` is whole: what it was before, or what it is now. Unfinished
+    files are in a folder of their own, from which those of killed processes are removed an hour
+    later; nothing else is ever removed.
+    """
+    folder = path.parent / PARTIAL_FOLDER
+    unfinished = _unfinished(folder, path.name)
+    try:
+        write(unfinished)
+        with open(unfinished, "rb") as file:
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(unfinished, 0o666 & ~umask)  # mkstemp hides its files from others
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+        _tidy(folder)
+
+
+def _unfinished(folder: Path, name: str) -> Path:
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            handle, path = tempfile.mkstemp(PARTIAL, f"{name[:100]}-", folder)
+        except FileNotFoundError:  # another process has just removed the empty folder
+            continue
+        os.close(handle)
+        return Path(path)
+
+
+def _tidy(folder: Path) -> None:
+    for path in folder.glob(f"*{PARTIAL}"):
+        with contextlib.suppress(OSError):  # another process may be as tidy
+            if time.time() - path.stat().st_mtime > _STALE:
+                path.unlink()
+    with contextlib.suppress(OSError):  # not empty: others are writing
+        folder.rmdir()
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, made if need be.
+
+    Raises
+    ------
+    BlockingIOError
+        Where another process, or another thread, holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise BlockingIOError(f"another process is writing to {folder}.") from None
+    try:
+        yield
+    finally:
+        lock.release()
