@@ -1,6 +1,7 @@
 """Every solver on every problem with a known answer, and the contract that all of them share."""
 
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -202,3 +203,49 @@ def test_lowers_for_accelerators(name):
     batched = jax.jit(jax.vmap(solver, (None, 0, 0)))
     exported = jax.export.export(batched, platforms=["tpu", "cuda"])(*args)
     assert exported.out_avals[0].shape == (2, 3, 4, 1)
+
+
+def shallow(params, x):
+    w, b, v, c = params
+    return jnp.sum(v * jax.nn.relu(jnp.sum(w * x[None], axis=1) + b)[None], axis=1) + c
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def search_each(effort, params, inputs, labels):
+    one = lambda p, x, y: minimal(functools.partial(shallow, p), x, y, effort=effort)
+    return jax.vmap(jax.vmap(one, (None, 0, 0)))(params, inputs, labels)
+
+
+def small_networks(name):
+    """Parameters, inputs, labels and radii that a branch-and-bound solver has proved."""
+    with np.load(Path(__file__).parent / "fixtures" / "small_relu_radii.npz") as archive:
+        parts = [archive[f"{name}/{part}"] for part in ("w", "b", "v", "c", "x", "y", "radius")]
+    return tuple(parts[:4]), *parts[4:]
+
+
+@pytest.mark.parametrize(
+    ("name", "effort", "most"), [("5-24-3", "high", 1.002), ("6-4-5", "medium", 1.01)]
+)
+def test_minimal_finds_the_nearest_of_many_minima(name, effort, most):
+    params, inputs, labels, exact = small_networks(name)
+    ratio = np.asarray(search_each(effort, params, inputs, labels).norm) / exact
+    ratio = ratio[np.isfinite(exact)]
+    assert ratio.size >= 40
+    assert ratio.min() > 1 - 1e-3  # to which the radii are proved
+    assert np.quantile(ratio, 0.95) < most
+
+
+def test_minimal_leaves_the_region_where_a_network_is_constant():
+    w = np.random.default_rng(0).normal(size=(4, 6)).astype(F32)
+    v = np.random.default_rng(5).normal(size=(5, 4)).astype(F32)
+    x = np.random.default_rng(1).normal(size=6).astype(F32)
+    # Padded to the shapes of the test above, which compiles once.
+    shape = small_networks("6-4-5")[1].shape
+    count, each = shape[:2]
+    stack = lambda a: np.broadcast_to(a, (count, *a.shape)).copy()
+    params = tuple(map(stack, (w, np.zeros(4, F32), v, np.zeros(5, F32))))
+    inputs = np.broadcast_to(x, shape).copy()
+    label = np.argmax(v @ np.maximum(w @ x, 0))
+    got = search_each("medium", params, inputs, np.full((count, each), label, np.int32))
+    assert label == 2
+    np.testing.assert_allclose(got.norm, 0.9642, rtol=5e-3)  # proved by the script of the fixture
