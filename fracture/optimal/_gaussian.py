@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Int
 
 from .._checks import as_labels, narrow
 from .._linalg import one_by_one_on_cpu
-from ..norms import over_largest
 from .._typing import Labels
+from ..norms import over_largest
 from ._checks import require_float
 from ._quadric import quadric_distance
 

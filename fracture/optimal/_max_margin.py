@@ -8,8 +8,8 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import as_labels
-from ..norms import over_largest
 from .._typing import Labels
+from ..norms import over_largest
 from ._checks import require_float
 
 
