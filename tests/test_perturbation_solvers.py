@@ -375,3 +375,21 @@ def test_a_saturated_head_hides_no_boundary(name):
     assert got.found.all()
     np.testing.assert_allclose(got.norm, exact, rtol=1e-2)
     assert got.gap.max() < 0.02
+
+
+@pytest.mark.parametrize(("name", "within"), [("affine", 2), ("ddn", 1.001), ("pgd", 1.001)])
+def test_steps_off_a_point_without_a_gradient(name, within):
+    """At a prototype the derivative of the distance from it is 0/0."""
+    prototypes = jnp.array([[0.0, 0, 0], [2, 0, 0], [0, 3, 0]], jnp.float32)
+    network = lambda x: -jnp.sqrt(jnp.sum((x[None] - prototypes) ** 2, 1))
+    solve = jax.jit(jax.vmap(lambda x, y: SOLVERS[name](network, x, y)))
+    found = solve(prototypes, jnp.arange(3))
+    assert (found.status == Status.FOUND).all()
+    ratio = np.asarray(found.norm) / [1, 1, 1.5]  # half the distance to the nearest other one
+    assert (ratio >= 1).all() and (ratio < within).all()
+
+
+def test_no_gradient_anywhere_is_not_finite():
+    network = lambda x: jnp.stack([jnp.sqrt(0 * jnp.sum(x)) + 1, jnp.sum(x)])  # 0/0 at every x
+    found = ddn(network, jnp.zeros(3), 0)
+    assert found.status == Status.NOT_FINITE and jnp.isinf(found.norm)

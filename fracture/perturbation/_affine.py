@@ -13,6 +13,7 @@ from ._margin import as_logits
 from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
+from ._step_off import step_off
 
 
 class AffineRadius(NamedTuple):
@@ -127,7 +128,7 @@ def affine(
     TypeError, ValueError
         As of `minimal`.
     """
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     near = linearise(problem, problem.num_classes if num_classes is None else num_classes)
     best = cross(problem, near.nearest.delta)
     return finish(problem, best, near.classes.size, near.finite)
@@ -159,7 +160,7 @@ def linearise(problem: Problem, num_classes: int) -> Linearisation:
 
     One gradient a class, one in memory at a time.
     """
-    logits, pull = jax.vjp(lambda z: as_logits(problem.logits_fn(z)), problem.x)
+    logits, pull = jax.vjp(lambda z: as_logits(problem.logits_fn(z)), problem.base)
     classes = rivals(problem, logits, num_classes)
     every = jnp.arange(problem.num_classes, dtype=jnp.int32)
     dtype = problem.center.dtype

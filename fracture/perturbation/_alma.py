@@ -12,6 +12,7 @@ from ._descent import anneal, none_yet
 from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish, shortest
+from ._step_off import step_off
 
 LAST = 0.01  # of the first step, at the end
 MEMORY = 0.7  # the share of the multiplier that a step keeps
@@ -69,7 +70,7 @@ def alma(
     check_counts(steps=steps, num_classes=num_classes)
     if not 0 <= momentum < 1:
         raise ValueError(f"wanted 0 <= momentum < 1, got {momentum}.")
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     near = linearise(problem, num_classes)
     first = cross(problem, near.nearest.delta)
     delta = first.delta.astype(problem.center.dtype)

@@ -13,6 +13,7 @@ from ._loss import check_loss, loss_and_grad
 from ._pgd import downhill, project
 from ._problem import Problem, pose
 from ._result import Perturbation
+from ._step_off import step_off
 
 FIRST = 2.0
 MOMENTUM = 0.75  # alpha
@@ -55,7 +56,7 @@ def apgd(
         As of `minimal`; for options out of range, and for `restarts` without a `key`.
     """
     check_loss(loss)
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
 
     def attack(radius: Array, start: Array) -> tuple[Visited, Array]:
         return descend(problem, radius, start, steps, loss)

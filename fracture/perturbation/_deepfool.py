@@ -9,6 +9,7 @@ from ._affine import linearise
 from ._options import check_counts, check_finite
 from ._problem import pose
 from ._result import Perturbation, cross, finish
+from ._step_off import step_off
 
 
 def deepfool(
@@ -48,7 +49,7 @@ def deepfool(
     """
     check_counts(steps=steps, num_classes=num_classes)
     check_finite(0, overshoot=overshoot)
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     dtype = problem.center.dtype
 
     def going(carry):
@@ -58,7 +59,7 @@ def deepfool(
     def step(carry):
         delta, _, _, count = carry
         _, point = problem.land(problem.origin + delta)
-        near = linearise(problem._replace(x=point), num_classes)
+        near = linearise(problem._replace(x=point, base=point), num_classes)
         moved = point.astype(dtype) + (1 + overshoot) * near.nearest.delta
         landed, point = problem.land(moved)
         landed = landed.astype(dtype)

@@ -11,6 +11,7 @@ from ._descent import none_yet
 from ._options import check_counts, check_finite
 from ._problem import pose
 from ._result import Perturbation, cross, finish
+from ._step_off import step_off
 
 
 def fab(
@@ -65,7 +66,7 @@ def fab(
     check_finite(1, overshoot=overshoot)
     if not 0 <= bias <= 1 or not 0 < backward < 1:
         raise ValueError(f"wanted 0 <= bias <= 1 and 0 < backward < 1, got {bias}, {backward}.")
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     dtype = problem.center.dtype
 
     def step(carry, _):
@@ -73,7 +74,7 @@ def fab(
         landed, point = problem.land(problem.origin + delta)
         rival, fine = problem.target, jnp.ones((), bool)
         if not problem.targeted:
-            near = linearise(problem._replace(x=point), num_classes)
+            near = linearise(problem._replace(x=point, base=point), num_classes)
             rival, fine = near.nearest.rival, near.finite
         reading, grad = problem.read_and_grad(point, rival)
         delta = landed.astype(dtype)

@@ -10,6 +10,7 @@ from ._loss import check_loss, loss_and_grad
 from ._pgd import project
 from ._problem import pose
 from ._result import Perturbation, cross, finish
+from ._step_off import step_off
 
 
 def fgsm(
@@ -49,7 +50,7 @@ def fgsm(
         As of `minimal`; for another `loss` or a `radius` that is none.
     """
     check_loss(loss)
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     _, point = problem.land(problem.center)
     _, _, grad = loss_and_grad(problem, point, loss, 1.0)
     finite = jnp.all(jnp.isfinite(grad))

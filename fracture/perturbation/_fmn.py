@@ -13,6 +13,7 @@ from ._loss import loss_and_grad
 from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, cross, finish
+from ._step_off import step_off
 
 LAST = 0.01  # of the first step and of the first change of the radius, at the end
 
@@ -61,7 +62,7 @@ def fmn(
     check_counts(steps=steps)
     if not 0 < gamma < 1:
         raise ValueError(f"wanted 0 < gamma < 1, got {gamma}.")
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     delta, finite = shrink(problem, steps, gamma, loss)
     return finish(problem, cross(problem, delta), steps, finite)
 

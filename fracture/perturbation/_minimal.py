@@ -17,6 +17,7 @@ from ._problem import pose
 from ._refine import Slide, slide
 from ._result import Perturbation, finish, search
 from ._scatter import Plan, scatter
+from ._step_off import step_off
 from ._work import work
 
 SMALL = 4096  # numbers that a network reads in a pass, about that of its weights
@@ -121,7 +122,7 @@ def minimal(
     if effort not in BUDGETS:
         raise ValueError(f"effort must be one of {tuple(BUDGETS)}, got {effort!r}.")
     budget = BUDGETS[effort]
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     near = linearise(problem, budget.num_classes)
     targets = near.closest(budget.num_targets)
     start = problem.center - problem.origin

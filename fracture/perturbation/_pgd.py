@@ -14,6 +14,7 @@ from ._descent import anneal
 from ._loss import check_loss, loss_and_grad
 from ._problem import Problem, pose
 from ._result import Perturbation
+from ._step_off import step_off
 
 FIRST, LAST = 0.3, 0.01  # length of a step over the radius
 
@@ -73,7 +74,7 @@ def pgd(
         As of `minimal`; for options out of range, and for `restarts` without a `key`.
     """
     check_loss(loss)
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
 
     def attack(radius: Array, start: Array) -> tuple[Visited, Array]:
         return descend(problem, radius, start, steps, loss, optimizer)

@@ -45,7 +45,8 @@ class Problem(NamedTuple):
 
     logits_fn: LogitsFn  # of a vector
     x: Array  # a vector, in its own dtype
-    center: Array  # x in the working dtype, moved into the bounds
+    base: Array  # where gradients are taken first: x, or close to it
+    center: Array  # from where searches go: that in the working dtype, moved into the bounds
     bounds: tuple[Array, Array] | None  # vectors, in the dtype of x
     ord: Order
     label: Array  # int32
@@ -179,6 +180,7 @@ def pose(
     problem = Problem(
         # A copy, which costs nothing once compiled: the network may donate what it is given.
         lambda z: logits_fn(jnp.array(z.reshape(shape))),
+        x,
         x,
         project_box(x, box).astype(wide.dtype),
         box,

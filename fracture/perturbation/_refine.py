@@ -14,6 +14,7 @@ from ._descent import Shortest, none_yet
 from ._options import check_counts
 from ._problem import Problem, pose
 from ._result import Perturbation, finish, search, shortest, stay
+from ._step_off import step_off
 
 PATIENCE = 2  # failures in a row before the steps get shorter
 OVERSHOOT = 3e-4  # of a step, relative to the displacement
@@ -57,7 +58,7 @@ def refine(
     TypeError, ValueError
         As of `minimal`; for `delta` of another shape.
     """
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     start = problem.displacement(delta)
     check_counts(steps=steps)
     run = slide(problem, start, steps)

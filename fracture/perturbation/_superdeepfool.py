@@ -10,6 +10,7 @@ from ._descent import none_yet
 from ._options import check_counts, check_finite
 from ._problem import pose
 from ._result import Perturbation, finish, search
+from ._step_off import step_off
 
 
 def superdeepfool(
@@ -59,7 +60,7 @@ def superdeepfool(
     """
     check_counts(steps=steps, num_classes=num_classes)
     check_finite(0, overshoot=overshoot)
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     dtype = problem.center.dtype
     near = linearise(problem, num_classes)
 
