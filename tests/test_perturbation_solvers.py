@@ -386,10 +386,12 @@ def test_steps_off_a_point_without_a_gradient(name, within):
     found = solve(prototypes, jnp.arange(3))
     assert (found.status == Status.FOUND).all()
     ratio = np.asarray(found.norm) / [1, 1, 1.5]  # half the distance to the nearest other one
-    assert (ratio >= 1).all() and (ratio < within).all()
+    assert (ratio >= 1).all()
+    assert (ratio < within).all()
 
 
 def test_no_gradient_anywhere_is_not_finite():
     network = lambda x: jnp.stack([jnp.sqrt(0 * jnp.sum(x)) + 1, jnp.sum(x)])  # 0/0 at every x
     found = ddn(network, jnp.zeros(3), 0)
-    assert found.status == Status.NOT_FINITE and jnp.isinf(found.norm)
+    assert found.status == Status.NOT_FINITE
+    assert jnp.isinf(found.norm)
