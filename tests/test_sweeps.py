@@ -82,6 +82,19 @@ def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):
 TIMINGS = ["compile_seconds", "run_seconds"]
 
 
+@pytest.mark.parametrize("dtype", [jnp.complex64, jnp.complex128])
+def test_complex_numbers_come_back_with_the_same_bits(tmp_path, recwarn, dtype):
+    def turn(key, shared, *, dim):
+        return Cell(jax.random.normal(key, (), dtype), jax.random.normal(key, (dim,), dtype))
+
+    complex_sweep = Sweep("toy", turn, (2,), (3,), (2,), VARIABLES, lambda dim: 0.0)
+    first, again = (run(complex_sweep, out=tmp_path) for _ in range(2))
+    assert first["pair"].dtype == dtype
+    xr.testing.assert_identical(again, first)
+    assert not list(tmp_path.rglob("*.damaged*"))
+    assert not recwarn.list
+
+
 def test_another_sweep_in_the_same_folder_is_refused(tmp_path):
     run(sweep(), out=tmp_path)
     with pytest.raises(StoreMismatchError, match=r"seeds = \[7, 4\].*now.*seeds = \[8, 4\]"):

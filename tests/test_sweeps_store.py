@@ -1,5 +1,7 @@
 """What is stored: whole, checked before it is believed, and nobody else's files touched."""
 
+import errno
+import fcntl
 import itertools
 import json
 import os
@@ -43,6 +45,16 @@ def test_everything_comes_back_as_it_was(tmp_path):
     assert "checksum" not in got.attrs
     write_dataset(tmp_path / "a.nc", got)  # again, and over itself
     xr.testing.assert_identical(read_dataset(tmp_path / "a.nc", checked=True), got)
+
+
+@pytest.mark.fast
+def test_an_enumeration_comes_back(tmp_path):
+    with h5py.File(tmp_path / "a.nc", "w") as file:
+        file["kind"] = h5py.enum_dtype({"ant": 0, "bee": 1}, "u1")  # a named type, no array
+        file["a"] = [1.5, 2.5]
+        file["a"].dims[0].label = "x"
+        file["a"].make_scale("a")
+    assert read_dataset(tmp_path / "a.nc")["a"].values.tolist() == [1.5, 2.5]
 
 
 @pytest.mark.fast
@@ -202,6 +214,42 @@ def test_chunks_are_not_believed_for_their_names(tmp_path):
             with pytest.warns(UserWarning, match="made again"):
                 assert store.read(16, 4) is None
             assert (folder / f"dim16-seed4.nc.damaged{number}").exists()
+
+
+@pytest.mark.fast
+def test_a_locked_chunk_is_no_damaged_one(tmp_path):
+    folder = stored(tmp_path)
+    path = folder / "dim8-seed0.nc"
+    with chunk_store(tmp_path, PROVENANCE) as store:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does while it writes
+            with pytest.raises(BlockingIOError, match=r"dim8-seed0\.nc"):
+                store.read(8, 0)
+        assert store.read(8, 0) is not None
+    assert not list(folder.glob("*.damaged*"))
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(errno.EMFILE, "too many"), OSError),
+        (OSError(errno.EIO, "a bad disk"), OSError),
+        (PermissionError(errno.EACCES, "no"), PermissionError),
+        (MemoryError(), MemoryError),
+    ],
+)
+def test_what_the_system_refuses_is_reported_by_name(tmp_path, monkeypatch, error, kind):
+    folder = stored(tmp_path)
+
+    def fail(*_, **__):
+        raise error
+
+    with chunk_store(tmp_path, PROVENANCE) as store, monkeypatch.context() as patched:
+        patched.setattr(h5py, "File", fail)
+        with pytest.raises(kind, match=r"dim8-seed0\.nc"):
+            store.read(8, 0)
+    assert not list(folder.glob("*.damaged*"))
 
 
 @pytest.mark.fast

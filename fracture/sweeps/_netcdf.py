@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,11 @@ def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If the system does not let it be read: there is no such file (`FileNotFoundError`), another
+        process writes it (`BlockingIOError`), and the like.
+    MemoryError
+        If it does not fit into the memory that is left.
     DamagedFileError
         A `ValueError` that names the file, if it is none of ours, or damaged.
     """
@@ -52,9 +56,11 @@ def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:
         open_regular(path).close()
         _inspect(path)
         dataset = _cleaned(xr.load_dataset(path, engine="h5netcdf"))
-    except (FileNotFoundError, PermissionError):
-        raise
+    except MemoryError as error:
+        raise MemoryError(f"{path} cannot be read now: memory does not suffice.") from error
     except Exception as error:  # a damaged file makes its readers raise anything
+        if isinstance(error, OSError) and error.errno:  # the system's, not what the file holds
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise DamagedFileError(
             f"{path} cannot be read as netCDF-4 ({type(error).__name__}: {error})."
         ) from error
@@ -131,6 +137,8 @@ def _inspect(path: Path) -> None:
             if not isinstance(file.get(name, getlink=True), h5py.HardLink):
                 raise ValueError(f"{name!r} is a link to elsewhere")
             item = file[name]
+            if isinstance(item, h5py.Datatype):
+                continue  # of complex numbers, or an enumeration
             if not isinstance(item, h5py.Dataset):
                 raise ValueError(f"{name!r} is no array")
             if item.is_virtual or item.external:
