@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 import xarray as xr
 
-from fracture import data, experiments, theory
+from fracture import data, experiments, report, theory
 from fracture.experiments import Fit, _summary, _verdicts, network
 from fracture.experiments._summary import Interval
 
@@ -312,7 +312,7 @@ def test_every_family_can_be_trained_on(data):
     assert (result.dataset["r_nn"].where(result.dataset["found"] > 0, 1) > 0).all()
 
 
-def test_digits_shrink_the_bound_with_the_number_of_references():
+def test_digits_shrink_the_bound_with_the_number_of_references(tmp_path):
     result = experiments.digits.run(dims=(49,), seeds=1)
     bound = result.summary["r_opt_by_references"].sel(dim=49)
     assert (bound.diff("references") <= 0).all()
@@ -323,6 +323,18 @@ def test_digits_shrink_the_bound_with_the_number_of_references():
     closest, given = measured["r_nn_untargeted"].where(keep), measured["r_nn"].where(keep)
     assert ((closest <= 1.05 * given) | ~keep).all()
     assert "exponent needs two dimensions" in result.verdicts[0].sentence
+    # Results of versions before the box factor and the null p-value are judged as they were.
+    earlier = measured.drop_vars(["box", "null_pvalue"])
+    experiments.save(result._replace(dataset=earlier), tmp_path)
+    again = experiments.load(tmp_path)["digits"]
+    assert set(result.summary) - set(again.summary) == {
+        *("box", "box_lo", "box_hi"),
+        *("null_pvalue", "null_pvalue_lo", "null_pvalue_hi"),
+    }
+    of_network = (measured["r_nn"] / measured["r_opt"][{"references": -1}]) / measured["rho_net"]
+    expected = of_network.where(keep).median("example")[0]
+    np.testing.assert_allclose(again.summary["law_e"][0], expected[0])
+    assert report.tables({"digits": again})
 
 
 @pytest.mark.fast
