@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import itertools
 import os
 import sys
@@ -34,6 +35,9 @@ _COUNT = click.IntRange(1, 2**31 - 1)
 def main() -> None:
     """Run the command line: a misuse is one line on standard error and exit code 2."""
     warnings.showwarning = _warn
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may have no √ or ρ
+            stream.reconfigure(errors="replace")
     try:
         arguments = sys.argv[1:] or ["--help"]
         sys.exit(cli.main(arguments, prog_name="fracture", standalone_mode=False))
@@ -166,7 +170,7 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
         raise click.UsageError("--quick is the default sweep made smaller; it takes no --data.")
     began = time.perf_counter()
     _prepare_jax(x64=True)  # the laws are tested to their last digits
-    from . import experiments
+    from . import experiments, report as reports
     from .sweeps import exclusive
 
     plan = experiments.plan(data, quick=quick, root=key, **chosen)
@@ -178,7 +182,7 @@ def sweep(out: Path, quick: bool, data: str | None, key: int, **options: Any) ->
                 told = results[name].dataset.assign_attrs(occasion())
                 results[name] = results[name]._replace(dataset=told)
                 experiments.save(results[name], out)
-        _show(results, out)
+        _print(reports.tables(results), partial(reports.render, results, out))
     timings = [result.dataset for result in results.values()]
     compiled = sum(float(dataset["compile_seconds"].sum()) for dataset in timings)
     worked = sum(float(dataset["run_seconds"].sum()) for dataset in timings)
@@ -463,29 +467,28 @@ def report(folder: Path) -> None:
             dataset = read_dataset(folder / "analysis.nc")
             if "radius" not in dataset:
                 raise ValueError(f"{folder / 'analysis.nc'} holds no analysis of fracture.")
-            draw = partial(reports.analysis_page, dataset, folder)
-            with experiments.concluding(folder / "analysis.nc"):
-                _print(reports.analysis_tables(dataset), draw)
+            # What fails there is the file's fault; what fails in printing is not.
+            concluded = experiments.concluding(folder / "analysis.nc")
+            draw = concluded(partial(reports.analysis_page, dataset, folder))
+            _print(concluded(reports.analysis_tables)(dataset), draw)
         else:
             results = experiments.load(folder)
-            with experiments.concluding(folder):
-                _show(results, folder)
-
-
-def _show(results: Any, out: Path) -> None:
-    from . import report as reports
-
-    _print(reports.tables(results), partial(reports.render, results, out))
+            concluded = experiments.concluding(folder)
+            draw = concluded(partial(reports.render, results, folder))
+            _print(concluded(reports.tables)(results), draw)
 
 
 def _print(tables: Sequence[Any], draw: Callable[[], Path]) -> None:
-    """Print the tables first: what is drawn may fail."""
+    """Print the tables first, for what is drawn may fail; draw also where nobody reads them."""
     from rich.console import Console
 
     console = Console()
-    for table in tables:
-        console.print(table)
-    console.print(f"Page: {draw()}", highlight=False, markup=False, soft_wrap=True)
+    try:
+        for table in tables:
+            console.print(table)
+    finally:  # rich ends the process where the pipe is closed: no old page beside new results
+        page = draw()
+    console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _prepare_jax(*, x64: bool, spread: bool = True) -> None:

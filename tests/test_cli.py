@@ -172,6 +172,34 @@ def test_a_changed_analysis_is_one_line(fracture, tmp_path, changes):
     assert err.count("\n") == 1
 
 
+def closed_pipe(tmp_path):
+    reading, writing = os.pipe()
+    os.close(reading)
+    return open(writing, "w", encoding="utf-8")
+
+
+def ascii_terminal(tmp_path):
+    return (tmp_path / "printed").open("w", encoding="ascii")
+
+
+@pytest.mark.parametrize(("stream", "ends_with"), [(closed_pipe, 1), (ascii_terminal, 0)])
+def test_the_page_is_drawn_whoever_reads_the_tables(
+    fracture, tmp_path, monkeypatch, stream, ends_with
+):
+    ANALYSIS.assign_attrs(title="ρ").to_netcdf(tmp_path / "analysis.nc", engine="h5netcdf")
+    (tmp_path / "index.html").write_text("old")
+    with stream(tmp_path) as file, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", file)
+        code, _, err = fracture("report", ".")
+    assert (code, err) == (ends_with, "")
+    assert "ρ" in (tmp_path / "index.html").read_text("utf-8")
+    if stream is ascii_terminal:
+        printed = (tmp_path / "printed").read_text("ascii")
+        assert "r_nn" in printed
+        assert "?" in printed
+        assert "Page: " in printed
+
+
 @pytest.mark.parametrize(
     ("name", "dataset", "says"),
     [
