@@ -120,7 +120,8 @@ class _Sweep(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError:
-            words = given[given.index("--dims") + 1 :] if "--dims" in given else []
+            split = [word for one in given for word in one.split("=", 1)]
+            words = split[split.index("--dims") + 1 :] if "--dims" in split else []
             numbers = list(itertools.takewhile(str.isdigit, words))
             if len(numbers) < 2:
                 raise

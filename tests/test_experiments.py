@@ -1,5 +1,7 @@
 """Statistics on samples with known answers, then the experiments themselves in small."""
 
+import math
+
 import jax
 import numpy as np
 import pytest
@@ -156,9 +158,19 @@ def test_verdict_on_agreement_has_three_outcomes():
     assert judge(close, wide, far).holds is False
     assert "d = 128" in judge(close, wide, far).sentence
     assert judge().holds is None
-    parts = {"midpoint": {8: Interval(1.1, 1, 1.2)}, "tangent": {8: Interval(0.3, 0.2, 0.4)}}
-    blamed = _verdicts.agreement("Law", {8: far}, [], within=1.25, what="ratio", parts=parts)
-    assert "bends on the way to its boundary (a factor of 0.3 at d = 8)" in blamed.sentence
+    blame = lambda **parts: (
+        _verdicts.agreement(
+            *("Law", {8: far}, []),
+            within=1.25,
+            what="ratio",
+            parts={name: {8: Interval(value, 0, 9)} for name, value in parts.items()},
+        ).sentence
+    )
+    # The ratio is 3: what lowers it is no reason, nor is what has no logarithm.
+    said = blame(midpoint=1.1, secant=0.2, tangent=2.5)
+    assert "bends on the way to its boundary (a factor of 2.5 at d = 8)" in said
+    for value in (0.3, 0.0, -2.0, math.nan):
+        assert "because" not in blame(tangent=value)
     assert "boundary" not in judge(far).sentence
 
 
