@@ -151,7 +151,7 @@ def test_verdict_on_agreement_has_three_outcomes():
     judge = lambda *intervals, incomplete=(): _verdicts.agreement(
         "Law", dict(zip(DIMS, intervals, strict=False)), incomplete, within=1.25, what="ratio"
     )
-    close, wide, far = Interval(1, 0.9, 1.1), Interval(1, 0.5, 2), Interval(3, 2, 4)
+    close, wide, far = Interval(1, 0.9, 1.1), Interval(1, 0.5, 2), Interval(3.0, 2, 4)
     assert judge(close, close).holds is True
     assert judge(close, close, incomplete=[128]).holds is None
     assert judge(close, wide).holds is None
