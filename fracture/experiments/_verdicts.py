@@ -61,7 +61,6 @@ def exact_law(
     sharp = fit is not None and fit.high - fit.low <= _WIDEST_EXPONENT
     sharp &= largest <= _LARGEST_DISTANCE
     sharp &= scale.low >= 1 / _LARGEST_SCALE and scale.high <= _LARGEST_SCALE
-    said = f"holds; {_excluded(scale)}."
     if incomplete:
         said = f"undecided, {_failed(incomplete)}."
     elif not agrees:
@@ -70,7 +69,9 @@ def exact_law(
         said = "undecided: too few seeds or dimensions to exclude other laws."
     elif not near:
         said = "undecided: the exponent is another one than the law's, the distributions agree."
-    return Verdict(law, True if said.startswith("holds") else None, f"{law}: {said}", evidence)
+    else:
+        return Verdict(law, True, f"{law}: holds; {_excluded(scale)}.", evidence)
+    return Verdict(law, None, f"{law}: {said}", evidence)
 
 
 def agreement(
