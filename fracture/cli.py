@@ -293,7 +293,7 @@ def images(
     _prepare_jax(x64=False)  # as the user's network expects
     from . import data, report as reports
     from .experiments import network as experiment
-    from .experiments._identity import claim, digest_of_file, name_and_source
+    from .experiments._identity import claim, digest, digest_of_file, program
     from .experiments._own_network import own_network
     from .sweeps import exclusive, write_dataset
 
@@ -308,16 +308,17 @@ def images(
                 dataset = experiment.digits(examples=examples, **options, **shown)
         else:
             own = _load_object(network)
+            queries = experiment.Images(*data.load_npz(images)[:2])
+            functions = own_network(own, queries.inputs[0])
             identity |= {
-                "network": name_and_source(network),
+                "network": network,
+                "program": digest(functions["params"], program(**functions, x=queries.inputs[0])),
                 "images": digest_of_file(images),
                 "references": digest_of_file(references or images),
                 "bounds": bounds,
             }
             known_as = claim(out / "analysis.nc", identity)
-            queries = experiment.Images(*data.load_npz(images)[:2])
             known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
-            functions = own_network(own, queries.inputs[0])
             queries = experiment.Images(*(array[:examples] for array in queries))
             with _progress() as shown["progress"]:
                 dataset = experiment.images(
