@@ -20,7 +20,8 @@ from ._scatter import Plan, scatter
 from ._step_off import step_off
 from ._work import work
 
-SMALL = 4096  # numbers that a network reads in a pass, about that of its weights
+SMALL = 4096  # numbers that a small network reads in a pass, about that of its weights
+FEW_DIMS = 64  # of its inputs: beyond, the directions of the rays cost more than the passes
 
 
 class Budget(NamedTuple):
@@ -68,10 +69,10 @@ def minimal(
     At low effort with one class to reach, a target or the other of two, there is one long descent,
     that of `fmn`.
 
-    Where a pass through the network costs next to nothing, at most about 4,000 weights, the runs of
-    medium and high effort start from many more places: rays are thrown at random, then around the
-    best minima, and those that cross the boundary nearest are slid along it, round by round. The
-    random directions are always the same.
+    Where a pass through the network costs next to nothing, at most 64 inputs and about 4,000
+    weights, the runs of medium and high effort start from many more places: rays are thrown at
+    random, then around the best minima, and those that cross the boundary nearest are slid along
+    it, round by round. The random directions are always the same.
 
     The answer is an upper bound on the distance to the boundary, and exact, up to rounding, where
     the network is affine and the nearest boundary is one of those. One compiled call: `jit`,
@@ -126,7 +127,7 @@ def minimal(
     near = linearise(problem, budget.num_classes)
     targets = near.closest(budget.num_targets)
     start = problem.center - problem.origin
-    small = effort in PLANS and problem.x.size <= SMALL
+    small = effort in PLANS and problem.x.size <= FEW_DIMS
     small = small and work(problem.logits_fn, problem.x) <= SMALL
     single = effort == "low" and targets.size == 1
     num_descents = PLANS[effort].num_kept if small else min(budget.num_descents, targets.size)
