@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import itertools
 import os
 import sys
@@ -34,6 +35,9 @@ _COUNT = click.IntRange(1, 2**31 - 1)
 def main() -> None:
     """Run the command line: a misuse is one line on standard error and exit code 2."""
     warnings.showwarning = _warn
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may know no √
     try:
         arguments = sys.argv[1:] or ["--help"]
         sys.exit(cli.main(arguments, prog_name="fracture", standalone_mode=False))
@@ -481,12 +485,16 @@ def _show(results: Any, out: Path) -> None:
 
 
 def _print(tables: Sequence[Any], draw: Callable[[], Path]) -> None:
-    """Print the tables first: what is drawn may fail."""
+    """Print the tables first: what is drawn may fail. Draw even where no one reads them."""
     from rich.console import Console
 
     console = Console()
-    for table in tables:
-        console.print(table)
+    try:
+        for table in tables:
+            console.print(table)
+    except (SystemExit, OSError):  # of a closed pipe
+        draw()
+        raise
     console.print(f"Page: {draw()}", highlight=False, markup=False, soft_wrap=True)
 
 

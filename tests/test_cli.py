@@ -533,3 +533,16 @@ def test_wrong_use_with_photographs_is_one_line(fracture, photos, options, messa
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert message in err
+
+
+@pytest.mark.fast
+def test_the_page_is_drawn_where_the_reader_of_the_tables_is_gone(monkeypatch):
+    drawn = []
+
+    def gone(*_):
+        raise SystemExit(1)  # as rich does where a pipe is closed
+
+    monkeypatch.setattr("rich.console.Console.print", gone)
+    with pytest.raises(SystemExit):
+        cli._print(["table"], lambda: drawn.append(1))
+    assert drawn == [1]

@@ -335,6 +335,9 @@ def test_digits_shrink_the_bound_with_the_number_of_references():
     closest, given = measured["r_nn_untargeted"].where(keep), measured["r_nn"].where(keep)
     assert ((closest <= 1.05 * given) | ~keep).all()
     assert "exponent needs two dimensions" in result.verdicts[0].sentence
+    older = experiments.digits.judge(measured.drop_vars(["box", "null_pvalue"]))
+    assert (older.summary["box"] == 1).all()
+    assert older.verdicts[0] == result.verdicts[0]
 
 
 @pytest.mark.fast

@@ -1,5 +1,6 @@
 """What is stored: whole, checked before it is believed, and nobody else's files touched."""
 
+import errno
 import itertools
 import json
 import os
@@ -23,6 +24,7 @@ def everything():
     variables = {
         "radius": ("example", nan, {"units": "input units", "long_name": ""}),
         "flag": ("example", np.array([True, False, True])),
+        "phase": ("example", np.array([1j, 2 - 1j, 0], np.complex64)),
         "count": ("example", np.array([1, -2, 2**40])),
         "byte": (("example", "rank"), np.zeros((3, 2), np.uint8)),
         "name": ("example", np.array(["ant", "", "größe"])),
@@ -262,3 +264,19 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
         write_atomically(path, fail)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [BlockingIOError(errno.EAGAIN, "locked"), MemoryError()])
+def test_what_cannot_be_read_now_is_not_damaged(tmp_path, monkeypatch, error):
+    """Another process may have locked it: its file stays where it is."""
+
+    def fail(*_, **__):
+        raise error
+
+    with chunk_store(tmp_path, PROVENANCE) as store:
+        store.write(8, 0, xr.Dataset({"a": 1.0}))
+        with monkeypatch.context() as patched:
+            patched.setattr(xr, "load_dataset", fail)
+            with pytest.raises(OSError, match="locked|memory"):
+                store.read(8, 0)
+        assert store.read(8, 0) is not None

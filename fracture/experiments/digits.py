@@ -228,6 +228,12 @@ def run(
 
 def judge(dataset: xr.Dataset) -> Result:
     """Summarise a stored sweep; judge the scaling with the resolution, and law E."""
+    # Results of earlier versions have neither: there the tangent contains what the box costs.
+    for name, missing in (("box", 1.0), ("null_pvalue", math.nan)):
+        if name not in dataset:
+            filled = xr.full_like(dataset["rho_net"], missing)
+            filled.attrs = {"long_name": VARIABLES[name].long_name, "units": ""}
+            dataset = dataset.assign({name: filled})
     keep, share = _summary.usable(dataset)
     measured = dataset[[name for name, v in VARIABLES.items() if v.dims == _EXAMPLE]]
     middle = measured.drop_vars(["correct", "found"]).where(keep).median("example", keep_attrs=True)

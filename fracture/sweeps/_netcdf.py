@@ -1,5 +1,6 @@
 """Labelled arrays as netCDF-4 files that are checked before they are believed."""
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -43,8 +44,8 @@ def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file, or it cannot be read now: locked, or too large for the memory.
     DamagedFileError
         A `ValueError` that names the file, if it is none of ours, or damaged.
     """
@@ -52,9 +53,11 @@ def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:
         open_regular(path).close()
         _inspect(path)
         dataset = _cleaned(xr.load_dataset(path, engine="h5netcdf"))
-    except (FileNotFoundError, PermissionError):
-        raise
+    except MemoryError as error:
+        raise OSError(errno.ENOMEM, "not enough memory to read", str(path)) from error
     except Exception as error:  # a damaged file makes its readers raise anything
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # no file, or locked, or unreadable for now: no fault of what it holds
         raise DamagedFileError(
             f"{path} cannot be read as netCDF-4 ({type(error).__name__}: {error})."
         ) from error
@@ -131,6 +134,8 @@ def _inspect(path: Path) -> None:
             if not isinstance(file.get(name, getlink=True), h5py.HardLink):
                 raise ValueError(f"{name!r} is a link to elsewhere")
             item = file[name]
+            if isinstance(item, h5py.Datatype):  # that of complex numbers, say
+                continue
             if not isinstance(item, h5py.Dataset):
                 raise ValueError(f"{name!r} is no array")
             if item.is_virtual or item.external:
