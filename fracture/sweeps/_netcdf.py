@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,8 @@ def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:
         raise OSError(errno.ENOMEM, "not enough memory to read", str(path)) from error
     except Exception as error:  # a damaged file makes its readers raise anything
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # no file, or locked, or unreadable for now: no fault of what it holds
+            # No file, or locked, or unreadable for now: no fault of what it holds.
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise DamagedFileError(
             f"{path} cannot be read as netCDF-4 ({type(error).__name__}: {error})."
         ) from error
