@@ -14,6 +14,7 @@ runs everything on little data, to see that it works; its figures mean nothing.
 import argparse
 import json
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -301,7 +302,7 @@ def main() -> None:
         "small": small,
     }
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
-    figures, skipped = [], {}
+    figures, skipped, failed = [], {}, False
     for part, measure in PARTS.items():
         if time.perf_counter() - began > LIMIT:
             skipped[part] = "no time left"
@@ -316,10 +317,14 @@ def main() -> None:
                     break
         except (_Skip, ModuleNotFoundError, FileNotFoundError) as reason:
             skipped[part] = str(reason)
+        except Exception as error:  # such as too little memory: what is measured is not lost
+            failed = True
+            skipped[part] = f"{type(error).__name__}: {error}"[:300]
     for part, reason in skipped.items():
         print(f"{part:12} skipped: {reason}")
     took = time.perf_counter() - began
     print(json.dumps({**about, "seconds": took, "figures": figures, "skipped": skipped}))
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

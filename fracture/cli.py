@@ -36,8 +36,8 @@ def main() -> None:
     """Run the command line: a misuse is one line on standard error and exit code 2."""
     warnings.showwarning = _warn
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal may have no √ or ρ
-            stream.reconfigure(errors="replace")
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may know no √
     try:
         arguments = sys.argv[1:] or ["--help"]
         sys.exit(cli.main(arguments, prog_name="fracture", standalone_mode=False))
@@ -124,7 +124,8 @@ class _Sweep(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.UsageError:
-            words = given[given.index("--dims") + 1 :] if "--dims" in given else []
+            split = [word for one in given for word in one.split("=", 1)]
+            words = split[split.index("--dims") + 1 :] if "--dims" in split else []
             numbers = list(itertools.takewhile(str.isdigit, words))
             if len(numbers) < 2:
                 raise
@@ -296,7 +297,7 @@ def images(
     _prepare_jax(x64=False)  # as the user's network expects
     from . import data, report as reports
     from .experiments import network as experiment
-    from .experiments._identity import claim, digest_of_file, name_and_source
+    from .experiments._identity import claim, digest, digest_of_file, program
     from .experiments._own_network import own_network
     from .sweeps import exclusive, write_dataset
 
@@ -311,16 +312,17 @@ def images(
                 dataset = experiment.digits(examples=examples, **options, **shown)
         else:
             own = _load_object(network)
+            queries = experiment.Images(*data.load_npz(images)[:2])
+            functions = own_network(own, queries.inputs[0])
             identity |= {
-                "network": name_and_source(network),
+                "network": network,
+                "program": digest(functions["params"], program(**functions, x=queries.inputs[0])),
                 "images": digest_of_file(images),
                 "references": digest_of_file(references or images),
                 "bounds": bounds,
             }
             known_as = claim(out / "analysis.nc", identity)
-            queries = experiment.Images(*data.load_npz(images)[:2])
             known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
-            functions = own_network(own, queries.inputs[0])
             queries = experiment.Images(*(array[:examples] for array in queries))
             with _progress() as shown["progress"]:
                 dataset = experiment.images(
@@ -479,7 +481,7 @@ def report(folder: Path) -> None:
 
 
 def _print(tables: Sequence[Any], draw: Callable[[], Path]) -> None:
-    """Print the tables first, for what is drawn may fail; draw also where nobody reads them."""
+    """Print the tables first: what is drawn may fail. Draw even where no one reads them."""
     from rich.console import Console
 
     console = Console()

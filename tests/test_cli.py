@@ -470,6 +470,40 @@ def test_wrong_images_or_networks_are_one_line(fracture, own, images, network, m
     assert err.count("\n") == 1
 
 
+def test_other_weights_are_another_network(fracture, own, tmp_path, monkeypatch):
+    """Weights from a file, which the source of the network does not show."""
+    monkeypatch.setattr(experiments.network, "images", lambda **_: ANALYSIS)
+    monkeypatch.setattr(cli, "_print", lambda *_: None)
+    source = "import jax\nimport numpy as np\n"
+    source += "weight = jax.numpy.asarray(np.load('weight.npz')['w'])\n"
+    (tmp_path / "own_network.py").write_text(source + "logits = lambda x: weight @ x.ravel()\n")
+    weight = np.eye(3, 4, dtype=np.float32)
+    command = ["analyze", own, "--network", "own_network:logits", "--out", "run"]
+    stored = tmp_path / "run" / "analysis.nc"
+
+    def run(weight):
+        np.savez(tmp_path / "weight.npz", w=weight)
+        sys.modules.pop("own_network", None)
+        return fracture(*command)
+
+    for _ in range(2):
+        code, _, err = run(weight)
+        assert code == 0, err
+    before = stored.read_bytes()
+    code, out, err = run(weight * 2)
+    assert (code, out) == (2, "")
+    assert err.startswith("fracture: error: run holds another analysis (program = ")
+    assert stored.read_bytes() == before
+
+    ANALYSIS.to_netcdf(stored, engine="h5netcdf")
+    code, out, err = run(weight)
+    assert (code, out) == (2, "")
+    assert err == (
+        "fracture: error: run holds an analysis of an earlier version, which did not say of what: "
+        "choose another folder.\n"
+    )
+
+
 def test_references_with_other_labels_are_one_line(fracture, own):
     np.savez(
         "shifted.npz", images=np.eye(4, dtype=np.float32).reshape(4, 2, 2), labels=[1, 2, 3, 1]
@@ -527,3 +561,16 @@ def test_wrong_use_with_photographs_is_one_line(fracture, photos, options, messa
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert message in err
+
+
+@pytest.mark.fast
+def test_the_page_is_drawn_where_the_reader_of_the_tables_is_gone(monkeypatch):
+    drawn = []
+
+    def gone(*_):
+        raise SystemExit(1)  # as rich does where a pipe is closed
+
+    monkeypatch.setattr("rich.console.Console.print", gone)
+    with pytest.raises(SystemExit):
+        cli._print(["table"], lambda: drawn.append(1))
+    assert drawn == [1]

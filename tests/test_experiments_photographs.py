@@ -16,6 +16,7 @@ from rich.console import Console
 
 from fracture import report
 from fracture.experiments import photographs
+from fracture.experiments._identity import digest, program
 from fracture.experiments.network import Images
 from fracture.perturbation import Status, affine
 from fracture.sweeps import StoreMismatchError
@@ -132,7 +133,7 @@ def test_what_identifies_a_network():
 
     def identity(params, constant, stages=None):
         network = lambda params, x: params["w"] @ jnp.tanh(x) + constant
-        return photographs._digest(params, photographs._program(network, params, stages, x))
+        return digest(params, program(network, params, stages, x))
 
     same = identity({"w": y}, jnp.zeros(2))
     assert same == identity({"w": y}, jnp.zeros(2))

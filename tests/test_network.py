@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from fracture import compression, perturbation as p, training
 from fracture.adapters import Adapted
 from fracture.analysis import analyze
+from fracture.experiments._identity import program
 from fracture.experiments._own_network import own_network
 from fracture.perturbation._problem import pose
 
@@ -119,6 +121,39 @@ def test_captured_arrays_become_parameters(form):
     if stages:
         first, second = stages(params)
         np.testing.assert_allclose(second(first(POINTS[1])), 3 * POINTS[1])
+
+
+SQUARE = jax.jit(lambda x: WEIGHT @ (WEIGHT @ x) ** 2)
+JITTED = {
+    "function": SQUARE,
+    "inner": lambda x: jax.jit(lambda h: SQUARE(h) + 0)(x),
+    "custom_vjp": jax.jit(lambda x: doubled(WEIGHT @ (WEIGHT @ x) ** 2)),
+    "stages": [jax.jit(lambda x: (WEIGHT @ x) ** 2), jax.jit(lambda h: WEIGHT @ h)],
+    "nnx": nnx.jit(lambda x: WEIGHT @ (WEIGHT @ x) ** 2),
+}
+
+
+@jax.custom_vjp
+def doubled(h):
+    return h
+
+
+doubled.defvjp(lambda h: (h, None), lambda _, g: (2 * g,))
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("form", JITTED)
+def test_arrays_that_only_a_jitted_function_captures(form):
+    got = own_network(JITTED[form], POINTS[0])
+    apply, params = got["apply"], got["params"]
+    leaves = jax.tree.leaves(params)
+    assert len(leaves) == (2 if form == "stages" else 1)
+    for leaf in leaves:
+        np.testing.assert_array_equal(leaf, WEIGHT)
+    assert "dense<[[" not in program(**got, x=POINTS[0])
+    np.testing.assert_allclose(apply(params, POINTS[1]), POINTS[1] ** 2)
+    gradient = jax.grad(lambda x: apply(params, x).sum())(POINTS[1])
+    np.testing.assert_allclose(gradient, (4 if form == "custom_vjp" else 2) * POINTS[1])
 
 
 @pytest.mark.fast

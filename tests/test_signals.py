@@ -61,8 +61,12 @@ def end(process, number):
 )
 def test_a_signal_is_one_line_wherever_it_arrives(body, number):
     script = START + "    " + BODIES[body].strip() + "\n"
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    heeded = f"import signal; signal.signal({int(number)}, signal.default_int_handler)\n"
+    process = subprocess.Popen(  # which may run where the signal is ignored, as under nohup
+        [sys.executable, "-c", heeded + script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout.readline() == "ready\n"
     assert end(process, number) == (128 + number, STORED)

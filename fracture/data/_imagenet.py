@@ -110,7 +110,7 @@ def load_photographs(
             lines = [(number, row) for number, row in enumerate(csv.reader(text), 1) if row]
         except (csv.Error, UnicodeDecodeError) as error:
             raise ValueError(f"{labels}: not lines FILE,LABEL in UTF-8: {error}.") from error
-    if lines and lines[0][1][1:] == ["label"]:
+    if lines and [cell.strip().lower() for cell in lines[0][1][1:]] == ["label"]:
         lines = lines[1:]
     for number, row in lines:
         if len(row) != 2 or not re.fullmatch(r"\s*\d{1,9}\s*", row[1]):

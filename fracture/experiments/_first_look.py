@@ -120,7 +120,7 @@ def _of_bounds(inputs: Array, bounds: Bounds | None) -> list[str]:
     seen = f"images lie in [{low:.3g}, {high:.3g}], bounds are {np.min(lower):g}, {np.max(upper):g}"
     if outside:
         return [f"{outside} of {len(points)} images lie outside the bounds: {seen}."]
-    if high - low < np.max(upper - lower) / 50:
+    if 50 * (high - low) < np.max(upper - lower) < np.inf and high > low:
         return [f"the bounds are more than 50 times as wide as the range of the images: {seen}."]
     return []
 

@@ -2,13 +2,17 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from .._files import open_regular
-from ..sweeps import read_dataset
+from .._typing import Apply
+from ..sweeps import StoreMismatchError, read_dataset
 from ..sweeps._store import compare
 from ._concluding import concluding
 
@@ -19,10 +23,28 @@ def digest_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def name_and_source(name: str) -> str:
-    """`module:name` and a digest of the source of the module, which is imported, if it has one."""
-    source = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
-    return name if source is None else f"{name}, source {digest_of_file(Path(source))}"
+def digest(arrays: Any, text: str = "") -> str:
+    """Digest of given arrays and a text; of nothing that was computed, whose last bits may vary."""
+    leaves, tree = jax.tree.flatten(arrays)
+    found = hashlib.blake2b(f"{tree}\n{text}".encode(), digest_size=8)
+    for leaf in leaves:
+        key = jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
+        array = np.asarray(jax.random.key_data(leaf) if key else leaf)
+        found.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    return found.hexdigest()
+
+
+def program(apply: Apply, params: Any, stages: Any, x: jax.Array) -> str:
+    """The network as XLA gets it, with the weights that are not in `params`, and its stages."""
+
+    def outputs(params, x):
+        made = [apply(params, x)]
+        for stage in () if stages is None else stages(params):
+            x = stage(x)
+            made.append(x)
+        return made
+
+    return jax.jit(outputs).lower(params, x).as_text()
 
 
 def claim(path: Path, identity: Mapping[str, Any]) -> dict[str, str]:
@@ -31,11 +53,16 @@ def claim(path: Path, identity: Mapping[str, Any]) -> dict[str, str]:
     Raises
     ------
     StoreMismatchError
-        Where the one that is stored there is of something else.
+        Where the one that is stored there is of something else, or does not say of what.
     """
     identity = json.loads(json.dumps(identity))
     if path.exists():
-        attribute = read_dataset(path).attrs.get("identity", "{}")
+        attribute = read_dataset(path).attrs.get("identity")
+        if attribute is None:
+            raise StoreMismatchError(
+                f"{path.parent} holds an analysis of an earlier version, which did not say of "
+                "what: choose another folder."
+            )
         with concluding(path):
             stored = dict(json.loads(attribute))
         compare(stored, identity, f"{path.parent} holds another analysis")

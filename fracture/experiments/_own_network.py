@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Literal, jaxpr_as_fun
 
 from ..adapters import Adapted
 
@@ -72,12 +72,39 @@ def _opened(function: Callable[..., Any], x: Any, what: str) -> tuple[Callable[.
     except Exception as error:  # the network is the user's: whatever it raises belongs to them
         raise failure(what, jnp.shape(x), error) from error
     tree = jax.tree.structure(shape)
+    closed = jax.make_jaxpr(_inlined(closed))(*jax.tree.leaves(x))
 
     def apply(arrays, x):
         leaves = jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, arrays))(*jax.tree.leaves(x))
         return jax.tree.unflatten(tree, leaves)
 
     return apply, [jnp.asarray(array) for array in closed.consts]
+
+
+def _inlined(closed: ClosedJaxpr) -> Callable[..., list[Any]]:
+    """The program as a function in which what `jax.jit` compiles is inline.
+
+    Within it, captured arrays are constants of an inner program, which no trace takes out.
+    """
+
+    def evaluate(*args):
+        jaxpr = closed.jaxpr
+        inputs = zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *args], strict=True)
+        values = dict(inputs)
+        read = lambda v: v.val if isinstance(v, Literal) else values[v]
+        for eqn in jaxpr.eqns:
+            if eqn.primitive.name in ("jit", "pjit"):
+                outputs = _inlined(eqn.params["jaxpr"])(*map(read, eqn.invars))
+            else:  # as it is, with a derivative of its own if it has one
+                needs = [v for v in eqn.invars if not isinstance(v, Literal)]
+                alone = jaxpr.replace(
+                    constvars=[], invars=needs, outvars=eqn.outvars, eqns=[eqn], effects=eqn.effects
+                )
+                outputs = jaxpr_as_fun(ClosedJaxpr(alone, []))(*map(read, needs))
+            values.update(zip(eqn.outvars, outputs, strict=True))
+        return list(map(read, jaxpr.outvars))
+
+    return evaluate
 
 
 def _composed(functions: Sequence[Callable[..., Any]], params: Any) -> dict[str, Any]:

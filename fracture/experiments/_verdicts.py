@@ -61,7 +61,6 @@ def exact_law(
     sharp = fit is not None and fit.high - fit.low <= _WIDEST_EXPONENT
     sharp &= largest <= _LARGEST_DISTANCE
     sharp &= scale.low >= 1 / _LARGEST_SCALE and scale.high <= _LARGEST_SCALE
-    said = f"holds; {_excluded(scale)}."
     if incomplete:
         said = f"undecided, {_failed(incomplete)}."
     elif not agrees:
@@ -70,7 +69,9 @@ def exact_law(
         said = "undecided: too few seeds or dimensions to exclude other laws."
     elif not near:
         said = "undecided: the exponent is another one than the law's, the distributions agree."
-    return Verdict(law, True if said.startswith("holds") else None, f"{law}: {said}", evidence)
+    else:
+        return Verdict(law, True, f"{law}: holds; {_excluded(scale)}.", evidence)
+    return Verdict(law, None, f"{law}: {said}", evidence)
 
 
 def agreement(
@@ -86,7 +87,7 @@ def agreement(
 
     At a dimension it is where the whole interval lies in [1 / within, within], and is not where
     the whole interval lies outside. Where seeds failed, it is not said to hold. `parts` are the
-    factors that it is the product of: the one that is furthest from 1 is named as the reason.
+    factors that it is the product of: of those on its side of 1, the largest effect is the reason.
     """
     if not factors:
         return Verdict(law, None, f"{law}: undecided, nothing to compare was measured.")
@@ -97,7 +98,7 @@ def agreement(
         where = ", ".join(map(str, differ))
         values = ", ".join(f"{factors[d].value:.3g}" for d in differ)
         said = f"does not hold here at d = {where}: the {what} is {values}"
-        said += _because(parts or {}, differ[-1])
+        said += _because(parts or {}, differ[-1], factors[differ[-1]].value)
         return Verdict(law, False, f"{law}: {said}.", evidence)
     if incomplete:
         return Verdict(law, None, f"{law}: undecided, {_failed(incomplete)}.", evidence)
@@ -145,13 +146,19 @@ def _percent(share: float) -> str:
     return f"{math.ceil(100 * share)} %"
 
 
-def _because(parts: Mapping[str, Mapping[int, Interval]], dim: int) -> str:
-    """The part of a product that is furthest from 1, in words."""
-    values = {name: of_dim[dim].value for name, of_dim in parts.items() if dim in of_dim}
-    if not values:
+def _because(parts: Mapping[str, Mapping[int, Interval]], dim: int, value: float) -> str:
+    """Of the parts of a product that move it from 1 to where it is, the largest, in words."""
+    side = 1 if value > 1 else -1
+    moved = {
+        name: side * math.log(of_dim[dim].value)
+        for name, of_dim in parts.items()
+        if dim in of_dim and of_dim[dim].value > 0
+    }
+    name = max(moved, key=lambda name: moved[name], default=None)
+    if name is None or moved[name] <= 0:
         return ""
-    name = max(values, key=lambda name: max(values[name], 1 / values[name]))
-    return f", mostly because {_WHY[name]} (a factor of {values[name]:.3g} at d = {dim})"
+    factor = parts[name][dim].value
+    return f", mostly because {_WHY[name]} (a factor of {factor:.3g} at d = {dim})"
 
 
 def _failed(incomplete: Sequence[int]) -> str:

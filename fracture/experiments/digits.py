@@ -50,7 +50,6 @@ VARIABLES = {
     "box": Variable("box factor β", "", _EXAMPLE),
     "accuracy": Variable("test accuracy"),
 }
-_ADDED = "null_pvalue", "box"  # results that earlier versions stored lack them
 
 
 class Cell(NamedTuple):
@@ -229,13 +228,14 @@ def run(
 
 def judge(dataset: xr.Dataset) -> Result:
     """Summarise a stored sweep; judge the scaling with the resolution, and law E."""
+    # Results of earlier versions have neither: there the tangent contains what the box costs.
+    for name, missing in (("box", 1.0), ("null_pvalue", math.nan)):
+        if name not in dataset:
+            filled = xr.full_like(dataset["rho_net"], missing)
+            filled.attrs = {"long_name": VARIABLES[name].long_name, "units": ""}
+            dataset = dataset.assign({name: filled})
     keep, share = _summary.usable(dataset)
-    absent = [name for name in _ADDED if name not in dataset]
-    wanted = [name for name, v in VARIABLES.items() if v.dims == _EXAMPLE and name not in absent]
-    measured = dataset[wanted]
-    box, law_e = dataset.get("box", 1), "ratio over ρ_net · β"
-    if "box" in absent:
-        law_e = "ratio over ρ_net"  # the box was a part of the tangent factor
+    measured = dataset[[name for name, v in VARIABLES.items() if v.dims == _EXAMPLE]]
     middle = measured.drop_vars(["correct", "found"]).where(keep).median("example", keep_attrs=True)
     ratio = (dataset["r_nn"] / dataset["r_opt"]).where(keep)
     ratio_untargeted = (dataset["r_nn_untargeted"] / dataset["r_opt"]).where(keep)
@@ -245,7 +245,7 @@ def judge(dataset: xr.Dataset) -> Result:
         "ratio": (ratio[most], "fragility ratio, class of the nearest digit"),
         "ratio_untargeted": (ratio_untargeted[most], "fragility ratio, nearest boundary"),
         # What the pixel range costs the linearised network is no failure of the law.
-        "law_e": (ratio[most] / (dataset["rho_net"] * box), law_e),
+        "law_e": (ratio[most] / (dataset["rho_net"] * dataset["box"]), "ratio over ρ_net · β"),
     }
     for name, (values, long_name) in columns.items():
         units = "pixel range" if name == "r_opt" else ""
@@ -253,12 +253,27 @@ def judge(dataset: xr.Dataset) -> Result:
     middle = middle.where(share >= 0.9)
     middle["accuracy"], middle["found"] = dataset["accuracy"], share
     middle.attrs = dataset.attrs
-    names = (
-        *("r_opt", "r_nn", "r_nn_untargeted", "ratio", "ratio_untargeted"),
-        *("rho_net", "rho_span", "null_ratio", "null_pvalue"),
-        *("law_e", "midpoint", "secant", "tangent", "box", "accuracy", "found"),
+    summary = _summary.median_table(
+        middle,
+        [
+            "r_opt",
+            "r_nn",
+            "r_nn_untargeted",
+            "ratio",
+            "ratio_untargeted",
+            "rho_net",
+            "rho_span",
+            "null_ratio",
+            "null_pvalue",
+            "law_e",
+            "midpoint",
+            "secant",
+            "tangent",
+            "box",
+            "accuracy",
+            "found",
+        ],
     )
-    summary = _summary.median_table(middle, [name for name in names if name not in absent])
     by_references = {"r_opt": dataset["r_opt"].where(keep), "ratio": ratio}
     for name, values in by_references.items():
         summary[f"{name}_by_references"] = (
@@ -275,7 +290,7 @@ def judge(dataset: xr.Dataset) -> Result:
             _summary.medians(middle["law_e"]),
             _summary.incomplete(middle["law_e"], dataset),
             within=WITHIN,
-            what=law_e,
+            what="ratio over ρ_net · β",
             parts={
                 name: _summary.medians(middle[name]) for name in ("midpoint", "secant", "tangent")
             },

@@ -1,7 +1,6 @@
 """A network for ImageNet on photographs: every measurement, one image after the other."""
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from ..sweeps import Progress
 from ..sweeps._spec import environment
 from ..sweeps._store import chunk_store
 from ._first_look import first_look, outputs_of
+from ._identity import digest, program
 from ._summary import LEAST_SEEDS, median
 from .network import Images, check, label
 
@@ -103,8 +103,8 @@ def run(
     provenance = {
         "experiment": "photographs",
         "options": json.dumps(options),
-        "data": _digest(queries),
-        "network": _digest(params, _program(apply, params, stages, queries.inputs[0])),
+        "data": digest(queries),
+        "network": digest(params, program(apply, params, stages, queries.inputs[0])),
         **environment(),
         "backend": jax.default_backend(),  # images are analysed one by one, on one device
     }
@@ -174,30 +174,6 @@ def _one(
     chance = jnp.where(fooled < 0, jnp.nan, after[fooled])
     dataset["adversarial_probability"] = ("example", chance[None])
     return dataset
-
-
-def _digest(arrays: Any, text: str = "") -> str:
-    """Digest of given arrays and a text; of nothing that was computed, whose last bits may vary."""
-    leaves, tree = jax.tree.flatten(arrays)
-    digest = hashlib.blake2b(f"{tree}\n{text}".encode(), digest_size=8)
-    for leaf in leaves:
-        key = jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key)
-        array = np.asarray(jax.random.key_data(leaf) if key else leaf)
-        digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
-    return digest.hexdigest()
-
-
-def _program(apply: Apply, params: Any, stages: Any, x: jax.Array) -> str:
-    """The network as XLA gets it, with the weights that are not in `params`, and its stages."""
-
-    def outputs(params, x):
-        made = [apply(params, x)]
-        for stage in () if stages is None else stages(params):
-            x = stage(x)
-            made.append(x)
-        return made
-
-    return jax.jit(outputs).lower(params, x).as_text()
 
 
 def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:

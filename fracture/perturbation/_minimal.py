@@ -20,7 +20,8 @@ from ._scatter import Plan, scatter
 from ._step_off import step_off
 from ._work import work
 
-SMALL = 4096  # numbers that a network reads in a pass, about that of its weights
+SMALL = 4096  # numbers that a small network reads in a pass, about that of its weights
+FEW_DIMS = 64  # of its inputs: beyond, the directions of the rays cost more than the passes
 
 
 class Budget(NamedTuple):
@@ -37,8 +38,7 @@ class Budget(NamedTuple):
 
 # Where the network is small, in place of the runs along the boundaries of the targets.
 PLANS = {
-    "low": Plan((1.0, 0.25), 6, 3, 5, 3, 1),
-    "medium": Plan((1.0, 1.0, 0.6, 0.35, 0.2, 0.1, 0.05), 12, 4, 6, 5, 4),
+    "medium": Plan((1.0, 1.0, 0.6, 0.35, 0.2, 0.1, 0.05), 16, 4, 6, 5, 4),
     "high": Plan(
         (1.0, 1.0, 0.7, 0.5, 0.3, 0.2, 0.12, 0.08, 0.05, 0.03, 0.02, 0.01), 48, 4, 8, 3, 8
     ),
@@ -66,12 +66,13 @@ def minimal(
     effort; slide along each of the nearest ones, by that measure, as `refine` does; from halfway
     to the best of them, descend as `alma` does, which finds other minima; refine what that finds
     and the best; return the shortest, and nothing longer than `affine` does for as many classes.
-    With one class to reach, a target or the other of two, the descent is that of `fmn`.
+    At low effort with one class to reach, a target or the other of two, there is one long descent,
+    that of `fmn`.
 
-    Where a pass through the network costs next to nothing, at most about 4,000 weights, the runs
-    start from many more places: rays are thrown at random, then around the best minima, and those
-    that cross the boundary nearest are slid along it, round by round. The random directions are
-    always the same.
+    Where a pass through the network costs next to nothing, at most 64 inputs and about 4,000
+    weights, the runs of medium and high effort start from many more places: rays are thrown at
+    random, then around the best minima, and those that cross the boundary nearest are slid along
+    it, round by round. The random directions are always the same.
 
     The answer is an upper bound on the distance to the boundary, and exact, up to rounding, where
     the network is affine and the nearest boundary is one of those. One compiled call: `jit`,
@@ -97,7 +98,7 @@ def minimal(
         traced.
     effort
         `"low"`, `"medium"` or `"high"`: at most about 80, 260 and 1050 gradients; for small
-        networks 150, 1340 and 7940, and about twice as many forward passes.
+        networks 80, 1620 and 7940, the last two with several times as many forward passes.
 
     Returns
     -------
@@ -126,12 +127,12 @@ def minimal(
     near = linearise(problem, budget.num_classes)
     targets = near.closest(budget.num_targets)
     start = problem.center - problem.origin
-    small = problem.x.size <= SMALL and work(problem.logits_fn, problem.x) <= SMALL
-    single = targets.size == 1 and not small
-    plan = PLANS[effort]
-    num_descents = plan.num_kept if small else min(budget.num_descents, targets.size)
+    small = effort in PLANS and problem.x.size <= FEW_DIMS
+    small = small and work(problem.logits_fn, problem.x) <= SMALL
+    single = effort == "low" and targets.size == 1
+    num_descents = PLANS[effort].num_kept if small else min(budget.num_descents, targets.size)
     num_again = num_descents if small else 0 if single else 1
-    budget = budget if small else spread(budget, near.classes.size, targets.size)
+    budget = budget if small else spread(budget, near.classes.size, targets.size, single)
     descent_steps, last_steps = budget.descent_steps, budget.last_steps
 
     # One run after the other: side by side they would hold as many times the memory of a pass.
@@ -151,6 +152,7 @@ def minimal(
     if small:
         known = (near.nearest.distance > 0) & (near.nearest.distance < jnp.inf)
         scale = jnp.where(known, near.nearest.distance, positive(problem.size(problem.center)))
+        plan = PLANS[effort]
         pool = scatter(problem, targets, scale, plan)
         best = Best(pool.deltas, pool.norms, Shortest(pool.deltas[0], pool.norms[0]))
         num_grads = plan.num_grads
@@ -169,17 +171,16 @@ def minimal(
     return finish(problem, found, num_grads, near.finite)
 
 
-def spread(budget: Budget, num_classes: int, num_targets: int) -> Budget:
+def spread(budget: Budget, num_classes: int, num_targets: int, single: bool) -> Budget:
     """The budget where there are fewer classes: what they leave over goes to longer runs.
 
-    With a single one it goes to the descent alone: a pairwise boundary has been found to be
-    nearest where a long one ends.
+    Where there is a single descent it gets nearly all: one long run ends closer on large networks.
     """
     num_descents = min(budget.num_descents, num_targets)
     spare = budget.num_classes - num_classes
     spare += (budget.num_targets - num_targets) * (budget.target_steps + budget.steps)
     spare += (budget.num_descents - num_descents) * (budget.descent_steps + budget.last_steps)
-    if num_targets == 1:
+    if single:
         spare += budget.steps + budget.last_steps
         last = spare // 8
         return budget._replace(

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ..norms import positive
 from ._problem import Problem
 from ._rounding import settle
 
@@ -224,7 +225,8 @@ def finish(
     )
     moved = found & ~wrong
     answer = jnp.where(wrong, problem.start.answer, best.answer)
-    gap = jnp.where(wrong, 0, 1 - best.low / best.high)
+    # Where x is misclassified, the search may end at 0.
+    gap = jnp.where(wrong, 0, 1 - best.low / positive(best.high))
     return Perturbation(
         delta=jnp.where(moved, best.delta, jnp.zeros_like(best.delta)).reshape(problem.shape),
         norm=jnp.where(found, jnp.where(wrong, 0, best.norm), jnp.inf),

@@ -12,7 +12,7 @@ from ._problem import Problem
 from ._refine import slide
 from ._result import cross
 
-RAY_STEPS = 6  # evaluations along each ray
+RAY_STEPS = 10  # evaluations along each ray
 SAME = 1e-3  # minima whose norms differ by less, relatively, count as one
 
 

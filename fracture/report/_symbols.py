@@ -83,9 +83,7 @@ SYMBOLS = {
         "ρ_null", "what a random subspace of that rank would read (root mean square)"
     ),
     "layer_pvalue": Symbol("p_null", "chance that a random subspace reads as much", pvalue),
-    "layer_rank": Symbol(
-        "rank", "rank of the Jacobian of the logit differences at that layer", count
-    ),
+    "layer_rank": Symbol("rank", "rank of the Jacobian of the logit differences at that layer"),
     "layer_effective_rank": Symbol("effective rank", EFFECTIVE_RANK),
     "effective_rank": Symbol("effective rank", EFFECTIVE_RANK),
     "participation_ratio": Symbol(

@@ -1,5 +1,6 @@
 """Labelled arrays as netCDF-4 files that are checked before they are believed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -45,10 +46,7 @@ def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:
     Raises
     ------
     OSError
-        If the system does not let it be read: there is no such file (`FileNotFoundError`), another
-        process writes it (`BlockingIOError`), and the like.
-    MemoryError
-        If it does not fit into the memory that is left.
+        If there is no such file, or it cannot be read now: locked, or too large for the memory.
     DamagedFileError
         A `ValueError` that names the file, if it is none of ours, or damaged.
     """
@@ -57,9 +55,10 @@ def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:
         _inspect(path)
         dataset = _cleaned(xr.load_dataset(path, engine="h5netcdf"))
     except MemoryError as error:
-        raise MemoryError(f"{path} cannot be read now: memory does not suffice.") from error
+        raise OSError(errno.ENOMEM, "not enough memory to read", str(path)) from error
     except Exception as error:  # a damaged file makes its readers raise anything
-        if isinstance(error, OSError) and error.errno:  # the system's, not what the file holds
+        if isinstance(error, OSError) and error.errno is not None:
+            # No file, or locked, or unreadable for now: no fault of what it holds.
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise DamagedFileError(
             f"{path} cannot be read as netCDF-4 ({type(error).__name__}: {error})."
@@ -137,8 +136,8 @@ def _inspect(path: Path) -> None:
             if not isinstance(file.get(name, getlink=True), h5py.HardLink):
                 raise ValueError(f"{name!r} is a link to elsewhere")
             item = file[name]
-            if isinstance(item, h5py.Datatype):
-                continue  # of complex numbers, or an enumeration
+            if isinstance(item, h5py.Datatype):  # that of complex numbers, say
+                continue
             if not isinstance(item, h5py.Dataset):
                 raise ValueError(f"{name!r} is no array")
             if item.is_virtual or item.external:

@@ -3,19 +3,19 @@
 The families are those of `fracture.data`: A, one Gaussian point per class (`gaussian_points`), and
 B, a hypercube mixed by one or several Gaussian matrices (`mixed_hypercube`).
 
-==================================  =========================================================
-quantity                            law
-==================================  =========================================================
-A, radius towards one other class   `pairwise_radius()`, the same for every dimension
-A, optimal radius of that pair      `pairwise_optimal_radius(dim)`
-A, ratio of the two                 `compression(dim)`
-A, radius over all other classes    `empirical(sample_points(key, num, dim).network)`
-B, radius of the interpolator       `pivot(layers)`, the same for every dimension
-B, claimed optimal radius           `hypercube_optimal_radius(dim)`
-B, ratio of the two                 `compression(dim)`; `mixing_compression` for several layers
-k directions read at random         `compression(dim, k)`, the null model of any network
-chance of at least a measured share `null_pvalue(ratio, k, dim)`
-==================================  =========================================================
+====================================  =========================================================
+quantity                              law
+====================================  =========================================================
+A, radius towards one other class     `pairwise_radius()`, the same for every dimension
+A, optimal radius of that pair        `pairwise_optimal_radius(dim)`
+A, ratio of the two                   `compression(dim)`
+A, radius over all other classes      `empirical(sample_points(key, num, dim).network)`
+B, radius of the interpolator         `pivot(layers)`, the same for every dimension
+B, claimed optimal radius             `hypercube_optimal_radius(dim)`
+B, ratio of the two                   `compression(dim)`; `mixing_compression` for several layers
+k directions read at random           `compression(dim, k)`, the null model of any network
+chance of at least a measured share   `null_pvalue(ratio, k, dim)`
+====================================  =========================================================
 """
 
 from ._chi import hypercube_optimal_radius, pairwise_optimal_radius, pairwise_radius
