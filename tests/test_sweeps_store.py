@@ -304,3 +304,10 @@ def test_what_cannot_be_read_now_is_not_damaged(tmp_path, monkeypatch, error):
             with pytest.raises(OSError, match=r"dim8-seed0\.nc"):
                 store.read(8, 0)
         assert store.read(8, 0) is not None
+
+
+def test_more_strings_than_a_file_can_hold_are_not_read(tmp_path):
+    with h5py.File(tmp_path / "many.nc", "w") as file:  # none of them was written
+        file.create_dataset("names", (10**9,), h5py.string_dtype())
+    with pytest.raises(DamagedFileError, match=r"many\.nc .*more strings than it can hold"):
+        read_dataset(tmp_path / "many.nc")

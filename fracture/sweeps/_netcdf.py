@@ -164,6 +164,8 @@ def _bytes(item: Any, most: int) -> int:
     """Bytes of an array in memory; those of strings, which may be one in the file, are counted."""
     if item.dtype.kind != "O":
         return int(np.prod(item.shape, dtype=object)) * item.dtype.itemsize
+    if np.prod(item.shape, dtype=object) > most:  # every string is a reference in the file
+        raise ValueError(f"{item.name!r} has more strings than it can hold")
     total = 0
     for index in np.ndindex(item.shape):
         total += len(item[index])
