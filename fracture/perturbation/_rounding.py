@@ -41,7 +41,6 @@ def settle(problem: Problem, best: "Crossing") -> "Crossing":
     height = positive(jnp.abs(problem.start.margin))
     ray = problem.origin + best.delta.astype(dtype) - problem.center
     ulps = ULPS * float(jnp.finfo(problem.x.dtype).eps) * jnp.abs(problem.center + ray)
-    coordinate = jnp.arange(problem.x.size, dtype=dtype)
     places = jnp.arange(PROBES, dtype=dtype) / (PROBES - 1)
     no = jnp.zeros((), bool)
 
@@ -59,9 +58,7 @@ def settle(problem: Problem, best: "Crossing") -> "Crossing":
             place, need, clear = aim(margins, slack)
             last = j == PROBES
             t = 1 + span * jnp.where(last, place, places[jnp.minimum(j, PROBES - 1)])
-            # A sequence without a pattern takes less time to compile than random numbers.
-            noise = 2 * jnp.mod(coordinate * 0.7548776662 + j * 0.5698402910, 1) - 1
-            noise = jnp.where((j == 0) | last, 0, noise * ulps)
+            noise = jnp.where((j == 0) | last, 0, problem.scattered(j) * ulps)
             delta, point = problem.land(problem.center + t * ray + noise)
             reading = problem.read(point)
             margins = jnp.where(jnp.arange(PROBES) == j, reading.margin, margins)

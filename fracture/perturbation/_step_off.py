@@ -20,14 +20,11 @@ def step_off(problem: Problem) -> Problem:
 
     One gradient, and under `vmap` one more for all lanes with each attempt of one of them.
     """
-    coordinate = jnp.arange(problem.x.size, dtype=problem.center.dtype)
     largest = positive(jnp.max(jnp.abs(problem.center)))
     reach = float(jnp.finfo(problem.x.dtype).eps) ** 0.5 * largest
 
     def place(k: Array) -> tuple[Array, Array]:
-        phase = coordinate * 0.7548776662 + k.astype(coordinate.dtype) * 0.5698402910
-        noise = reach * (2 * jnp.mod(phase, 1) - 1)
-        delta, point = problem.land(problem.center + noise)
+        delta, point = problem.land(problem.center + reach * problem.scattered(k))
         base = jnp.where(k == 0, problem.base, point)
         moved = problem.origin + delta.astype(problem.center.dtype)
         return base, jnp.where(k == 0, problem.center, moved)
