@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import problems
 import pytest
+from solving import check, run
 
 from fracture.perturbation import (
     SOLVERS,
@@ -16,7 +17,6 @@ from fracture.perturbation import (
     affine_radius,
     margin,
     minimal,
-    solve,
 )
 
 F32, F64 = np.float32, np.float64
@@ -26,48 +26,6 @@ AFFINE = [  # classes, order, boxed, dtype
     (10, 1, True, F64),
     (100, 2, False, F32),
 ]
-
-
-def run(problem, solver, **options):
-    """All inputs of a problem at once; the result in NumPy."""
-    got = solve(
-        problem.apply,
-        problem.params,
-        problem.inputs,
-        problem.labels,
-        solver=solver,
-        ord=problem.ord,
-        bounds=problem.bounds,
-        **options,
-    )
-    return jax.tree.map(np.asarray, got)
-
-
-def check(problem, got, rtol=None):
-    """The contract, and a norm between the infimum and (1 + rtol) times it."""
-    points = problem.inputs + got.delta
-    assert points.dtype == problem.inputs.dtype
-    assert got.norm.dtype == got.gap.dtype == np.result_type(points.dtype, np.float32)
-    assert np.isfinite(got.delta).all()
-    if problem.bounds is not None:
-        assert (points >= problem.bounds[0]).all()
-        assert (points <= problem.bounds[1]).all()
-    # Another compilation agrees that these points are adversarial.
-    answers = np.stack([np.argmax(logits_of(problem, z)) for z in points])
-    np.testing.assert_array_equal(answers != problem.labels, got.found)
-    np.testing.assert_array_equal(answers[got.found], got.adversarial_label[got.found])
-    lengths = [np.linalg.norm(delta.astype(float), problem.ord) for delta in got.delta]
-    np.testing.assert_allclose(got.norm, np.where(got.found, lengths, np.inf), rtol=1e-6)
-    assert (got.norm >= problem.radius * (1 - 1e-6) - problem.rounding).all()
-    if rtol is not None:
-        assert got.found.all()
-        np.testing.assert_array_less(got.norm, problem.radius * (1 + rtol) + problem.rounding)
-        np.testing.assert_array_less(got.gap, rtol + 20 * problem.rounding / problem.radius)
-
-
-def logits_of(problem, x):
-    outputs = np.asarray(problem.apply(problem.params, x))
-    return outputs if outputs.ndim else np.stack([outputs / 2, -outputs / 2])
 
 
 @pytest.mark.parametrize("case", AFFINE, ids=str)
@@ -218,7 +176,7 @@ def search_each(effort, params, inputs, labels):
 
 def small_networks(name):
     """Parameters, inputs, labels and radii that a branch-and-bound solver has proved."""
-    with np.load(Path(__file__).parent / "fixtures" / "small_relu_radii.npz") as archive:
+    with np.load(Path(__file__).parents[1] / "fixtures" / "small_relu_radii.npz") as archive:
         parts = [archive[f"{name}/{part}"] for part in ("w", "b", "v", "c", "x", "y", "radius")]
     return tuple(parts[:4]), *parts[4:]
 

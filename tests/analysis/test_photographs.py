@@ -96,7 +96,7 @@ RESUME = """
     sys.path.insert(0, {tests!r})
     jax.config.update("jax_enable_x64", True)
     from fracture.experiments import photographs
-    from test_experiments_photographs import problem, run
+    from test_photographs import problem, run
     assert len(jax.devices()) == 3
     photographs.analyze = None  # nothing is analysed again
     run(problem(3), num_classes=3, orders=(2,), out=Path({out!r}))

@@ -12,7 +12,7 @@ from fracture import data, models
 from fracture.models import _pretrained
 from fracture.models._depthwise import depthwise_convolution
 
-FIXTURE = Path(__file__).parent / "fixtures" / "efficientnet_lite_logits.npz"
+FIXTURE = Path(__file__).parents[1] / "fixtures" / "efficientnet_lite_logits.npz"
 SIDES = {"lite0": 224, "lite1": 240, "lite2": 260}
 
 

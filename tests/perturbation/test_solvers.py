@@ -9,6 +9,7 @@ import numpy as np
 import problems
 import pytest
 from jax.sharding import PartitionSpec as P
+from solving import mlp, mlp_task
 
 from fracture.perturbation import (
     SOLVERS,
@@ -26,20 +27,6 @@ from fracture.perturbation import (
 )
 
 F32 = jnp.float32
-
-
-def mlp(params, x):
-    (w0, b0), (w1, b1) = params
-    return w1 @ jax.nn.softplus(w0 @ x.ravel() + b0) + b1
-
-
-def mlp_task(dtype=F32, num=32, shape=(3, 4, 1), classes=4):
-    rng = np.random.default_rng(0)
-    dim, width = int(np.prod(shape)), 24
-    draw = lambda *size: jnp.asarray(rng.normal(size=size) / np.sqrt(size[-1]), dtype)
-    params = (draw(width, dim), draw(width)), (draw(classes, width), draw(classes))
-    inputs = jnp.asarray(rng.uniform(0, 1, (num, *shape)), dtype)
-    return params, inputs, jax.vmap(lambda x: jnp.argmax(mlp(params, x)))(inputs)
 
 
 @pytest.mark.fast

@@ -8,8 +8,7 @@ import numpy as np
 import optax
 import problems
 import pytest
-from test_perturbation import check, run
-from test_perturbation_solvers import mlp, mlp_task
+from solving import check, mlp, mlp_task, run
 
 from fracture.perturbation import (
     SOLVERS,
