@@ -79,5 +79,7 @@ def _end(number: int, ending: threading.Lock) -> None:
     with contextlib.suppress(OSError):  # after SIGHUP there may be no terminal
         if os.isatty(2):
             line = f"\x1b[?25h\n{line}"  # a progress bar hides the cursor
-        os.write(2, line.encode())
+        terminal = os.dup(2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # other threads have no word after this one
+        os.write(terminal, line.encode())
     os._exit(128 + number)
