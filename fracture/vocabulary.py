@@ -167,7 +167,7 @@ def quantity(name: str, **changes: Any) -> Quantity:
     return QUANTITIES[name]._replace(**changes)
 
 
-def variables(cell: type[tuple[Any, ...]]) -> dict[str, Variable]:
+def variables(cell: type) -> dict[str, Variable]:
     """What the fields of a cell hold, from their annotations.
 
     A field is annotated with a jaxtyping array, whose axes are its dimensions, such as
