@@ -1,13 +1,21 @@
-"""Medians, exponents, distances from a law, and their uncertainty; the seed is the unit."""
+"""Medians, exponents, distances from a law, and their uncertainty; the seed is the unit.
 
-from typing import Any, NamedTuple
+Arrays are over one axis of a sweep, such as `dim`, and `seed`; `each_level` applies what is made for
+one axis where there are more.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.stats
 import xarray as xr
 
-from ..theory import Law
-from ._result import Fit
+from .theory import Law
+from .vocabulary import Quantity, axis_quantity, quantity
+
+At: TypeAlias = Any  # a value of an axis: a number or a word
 
 _RESAMPLES = 2000
 LEAST_SEEDS = 6  # fewer cannot give a 95 % interval of a median
@@ -24,19 +32,59 @@ class Interval(NamedTuple):
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]".replace("-", "−")
 
 
-def by_dim(values: xr.DataArray) -> dict[int, np.ndarray]:
-    """The finite values of each dimension d, one per seed; dimensions without any are left out."""
-    rows = {int(row["dim"]): np.asarray(row, np.float64) for row in values.transpose("dim", "seed")}
-    return {dim: row[np.isfinite(row)] for dim, row in rows.items() if np.isfinite(row).any()}
+class Fit(NamedTuple):
+    """Exponent of one quantity as a power of an axis, such as quantity ~ d^exponent.
+
+    Attributes
+    ----------
+    quantity
+        Name of the variable that was fitted, such as `ratio`.
+    exponent, low, high
+        Slope of the log median, and its 95 % bootstrap interval (seeds are resampled).
+    expected
+        What theory says; None where it says nothing.
+    level
+        Levels of the further axes that it belongs to, such as `L = 2`; empty for one axis.
+    """
+
+    quantity: str
+    exponent: float
+    low: float
+    high: float
+    expected: float | None = None
+    level: str = ""
 
 
-def medians(values: xr.DataArray) -> dict[int, Interval]:
-    """Median over the seeds of each dimension, between two order statistics.
+def rows(values: xr.DataArray) -> dict[At, np.ndarray]:
+    """The finite values at each place of the axis, one per seed; places without any are left out."""
+    axis = axis_of(values)
+    ordered = values.transpose(axis, "seed")
+    found = zip(values[axis].values.tolist(), np.asarray(ordered, np.float64), strict=True)
+    kept = {at: row[np.isfinite(row)] for at, row in found}
+    return {at: row for at, row in kept.items() if row.size}
+
+
+def axis_of(values: xr.DataArray) -> str:
+    """The axis of an array over one axis and `seed`.
+
+    Raises
+    ------
+    ValueError
+        Where it has others.
+    """
+    axes = [str(dim) for dim in values.dims if dim != "seed"]
+    if len(axes) != 1 or "seed" not in values.dims:
+        raise ValueError(f"values must be over one axis and 'seed', got {values.dims}.")
+    return axes[0]
+
+
+def medians(values: xr.DataArray) -> dict[At, Interval]:
+    """Median over the seeds at each place of the axis, between two order statistics.
 
     The number of values below the true median is binomial, whatever their distribution; below six
     seeds the interval is infinite.
     """
-    return {dim: median(np.sort(row)) for dim, row in by_dim(values).items()}
+    return {at: median(np.sort(row)) for at, row in rows(values).items()}
 
 
 def median(ordered: np.ndarray) -> Interval:
@@ -49,64 +97,62 @@ def median(ordered: np.ndarray) -> Interval:
 
 def exponent(
     values: xr.DataArray,
-    label: str,
     expected: float | None = None,
     *,
-    against: dict[int, np.ndarray] | None = None,
+    against: Mapping[At, np.ndarray] | None = None,
 ) -> Fit | None:
-    """Slope of the log median against log d, by least squares; None below two dimensions.
+    """Slope of the log median against the log of the axis, by least squares.
 
-    Seeds are resampled within each dimension; with fewer than six, the interval is infinite.
-    Dimensions whose median is not positive are left out. With `against`, a sample of the law at
-    each dimension, that sample's slope is what is expected, and the interval covers the
-    uncertainty of both.
+    None below two places with a positive median; others are left out. Seeds are resampled at each
+    place; with fewer than six, the interval is infinite. With `against`, a sample of the law at each
+    place, that sample's slope is what is expected, and the interval covers the uncertainty of both.
     """
-    rows = {dim: row for dim, row in by_dim(values).items() if np.median(row) > 0}
-    if len(rows) < 2:
+    found = {at: row for at, row in rows(values).items() if np.median(row) > 0}
+    if len(found) < 2:
         return None
-    slope, slopes = _slopes(rows, np.random.default_rng(0))
+    slope, slopes = _slopes(found, np.random.default_rng(0))
     if against is not None:
-        expected, theirs = _slopes({d: against[d] for d in rows}, np.random.default_rng(1))
+        expected, theirs = _slopes({at: against[at] for at in found}, np.random.default_rng(1))
         slopes = slopes - theirs + expected
     low, high = np.quantile(slopes[np.isfinite(slopes)], [0.025, 0.975])
-    if min(row.size for row in rows.values()) < LEAST_SEEDS:
+    if min(row.size for row in found.values()) < LEAST_SEEDS:
         low, high = -np.inf, np.inf
-    return Fit(str(values.name), label, slope, float(low), float(high), expected)
+    return Fit(str(values.name), slope, float(low), float(high), expected)
 
 
 def scale(
     values: xr.DataArray,
-    laws: dict[int, Law] | None = None,
+    laws: Mapping[At, Law] | None = None,
     *,
-    against: dict[int, np.ndarray] | None = None,
+    against: Mapping[At, np.ndarray] | None = None,
 ) -> Interval | None:
-    """Median over that of the law, or of a sample of it: geometric mean over the dimensions.
+    """Median over that of the law, or of a sample of it: geometric mean over the axis.
 
-    Seeds are resampled within each dimension, and the sample too; with fewer than six seeds, the
-    interval is infinite. What lies outside of it is what the measurements exclude.
+    Seeds are resampled at each place, and the sample too; with fewer than six seeds, the interval is
+    infinite. What lies outside of it is what the measurements exclude.
     """
-    rows = by_dim(values)
-    dims = sorted(rows.keys() & (laws or against or {}).keys())
-    if not dims:
+    found = rows(values)
+    places = sorted(found.keys() & (laws or against or {}).keys())
+    if not places:
         return None
-    middle, resampled = _level([rows[dim] for dim in dims], np.random.default_rng(2))
+    middle, resampled = _level([found[at] for at in places], np.random.default_rng(2))
     if laws is not None:
-        theirs = float(np.mean([np.log(float(laws[dim].quantile(0.5))) for dim in dims]))
+        theirs = float(np.mean([np.log(float(laws[at].quantile(0.5))) for at in places]))
         spread = np.zeros(1)
     else:
-        theirs, spread = _level([(against or {})[dim] for dim in dims], np.random.default_rng(3))
+        theirs, spread = _level([(against or {})[at] for at in places], np.random.default_rng(3))
         spread = spread - theirs
     low, high = np.quantile(resampled - spread, [0.025, 0.975]) - theirs
-    if min(rows[dim].size for dim in dims) < LEAST_SEEDS:
+    if min(found[at].size for at in places) < LEAST_SEEDS:
         low, high = -np.inf, np.inf
     return Interval(*(float(np.exp(value)) for value in (middle - theirs, low, high)))
 
 
-def _level(rows: list[np.ndarray], rng: np.random.Generator) -> tuple[float, np.ndarray]:
+def _level(samples: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[float, np.ndarray]:
     """Mean of the log medians of some samples, and of those of `_RESAMPLES` bootstrap samples."""
     with np.errstate(divide="ignore"):  # a median may be zero
-        middle = np.mean([np.log(np.median(row)) for row in rows])
-        resampled = np.mean([np.log(_resampled_medians(row, rng)) for row in rows], axis=0)
+        middle = np.mean([np.log(np.median(row)) for row in samples])
+        resampled = np.mean([np.log(_resampled_medians(row, rng)) for row in samples], axis=0)
     return float(middle), resampled
 
 
@@ -114,113 +160,148 @@ def _resampled_medians(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.median(row[rng.integers(0, row.size, (_RESAMPLES, row.size))], axis=1)
 
 
-def _slopes(rows: dict[int, np.ndarray], rng: np.random.Generator) -> tuple[float, np.ndarray]:
+def _slopes(samples: Mapping[At, np.ndarray], rng: np.random.Generator) -> tuple[float, np.ndarray]:
     """Slope of the log medians, and of those of `_RESAMPLES` bootstrap samples."""
-    log_dims = np.log(list(rows))
-    weights = (log_dims - log_dims.mean()) / np.sum((log_dims - log_dims.mean()) ** 2)
-    resampled = [_resampled_medians(row, rng) for row in rows.values()]
+    places = np.log(list(samples))
+    weights = (places - places.mean()) / np.sum((places - places.mean()) ** 2)
+    resampled = [_resampled_medians(row, rng) for row in samples.values()]
     with np.errstate(divide="ignore", invalid="ignore"):  # a resampled median may be zero
         slopes = weights @ np.log(resampled)
-    return float(weights @ np.log([np.median(row) for row in rows.values()])), slopes
+    return float(weights @ np.log([np.median(row) for row in samples.values()])), slopes
 
 
 def usable(dataset: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
-    """Inputs that are classified correctly and were fooled, and their share of the correct ones.
+    """Inputs that are classified right and were fooled, and their share of those classified right.
 
     Medians over inputs say little about a network of which they leave out many.
     """
     correct, found = dataset["correct"] > 0, dataset["found"] > 0
     share = (correct & found).sum("example") / correct.sum("example")
-    share.attrs = {"long_name": "found, of the correctly classified", "units": ""}
-    return correct & found, share
+    return correct & found, share.assign_attrs(quantity("found").attrs())
 
 
-def incomplete(values: xr.DataArray, dataset: xr.Dataset) -> list[int]:
-    """Dimensions at which fewer than nine in ten of the seeds of a sweep gave a finite value."""
-    rows = by_dim(values)
-    wanted = zip(np.atleast_1d(dataset["dim"]), np.atleast_1d(dataset.attrs["seeds"]), strict=True)
-    return [int(d) for d, n in wanted if rows.get(int(d), np.empty(0)).size < 0.9 * int(n)]
+def incomplete(values: xr.DataArray, dataset: xr.Dataset) -> list[At]:
+    """Places at which fewer than nine in ten of the seeds of a sweep gave a finite value."""
+    found, places = rows(values), np.atleast_1d(dataset[axis_of(values)].values).tolist()
+    wanted = zip(places, np.atleast_1d(dataset.attrs["seeds"]).tolist(), strict=True)
+    return [at for at, n in wanted if found.get(at, np.empty(0)).size < 0.9 * n]
 
 
-def law_exponent(laws: dict[int, Law]) -> float | None:
-    """Slope of a law's own log medians against log d over the same dimensions."""
+def law_exponent(laws: Mapping[At, Law]) -> float | None:
+    """Slope of a law's own log medians against the log of the axis over the same places."""
     if len(laws) < 2:
         return None
     log_medians = [float(np.log(law.quantile(0.5))) for law in laws.values()]
     return float(np.polyfit(np.log(list(laws)), log_medians, 1)[0])
 
 
-def kolmogorov_smirnov(values: xr.DataArray, laws: dict[int, Law]) -> xr.Dataset:
-    """Distance of each dimension's seeds from its law, and the probability of a larger one."""
-    rows = by_dim(values)
+def kolmogorov_smirnov(values: xr.DataArray, laws: Mapping[At, Law]) -> xr.Dataset:
+    """Distance of the seeds from their law at each place, and the probability of a larger one."""
+    found = rows(values)
     tests = {
-        dim: scipy.stats.kstest(rows[dim], lambda r, law=law: np.asarray(law.cdf(r)))
-        for dim, law in laws.items()
-        if dim in rows
+        at: scipy.stats.kstest(found[at], lambda r, law=law: np.asarray(law.cdf(r)))
+        for at, law in laws.items()
+        if at in found
     }
-    return _tests(tests, {dim: float(rows[dim].size) for dim in tests})
+    return _tests(axis_of(values), tests, {at: float(found[at].size) for at in tests})
 
 
-def two_samples(values: xr.DataArray, drawn: dict[int, np.ndarray]) -> xr.Dataset:
+def two_samples(values: xr.DataArray, drawn: Mapping[At, np.ndarray]) -> xr.Dataset:
     """As `kolmogorov_smirnov`, for a law of which there is a sample only."""
-    rows = by_dim(values)
-    both = rows.keys() & drawn.keys()
-    tests = {dim: scipy.stats.ks_2samp(rows[dim], drawn[dim]) for dim in sorted(both)}
-    return _tests(tests, {d: 1 / (1 / rows[d].size + 1 / drawn[d].size) for d in tests})
+    found = rows(values)
+    both = sorted(found.keys() & drawn.keys())
+    tests = {at: scipy.stats.ks_2samp(found[at], drawn[at]) for at in both}
+    sizes = {at: 1 / (1 / found[at].size + 1 / drawn[at].size) for at in tests}
+    return _tests(axis_of(values), tests, sizes)
 
 
-def _tests(tests: dict[int, Any], sizes: dict[int, float]) -> xr.Dataset:
+def _tests(axis: str, tests: Mapping[At, Any], sizes: Mapping[At, float]) -> xr.Dataset:
     # Dvoretzky–Kiefer–Wolfowitz: what the true distance is below, with 95 % confidence.
     largest = {
-        d: t.statistic + (np.log(2 / 0.05) / (2 * sizes[d])) ** 0.5 for d, t in tests.items()
+        at: t.statistic + (np.log(2 / 0.05) / (2 * sizes[at])) ** 0.5 for at, t in tests.items()
     }
-    return per_dim(
-        ks_statistic=({d: t.statistic for d, t in tests.items()}, "Kolmogorov–Smirnov distance"),
-        ks_pvalue=({d: t.pvalue for d, t in tests.items()}, "Kolmogorov–Smirnov p-value"),
-        ks_largest=(largest, "largest distance that the sample allows"),
-    )
+    columns = {
+        "ks_statistic": {at: t.statistic for at, t in tests.items()},
+        "ks_pvalue": {at: t.pvalue for at, t in tests.items()},
+        "ks_largest": largest,
+    }
+    return table(axis, {name: (column, quantity(name)) for name, column in columns.items()})
 
 
-def predictions(laws: dict[int, Law], long_name: str, which: str = "") -> xr.Dataset:
-    """Median and 90 % interval of a law at each dimension."""
-    name = f"predicted_{which}" if which else "predicted"
+def predictions(axis: str, laws: Mapping[At, Law], of: str, *, sampled: bool = False) -> xr.Dataset:
+    """Median and 90 % interval of a law along an axis: `predicted_OF`, `…_lo` and `…_hi`.
+
+    `sampled` says that the law is known by a sample only.
+    """
+    what = quantity("predicted", symbol="sampled law" if sampled else "exact law")
     quantiles = {"": 0.5, "_lo": 0.05, "_hi": 0.95}
-    return per_dim(
-        **{
-            name + suffix: ({d: float(law.quantile(q)) for d, law in laws.items()}, long_name)
-            for suffix, q in quantiles.items()
-        }
-    )
+    columns = {
+        f"predicted_{of}{end}": ({at: float(law.quantile(q)) for at, law in laws.items()}, what)
+        for end, q in quantiles.items()
+    }
+    return table(axis, columns)
 
 
-def median_table(dataset: xr.Dataset, names: list[str]) -> xr.Dataset:
-    """`NAME`, `NAME_lo` and `NAME_hi` over `dim` for each variable over (dim, seed)."""
-    columns: dict[str, Any] = {}
+def median_table(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
+    """`NAME`, `NAME_lo` and `NAME_hi` along the axis, and how many `seeds` had the first of them.
+
+    Variables keep the attributes that they have.
+    """
+    columns: dict[str, tuple[dict[At, float], Any]] = {}
     for name in names:
-        intervals, attrs = medians(dataset[name]), dataset[name].attrs
+        intervals = medians(dataset[name])
         for suffix, field in {"": "value", "_lo": "low", "_hi": "high"}.items():
-            columns[name + suffix] = (
-                {d: getattr(interval, field) for d, interval in intervals.items()},
-                attrs["long_name"],
-                attrs["units"],
-            )
-    for name in ("ratio", "ratio_untargeted"):
-        if name in names:
-            rows = by_dim(dataset[name])
-            used = {int(d): rows[int(d)].size if int(d) in rows else 0 for d in dataset["dim"]}
-            columns[name.replace("ratio", "seeds")] = (used, "seeds with a result")
-    return per_dim(**columns)
+            column = {at: getattr(interval, field) for at, interval in intervals.items()}
+            columns[name + suffix] = (column, dataset[name].attrs)
+    axis, found = axis_of(dataset[names[0]]), rows(dataset[names[0]])
+    sizes = {at: found[at].size if at in found else 0 for at in dataset[axis].values.tolist()}
+    return table(axis, {"seeds": (sizes, quantity("seeds")), **columns})
 
 
-def per_dim(**columns: Any) -> xr.Dataset:
-    """A dataset over `dim` from `NAME=({dim: value}, long_name[, units])`."""
-    dims = sorted({dim for values, *_ in columns.values() for dim in values})
+def table(
+    axis: str, columns: Mapping[str, tuple[Mapping[At, float], Quantity | Mapping[str, Any]]]
+) -> xr.Dataset:
+    """A dataset over one axis from `NAME: ({place: value}, what it is)`; NaN where there is none."""
+    places = sorted({at for values, _ in columns.values() for at in values})
     variables = {
         name: (
-            "dim",
-            [values.get(dim, np.nan) for dim in dims],
-            {"long_name": attrs[0], "units": attrs[1] if len(attrs) > 1 else ""},
+            axis,
+            [values.get(at, np.nan) for at in places],
+            what.attrs() if isinstance(what, Quantity) else dict(what),
         )
-        for name, (values, *attrs) in columns.items()
+        for name, (values, what) in columns.items()
     }
-    return xr.Dataset(variables, {"dim": ("dim", dims, {"long_name": "input dimension d"})})
+    known = axis_quantity(axis).attrs()
+    return xr.Dataset(variables, {axis: (axis, places, known)})
+
+
+def each_level(dataset: xr.Dataset, summarise: Callable[[xr.Dataset], xr.Dataset]) -> xr.Dataset:
+    """What `summarise` makes of each level of the further axes, put together along them."""
+    _, *factors = axes(dataset)
+    if not factors:
+        return summarise(dataset)
+    first, *rest = factors
+    parts = [
+        each_level(
+            dataset.sel({first: at}).assign_attrs(axes=[*axes(dataset)[:1], *rest]), summarise
+        )
+        for at in dataset[first].values.tolist()
+    ]
+    return xr.concat(parts, dataset[first])
+
+
+def levels(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
+    """Each level of the further axes in words, such as `L = 2`, and the dataset there.
+
+    One level without a name where there is one axis only.
+    """
+    first, *factors = axes(dataset)
+    for values in itertools.product(*(dataset[factor].values.tolist() for factor in factors)):
+        at = dict(zip(factors, values, strict=True))
+        words = ", ".join(f"{axis_quantity(name).symbol} = {value}" for name, value in at.items())
+        yield words, dataset.sel(at).assign_attrs(axes=[first])
+
+
+def axes(dataset: xr.Dataset) -> list[str]:
+    """Names of the axes of a sweep, the first of which is summarised along."""
+    return [str(axis) for axis in np.atleast_1d(dataset.attrs["axes"])]

@@ -1,12 +1,14 @@
-"""Verdicts: a sentence for everyone, with what it excludes, and the numbers that decided."""
+"""Verdicts: whether a law holds, in a phrase, and the numbers that decided."""
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import xarray as xr
 
-from ._result import Fit, Verdict
-from ._summary import Interval
+from ..statistics import Fit, Interval
+from ..vocabulary import axis_quantity
+from ._findings import Evidence, Verdict
 
 _LEVEL = 0.01
 # What a sample must exclude before a law is said to hold: other exponents, other distributions
@@ -16,9 +18,9 @@ _LARGEST_DISTANCE = 0.25
 _LARGEST_SCALE = 1.25
 
 _WHY = {
-    "midpoint": "the boundary is not half-way to the other class",
-    "secant": "the margin changes its slope along the displacement",
-    "tangent": "the network bends on the way to its boundary",
+    "midpoint": "the boundary is not halfway",
+    "secant": "the margin changes its slope on the way",
+    "tangent": "the network bends before its boundary",
 }
 
 
@@ -27,9 +29,9 @@ def exact_law(
     fit: Fit | None,
     scale: Interval | None,
     tests: xr.Dataset,
-    incomplete: Sequence[int],
+    incomplete: Sequence[Any],
 ) -> Verdict:
-    """Does a sample follow a distribution, at every dimension?
+    """Does a sample follow a distribution, everywhere along the axis?
 
     It does not where the smallest Kolmogorov–Smirnov p-value, times the number of tests (Holm), is
     below 1 %. It does where it is not, the law's own exponent lies in the interval of the fitted
@@ -37,78 +39,106 @@ def exact_law(
     exclude another law: the interval of the exponent is at most 0.2 wide, the distance from the
     law below 0.25 and its scale within a factor of 1.25 with 95 % confidence. Otherwise, or where
     seeds failed, the verdict is open.
+
+    Parameters
+    ----------
+    law
+        Its name.
+    fit, scale, tests
+        As `statistics.exponent`, `statistics.scale` and `statistics.kolmogorov_smirnov` give them.
+    incomplete
+        Places along the axis at which seeds failed, `statistics.incomplete`.
     """
-    pvalues = tests["ks_pvalue"].dropna("dim")
+    pvalues = tests["ks_pvalue"].dropna(*tests.dims)
     if pvalues.size == 0 or scale is None:
-        return Verdict(law, None, f"{law}: undecided, nothing to test was measured.")
+        return Verdict(law, None, "nothing to test was measured")
     smallest = min(1.0, float(pvalues.min()) * pvalues.size)
     largest = float(tests["ks_largest"].max())
-    parts = [
-        f"median over the law's {scale}",
-        f"smallest of {pvalues.size} Kolmogorov–Smirnov p-values {smallest:.2g} after Holm's "
-        f"correction",
-        f"distance from the law below {largest:.2g}",
-    ]
-    if fit is not None:
-        parts.insert(0, f"exponent {_exponent(fit)}")
-    evidence = "; ".join(parts)
+    evidence = (
+        *_of_fit(fit),
+        Evidence("median over the law's", *scale),
+        Evidence(f"smallest of {pvalues.size} Kolmogorov–Smirnov p-values, after Holm", smallest),
+        Evidence("distance from the law, at most", largest),
+    )
     agrees = scale.low <= 1 <= scale.high
-    if smallest < _LEVEL:
-        how = "spread differently from" if agrees else f"{scale} times"
-        said = f"does not hold here: the measured ratios are {how} what it says."
-        return Verdict(law, False, f"{law}: {said}", evidence)
     near = fit is not None and fit.expected is not None and fit.low <= fit.expected <= fit.high
     sharp = fit is not None and fit.high - fit.low <= _WIDEST_EXPONENT
     sharp &= largest <= _LARGEST_DISTANCE
     sharp &= scale.low >= 1 / _LARGEST_SCALE and scale.high <= _LARGEST_SCALE
-    if incomplete:
-        said = f"undecided, {_failed(incomplete)}."
+    holds = None
+    if smallest < _LEVEL:
+        holds = False
+        said = "spread differently from the law" if agrees else f"{scale} times the law"
+    elif incomplete:
+        said = _failed(tests, incomplete)
     elif not agrees:
-        said = f"undecided: the medians are {scale} times the law's, the distributions still agree."
+        said = f"medians are {scale} times the law's, the distributions still agree"
     elif not sharp:
-        said = "undecided: too few seeds or dimensions to exclude other laws."
+        said = "too few measurements to exclude other laws"
     elif not near:
-        said = "undecided: the exponent is another one than the law's, the distributions agree."
+        said = "the exponent is another one, the distributions agree"
     else:
-        return Verdict(law, True, f"{law}: holds; {_excluded(scale)}.", evidence)
-    return Verdict(law, None, f"{law}: {said}", evidence)
+        holds = True
+        more, less = math.ceil(100 * (scale.high - 1)), math.ceil(100 * (1 - scale.low))
+        said = f"medians {more} % above or {less} % below are excluded"
+    return Verdict(law, holds, said, evidence)
 
 
 def agreement(
     law: str,
-    factors: dict[int, Interval],
-    incomplete: Sequence[int],
+    factors: Mapping[Any, Interval],
+    incomplete: Sequence[Any],
     *,
+    axis: str,
     within: float,
     what: str,
-    parts: Mapping[str, Mapping[int, Interval]] | None = None,
+    parts: Mapping[str, Mapping[Any, Interval]] | None = None,
 ) -> Verdict:
-    """Is a measured factor equal to 1, up to a stated factor, at every dimension?
+    """Is a measured factor equal to 1, up to a stated factor, everywhere along an axis?
 
-    At a dimension it is where the whole interval lies in [1 / within, within], and is not where
-    the whole interval lies outside. Where seeds failed, it is not said to hold. `parts` are the
-    factors that it is the product of: of those on its side of 1, the largest effect is the reason.
+    At a place it is where the whole interval lies in [1 / within, within], and is not where the
+    whole interval lies outside. Where seeds failed, it is not said to hold.
+
+    Parameters
+    ----------
+    law
+        Its name.
+    factors
+        Intervals of the factor by place, `statistics.medians`.
+    incomplete
+        Places at which seeds failed.
+    axis
+        Name of the axis.
+    within
+        The largest factor that is agreement.
+    what
+        The factor in words.
+    parts
+        Factors that it is the product of, by name: of those on its side of 1, the one with the
+        largest effect is given as the reason.
     """
     if not factors:
-        return Verdict(law, None, f"{law}: undecided, nothing to compare was measured.")
-    agree = [d for d, i in factors.items() if i.low >= 1 / within and i.high <= within]
-    differ = [d for d, i in factors.items() if i.low > within or i.high < 1 / within]
-    evidence = f"{what}: " + ", ".join(f"{i} at d = {d}" for d, i in factors.items())
+        return Verdict(law, None, "nothing to compare was measured")
+    symbol = axis_quantity(axis).symbol
+    agree = [at for at, i in factors.items() if i.low >= 1 / within and i.high <= within]
+    differ = [at for at, i in factors.items() if i.low > within or i.high < 1 / within]
+    evidence = tuple(Evidence(what, *i, f"{symbol} = {at}") for at, i in factors.items())
+    where = lambda places: f"{symbol} = {', '.join(map(str, places))}"
     if differ:
-        where = ", ".join(map(str, differ))
-        values = ", ".join(f"{factors[d].value:.3g}" for d in differ)
-        said = f"does not hold here at d = {where}: the {what} is {values}"
-        said += _because(parts or {}, differ[-1], factors[differ[-1]].value)
-        return Verdict(law, False, f"{law}: {said}.", evidence)
+        last = differ[-1]
+        values = ", ".join(f"{factors[at].value:.3g}" for at in differ)
+        said = f"{what} is {values} at {where(differ)}"
+        said += _because(parts or {}, last, factors[last].value)
+        return Verdict(law, False, said, evidence)
     if incomplete:
-        return Verdict(law, None, f"{law}: undecided, {_failed(incomplete)}.", evidence)
+        return Verdict(law, None, f"too few seeds gave a result at {where(incomplete)}", evidence)
     if len(agree) < len(factors):
-        open_ = ", ".join(str(d) for d in factors if d not in agree)
-        said = f"undecided: at d = {open_} the {what} may be within a factor of {within:g} or not."
-        return Verdict(law, None, f"{law}: {said}", evidence)
+        open_ = where([at for at in factors if at not in agree])
+        said = f"{what} may be within a factor of {within:g} or not at {open_}"
+        return Verdict(law, None, said, evidence)
     low, high = min(i.low for i in factors.values()), max(i.high for i in factors.values())
-    said = f"holds within a factor of {within:g}: the {what} is {low:.3g} to {high:.3g}"
-    return Verdict(law, True, f"{law}: {said} (95 % confidence).", evidence)
+    said = f"{what} is {low:.3g} to {high:.3g}, within a factor of {within:g}"
+    return Verdict(law, True, said, evidence)
 
 
 def scaling(law: str, fit: Fit | None, *, within: float = 0.1) -> Verdict:
@@ -118,53 +148,39 @@ def scaling(law: str, fit: Fit | None, *, within: float = 0.1) -> Verdict:
     away.
     """
     if fit is None or fit.expected is None:
-        return Verdict(law, None, f"{law}: undecided, an exponent needs two dimensions.")
+        return Verdict(law, None, "an exponent needs two places with a result")
     low, high = fit.low - fit.expected, fit.high - fit.expected
     holds = None
+    said = f"the exponent may be within {within:g} of {fit.expected:.2f} or not"
     if -within <= low and high <= within:
-        holds = True
+        holds, said = True, f"the exponent is {fit.expected:.2f} within {within:g}"
     elif low > within or high < -within:
-        holds = False
-    said = {
-        True: f"holds, the exponent is the expected one within {within:g}",
-        False: f"does not hold here: the exponent is {fit.exponent:.2f}, not {fit.expected:.2f}",
-        None: f"undecided: the exponent may be within {within:g} of {fit.expected:.2f} or not",
-    }[holds].replace("-", "−")
-    return Verdict(law, holds, f"{law}: {said}.", f"exponent {_exponent(fit)}")
+        holds, said = False, f"the exponent is {fit.exponent:.2f}, not {fit.expected:.2f}"
+    return Verdict(law, holds, said.replace("-", "−"), _of_fit(fit))
 
 
-def _excluded(scale: Interval) -> str:
-    """What the interval of a scale leaves out, in words."""
-    more, less = scale.high - 1, 1 - scale.low
-    return (
-        f"ratios more than {_percent(more)} above or {_percent(less)} below the law's are "
-        "excluded (95 % confidence)"
-    )
+def _of_fit(fit: Fit | None) -> tuple[Evidence, ...]:
+    if fit is None:
+        return ()
+    found = Evidence("exponent", fit.exponent, fit.low, fit.high)
+    return (found,) if fit.expected is None else (found, Evidence("expected", fit.expected))
 
 
-def _percent(share: float) -> str:
-    return f"{math.ceil(100 * share)} %"
-
-
-def _because(parts: Mapping[str, Mapping[int, Interval]], dim: int, value: float) -> str:
+def _because(parts: Mapping[str, Mapping[Any, Interval]], at: Any, value: float) -> str:
     """Of the parts of a product that move it from 1 to where it is, the largest, in words."""
     side = 1 if value > 1 else -1
     moved = {
-        name: side * math.log(of_dim[dim].value)
-        for name, of_dim in parts.items()
-        if dim in of_dim and of_dim[dim].value > 0
+        name: side * math.log(of_place[at].value)
+        for name, of_place in parts.items()
+        if at in of_place and of_place[at].value > 0
     }
     name = max(moved, key=lambda name: moved[name], default=None)
     if name is None or moved[name] <= 0:
         return ""
-    factor = parts[name][dim].value
-    return f", mostly because {_WHY[name]} (a factor of {factor:.3g} at d = {dim})"
+    return f", mostly as {_WHY[name]} (× {parts[name][at].value:.3g})"
 
 
-def _failed(incomplete: Sequence[int]) -> str:
-    return f"too few seeds gave a result at d = {', '.join(map(str, incomplete))}"
-
-
-def _exponent(fit: Fit) -> str:
-    expected = "" if fit.expected is None else f", expected {fit.expected:.3f}"
-    return f"{fit.exponent:.3f} [{fit.low:.3f}, {fit.high:.3f}]{expected}".replace("-", "−")
+def _failed(tests: xr.Dataset, incomplete: Sequence[Any]) -> str:
+    (axis,) = tests.dims
+    places = ", ".join(map(str, incomplete))
+    return f"too few seeds gave a result at {axis_quantity(str(axis)).symbol} = {places}"

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ..vocabulary import QUANTITIES, Quantity
+from ..vocabulary import axis_quantity
 from ._spec import Point, Sweep, label
 from ._store import ChunkStore, chunk_store
 
@@ -65,7 +65,7 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     (dataset,) = joined
     dataset = dataset.transpose(*sweep.axes, "seed", ...)
     for name in (*sweep.axes, "seed", *_TIMINGS):
-        dataset[name].attrs = QUANTITIES.get(name, Quantity(name, name)).attrs()
+        dataset[name].attrs = axis_quantity(name).attrs()
     # Lists as arrays: what netCDF gives back, so that a stored result is the same in every way.
     dataset.attrs = {k: np.array(v) if isinstance(v, list) else v for k, v in provenance.items()}
     return dataset

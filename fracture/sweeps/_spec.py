@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import itertools
 import json
 import platform
@@ -17,8 +16,9 @@ import jax.numpy as jnp
 import jaxlib
 
 from .. import __version__
+from .._code import digest_of_code
 from .._typing import Key
-from ..vocabulary import QUANTITIES, Variable
+from ..vocabulary import Variable, axis_quantity
 
 Value: TypeAlias = int | float | str
 Point: TypeAlias = dict[str, Value]
@@ -41,20 +41,27 @@ def environment() -> dict[str, str]:
         "float": jnp.zeros(()).dtype.name,
         "backend": f"{jax.default_backend()} x {jax.device_count()}",
         "python": platform.python_version(),
-        "fracture": f"{__version__}+{_source_hash()}",
+        "fracture": f"{__version__}+{_code()}",
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
     }
 
 
+# What draws conclusions, and shows them: no number that is stored depends on it.
+_CONCLUDING = ("experiments", "report", "drawing", "cli")
+_CONCLUDING_FILES = ("statistics.py", "vocabulary.py", "_registry.py", "_occasion.py", "_signals.py")
+
+
 @functools.cache
-def _source_hash() -> str:
-    """Digest of this package's code: chunks of different code never end up in one result."""
+def _code() -> str:
+    """Digest of the code that measures: chunks of different code never end up in one result."""
     package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
+    paths = [
+        path
+        for path in sorted(package.rglob("*.py"))
+        if path.relative_to(package).parts[0] not in (*_CONCLUDING, *_CONCLUDING_FILES)
+    ]
+    return digest_of_code(*paths)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +93,8 @@ class Sweep:
     options
         What else distinguishes this sweep; strings, numbers, lists. Recorded with the result, and
         a stored sweep only goes on under equal options.
+    code
+        Digest of the code of `cell`, where it is known: a stored sweep of other code does not go on.
     root
         Integer from which the key of every cell is derived.
 
@@ -104,6 +113,7 @@ class Sweep:
     variables: Mapping[str, Variable]
     shared: Callable[..., Any] = lambda **point: ()
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    code: str = ""
     root: int = 0
 
     def __post_init__(self) -> None:
@@ -159,18 +169,14 @@ class Sweep:
             "chunks": list(self.chunks),  # type: ignore[arg-type]
             "root": self.root,
             "options": json.dumps(dict(self.options), sort_keys=True),
+            "code": self.code,
             **environment(),
         }
 
 
 def label(point: Mapping[str, Value]) -> str:
     """A point for people, such as `d = 8, layers = 2`."""
-    return ", ".join(f"{symbol(name)} = {value}" for name, value in point.items())
-
-
-def symbol(axis: str) -> str:
-    """How an axis is written: its symbol in the vocabulary, or its name."""
-    return QUANTITIES[axis].symbol if axis in QUANTITIES else axis
+    return ", ".join(f"{axis_quantity(name).symbol} = {value}" for name, value in point.items())
 
 
 def _check_axis(axis: str, values: Sequence[Value]) -> None:

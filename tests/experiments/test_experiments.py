@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from fracture.experiments._summary import Interval
 
 from fracture import data, experiments, theory
 from fracture.experiments import Fit, _summary, _verdicts, network
-from fracture.experiments._summary import Interval
 
 DIMS = (8, 32, 128)
 
