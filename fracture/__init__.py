@@ -15,6 +15,7 @@ _PARTS = (
     "analysis",
     "compression",
     "data",
+    "drawing",
     "experiments",
     "models",
     "norms",

@@ -295,10 +295,8 @@ def images(
     if images is None and (references or bounds):
         raise click.UsageError("--references and --bounds need IMAGES and --network.")
     _prepare_jax(x64=False)  # as the user's network expects
-    from . import data, report as reports
-    from .experiments import network as experiment
-    from .experiments._identity import claim, digest, digest_of_file, program
-    from .experiments._own_network import own_network
+    from . import analysis, data, report as reports
+    from .analysis import claim, digest, digest_of_file, own_network, program
     from .sweeps import exclusive, write_dataset
 
     order = float(ord) if ord == "inf" else int(ord)
@@ -309,10 +307,10 @@ def images(
         if images is None or network is None:
             known_as = claim(out / "analysis.nc", identity)
             with _progress() as shown["progress"]:
-                dataset = experiment.digits(examples=examples, **options, **shown)
+                dataset = analysis.of_digits(examples=examples, **options, **shown)
         else:
             own = _load_object(network)
-            queries = experiment.Images(*data.load_npz(images)[:2])
+            queries = analysis.Images(*data.load_npz(images)[:2])
             functions = own_network(own, queries.inputs[0])
             identity |= {
                 "network": network,
@@ -322,10 +320,10 @@ def images(
                 "bounds": bounds,
             }
             known_as = claim(out / "analysis.nc", identity)
-            known = experiment.Images(*data.load_npz(references)[:2]) if references else queries
-            queries = experiment.Images(*(array[:examples] for array in queries))
+            known = analysis.Images(*data.load_npz(references)[:2]) if references else queries
+            queries = analysis.Images(*(array[:examples] for array in queries))
             with _progress() as shown["progress"]:
-                dataset = experiment.images(
+                dataset = analysis.of_images(
                     **functions,
                     queries=queries,
                     references=known,
@@ -404,10 +402,8 @@ def imagenet(
     if quick and full:
         raise click.UsageError("--quick and --full exclude each other.")
     _prepare_jax(x64=False, spread=False)
-    from . import data, models, perturbation, report as reports
-    from .experiments import network as experiment, photographs
-    from .experiments._identity import claim
-    from .experiments._own_network import own_network
+    from . import analysis, data, models, perturbation, report as reports
+    from .analysis import claim, own_network
     from .models._efficientnet_lite import SIZES
     from .sweeps import exclusive, write_dataset
 
@@ -436,9 +432,9 @@ def imagenet(
     number = examples or (4 if quick else len(photos.labels))
     with exclusive(out), _progress() as progress:
         known_as = claim(out / "analysis.nc", {"network": title, "images": "photographs"})
-        dataset = photographs.run(
+        dataset = analysis.of_photographs(
             **functions,
-            queries=experiment.Images(*photos),
+            queries=analysis.Images(*photos),
             examples=number,
             names=data.imagenet_classes(),
             model=title,

@@ -8,9 +8,7 @@ from flax import nnx
 
 from fracture import compression, perturbation as p, training
 from fracture.adapters import Adapted
-from fracture.analysis import analyze
-from fracture.experiments._identity import program
-from fracture.experiments._own_network import own_network
+from fracture.analysis import analyze, own_network, program
 from fracture.perturbation._problem import pose
 
 WEIGHT = jnp.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])

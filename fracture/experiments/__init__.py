@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .._concluding import concluding
 from ..sweeps import read_dataset, write_dataset
 from ..sweeps._spec import checked_name
-from . import digits, linear_hypercube, linear_points, network, photographs, trained
-from ._concluding import concluding
+from . import digits, linear_hypercube, linear_points, trained
 from ._result import Fit, Result, Verdict
 
 __all__ = [
@@ -24,8 +24,6 @@ __all__ = [
     "linear_hypercube",
     "linear_points",
     "load",
-    "network",
-    "photographs",
     "plan",
     "save",
     "trained",

@@ -5,9 +5,9 @@ for an analysis only build objects. A page loads nothing from elsewhere, and dra
 results again gives the same bytes.
 """
 
+from ..drawing import Drawing
 from ._analysis import analysis_tables
 from ._analysis_figures import analysis_figures
-from ._drawing import Drawing
 from ._figures import figures, overview
 from ._page import analysis_page, render
 from ._tables import tables

@@ -8,8 +8,8 @@ import xarray as xr
 from rich.table import Table
 from rich.text import Text
 
+from ..drawing import MISSING, count, interval
 from ..perturbation import Status
-from ._format import MISSING, count, interval
 from ._grids import Cell, Column, Grid
 from ._symbols import symbol, unit
 from ._tables import to_rich

@@ -9,12 +9,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..drawing import (
+    Drawing,
+    Theme,
+    channels,
+    legend_below,
+    log_scale,
+    name_lines,
+    number,
+    pixels,
+    positive,
+    say_nothing_there,
+)
 from ._analysis import attacked, layer_names, quantiles, statuses
-from ._drawing import Drawing, Theme
-from ._format import number
 from ._law_figures import scatter
-from ._pixels import channels, pixels
-from ._series import legend_below, log_scale, name_lines, positive, say_nothing_there
 
 _SHOWN = 6
 _RHO = {"rho_margin": "$\\rho_\\mathrm{net}$", "rho_span": "$\\rho_\\mathrm{span}$"}

@@ -10,11 +10,18 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..drawing import (
+    Drawing,
+    Theme,
+    data_uri,
+    log_scale,
+    number,
+    pixels,
+    positive,
+    say_nothing_there,
+    share,
+)
 from ._analysis import layer_names, statuses
-from ._drawing import Drawing, Theme, data_uri
-from ._format import number, share
-from ._pixels import pixels
-from ._series import log_scale, positive, say_nothing_there
 
 _PEAK = 99.8  # percentile of the change that becomes black or white
 

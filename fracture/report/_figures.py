@@ -8,24 +8,27 @@ import scipy.special
 import xarray as xr
 from matplotlib.figure import Figure
 
-from ..experiments._result import Result
-from ._drawing import Drawing, Theme, ordered_colours
-from ._format import interval, number
-from ._grids import groups
-from ._law_figures import law_figures
-from ._series import (
+from ..drawing import (
     MARKERS,
+    Drawing,
+    Theme,
     band,
     dimension_axis,
+    interval,
     inverse_root,
     legend_below,
     log_scale,
     medians,
     name_lines,
+    number,
+    ordered_colours,
     positive,
     say_nothing_there,
     span,
 )
+from ..experiments._result import Result
+from ._grids import groups
+from ._law_figures import law_figures
 from ._symbols import law_kind, measured_ratio, qualifier, short_title, with_intervals
 
 _RATIO = "fragility ratio  $r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$"

@@ -4,8 +4,8 @@ from typing import Literal, NamedTuple
 
 import xarray as xr
 
+from ..drawing import interval, number
 from ..experiments._result import Fit, Result, Verdict
-from ._format import interval, number
 from ._symbols import qualifier, symbol, unit
 
 MAIN = ("r_opt", "r_nn", "ratio", "rho", "predicted", "ks_statistic", "ks_pvalue")

@@ -7,10 +7,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from ..experiments._result import Result
-from ._drawing import Drawing, Theme, ordered_colours
-from ._series import (
+from ..drawing import (
     MARKERS,
+    Drawing,
+    Theme,
     counting_axis,
     dimension_axis,
     inverse_root,
@@ -18,10 +18,12 @@ from ._series import (
     log_scale,
     medians,
     name_lines,
+    ordered_colours,
     positive,
     say_nothing_there,
     span,
 )
+from ..experiments._result import Result
 from ._symbols import measured_ratio, with_intervals
 
 _POINTS = 600  # drawn per dimension at most, evenly taken from all

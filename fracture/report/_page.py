@@ -9,14 +9,13 @@ import jinja2
 import xarray as xr
 from markupsafe import Markup, escape
 
+from ..drawing import Drawing, data_uri, interval, number
 from ..experiments._result import Fit, Result, Verdict
 from ..sweeps import write_atomically
 from ._analysis import analysis_grids, norm_note, status_line
 from ._analysis_figures import analysis_figures
 from ._cards import Card, cards
-from ._drawing import Drawing, data_uri
 from ._figures import figures, overview
-from ._format import interval, number
 from ._grids import Grid, grids, verdict_line, verdict_word
 from ._symbols import glossary, short_title
 

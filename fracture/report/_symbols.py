@@ -6,7 +6,7 @@ from typing import NamedTuple, SupportsFloat
 import numpy as np
 import xarray as xr
 
-from ._format import count, number, pvalue, share
+from ..drawing import count, number, pvalue, share
 
 
 class Symbol(NamedTuple):

@@ -15,9 +15,7 @@ import pytest
 from rich.console import Console
 
 from fracture import report
-from fracture.experiments import photographs
-from fracture.experiments._identity import digest, program
-from fracture.experiments.network import Images
+from fracture.analysis import Images, _photographs, digest, of_photographs, program
 from fracture.perturbation import Status, affine
 from fracture.sweeps import StoreMismatchError
 
@@ -42,7 +40,7 @@ def problem(number=7):
 
 def run(queries, **options):
     options = {"names": NAMES, "model": "Linear", "solver": affine, **options}
-    return photographs.run(apply, WEIGHT, queries, **options)
+    return of_photographs(apply, WEIGHT, queries, **options)
 
 
 def test_every_number_of_a_linear_network():
@@ -95,10 +93,10 @@ RESUME = """
     import jax
     sys.path.insert(0, {tests!r})
     jax.config.update("jax_enable_x64", True)
-    from fracture.experiments import photographs
+    from fracture.analysis import _photographs
     from test_photographs import problem, run
     assert len(jax.devices()) == 3
-    photographs.analyze = None  # nothing is analysed again
+    _photographs.analyze = None  # nothing is analysed again
     run(problem(3), num_classes=3, orders=(2,), out=Path({out!r}))
 """
 
@@ -110,9 +108,9 @@ def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     first = run(queries, **options)
     next(tmp_path.rglob("*seed1.nc")).unlink()
     done = []
-    original = photographs.analyze
+    original = _photographs.analyze
     monkeypatch.setattr(
-        photographs, "analyze", lambda *args, **kw: done.append(1) or original(*args, **kw)
+        _photographs, "analyze", lambda *args, **kw: done.append(1) or original(*args, **kw)
     )
     again = run(queries, **options)
     assert len(done) == 1

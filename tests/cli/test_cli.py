@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from fracture import cli, experiments, perturbation, report
+from fracture import analysis, cli, experiments, perturbation, report
 from fracture.__main__ import main
 from fracture.sweeps import exclusive, read_dataset
 
@@ -267,7 +267,7 @@ def test_only_an_interrupted_sweep_goes_on(fracture, monkeypatch, command):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(experiments, "plan", lambda *_, **__: {"points": interrupt})
-    monkeypatch.setattr(experiments.network, "digits", interrupt)
+    monkeypatch.setattr(analysis, "of_digits", interrupt)
     monkeypatch.setattr(experiments, "load", interrupt)
     code, out, err = fracture(*command)
     assert code == 130
@@ -472,7 +472,7 @@ def test_wrong_images_or_networks_are_one_line(fracture, own, images, network, m
 
 def test_other_weights_are_another_network(fracture, own, tmp_path, monkeypatch):
     """Weights from a file, which the source of the network does not show."""
-    monkeypatch.setattr(experiments.network, "images", lambda **_: ANALYSIS)
+    monkeypatch.setattr(analysis, "of_images", lambda **_: ANALYSIS)
     monkeypatch.setattr(cli, "_print", lambda *_: None)
     source = "import jax\nimport numpy as np\n"
     source += "weight = jax.numpy.asarray(np.load('weight.npz')['w'])\n"

@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from rich.console import Console
 
 from fracture import report
+from fracture.drawing._format import interval, number, pvalue
 from fracture.experiments._result import Fit, Result, Verdict
-from fracture.report._format import interval, number, pvalue
 from fracture.report._page import subscripts
 
 NASTY = 'undecided: 3 < 4 & "quotes" <script>alert(1)</script>'

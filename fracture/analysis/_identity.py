@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .._concluding import concluding
 from .._files import open_regular
 from .._typing import Apply
 from ..sweeps import StoreMismatchError, read_dataset
 from ..sweeps._store import compare
-from ._concluding import concluding
 
 
 def digest_of_file(path: Path) -> str:

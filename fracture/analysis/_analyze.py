@@ -9,10 +9,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
-from ._checks import as_labels, narrow, require_classes
-from ._network import takes_network
-from ._typing import Apply, Bounds, Labels, Order
-from .compression import (
+from .._checks import as_labels, narrow, require_classes
+from .._network import takes_network
+from .._typing import Apply, Bounds, Labels, Order
+from ..compression import (
     LayerCompression,
     effective_rank,
     jacobian,
@@ -21,13 +21,13 @@ from .compression import (
     participation_ratio,
     stable_rank,
 )
-from .compression._alignment import contrast
-from .compression._projection import project_and_spectrum
-from .norms import at_least_float32, broadcast_bounds, check_order, norm
-from .optimal import nearest_neighbour
-from .perturbation import minimal
-from .perturbation._solvers import Solver, as_solver
-from .theory import null_pvalue
+from ..compression._alignment import contrast
+from ..compression._projection import project_and_spectrum
+from ..norms import at_least_float32, broadcast_bounds, check_order, norm
+from ..optimal import nearest_neighbour
+from ..perturbation import minimal
+from ..perturbation._solvers import Solver, as_solver
+from ..theory import null_pvalue
 
 __all__ = ["Analysis", "analyze"]
 

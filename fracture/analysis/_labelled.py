@@ -14,9 +14,9 @@ import xarray as xr
 from .. import __version__, data, models, theory
 from .._checks import require_classes
 from .._typing import Bounds, Order
-from ..analysis import Analysis, analyze
 from ..sweeps import Progress
 from ..training import fit
+from ._analyze import Analysis, analyze
 from ._first_look import first_look
 from ._own_network import failure
 
@@ -57,7 +57,7 @@ class Images(NamedTuple):
     labels: jax.Array
 
 
-def digits(
+def of_digits(
     *,
     examples: int = 64,
     ord: Order = 2,
@@ -95,7 +95,7 @@ def digits(
     trained = train_network(key_fit, network.init(key_init), train.inputs, train.labels)
     logits = jax.vmap(network.apply, (None, 0))(trained.params, test.inputs)
     accuracy = float(jnp.mean(logits.argmax(-1).astype(jnp.int32) == test.labels))
-    dataset = images(
+    dataset = of_images(
         network.apply,
         trained.params,
         Images(test.inputs[:examples], test.labels[:examples]),
@@ -119,7 +119,7 @@ def digits(
     )
 
 
-def images(
+def of_images(
     apply: Callable[..., Any],
     params: Any,
     queries: Images,
@@ -147,7 +147,7 @@ def images(
     seen = first_look(apply, params, *queries, references.labels, bounds, say)
     measure = partial(analyze, ord=ord, bounds=bounds, stages=stages, effort=effort)
     result = _in_chunks(lambda some: measure(apply, params, *some, *references), queries, progress)
-    dataset = label(result, queries)
+    dataset = labelled(result, queries)
     if bounds is None:
         dataset = dataset.drop_vars("box")  # 1 everywhere
     options = {"ord": str(ord), "bounds": str(bounds), "effort": effort}
@@ -204,7 +204,7 @@ def check(
         require_classes(references.labels, classes, "reference_labels")
 
 
-def label(result: Analysis, queries: Images) -> xr.Dataset:
+def labelled(result: Analysis, queries: Images) -> xr.Dataset:
     """The fields of an analysis as variables over `example`, and the images."""
     fields = jax.device_get(result._asdict())
     variables: dict[str, Any] = {"label": ("example", np.asarray(queries.labels))}

@@ -15,20 +15,20 @@ import scipy.stats
 import xarray as xr
 
 from .._typing import Apply, Order
-from ..analysis import analyze
+from ..experiments._summary import LEAST_SEEDS, median
 from ..perturbation import Perturbation, Status, minimal, solve
 from ..sweeps import Progress
 from ..sweeps._spec import environment
 from ..sweeps._store import chunk_store
+from ._analyze import analyze
 from ._first_look import first_look, outputs_of
 from ._identity import digest, program
-from ._summary import LEAST_SEEDS, median
-from .network import Images, check, label
+from ._labelled import Images, check, labelled
 
 BOX = (0.0, 1.0)
 
 
-def run(
+def of_photographs(
     apply: Apply,
     params: Any,
     queries: Images,
@@ -162,7 +162,7 @@ def _one(
         others = {order: future.result() for order, future in futures.items()}
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    dataset = label(result, here)
+    dataset = labelled(result, here)
     for order, found in others.items():
         suffix = f"_{order:g}"
         dataset[f"radius{suffix}"] = ("example", found.norm, {"units": "input units"})
