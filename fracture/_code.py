@@ -21,9 +21,7 @@ def digest_of_code(*paths: Path, without: Collection[str] = ()) -> str:
         tree = ast.parse(path.read_text("utf-8"))
         functions = ast.FunctionDef | ast.AsyncFunctionDef
         tree.body = [
-            node
-            for node in tree.body
-            if not (isinstance(node, functions) and node.name in without)
+            node for node in tree.body if not (isinstance(node, functions) and node.name in without)
         ]
         for node in ast.walk(tree):
             if isinstance(node, functions | ast.ClassDef | ast.Module):

@@ -1,7 +1,7 @@
 """Medians, exponents, distances from a law, and their uncertainty; the seed is the unit.
 
-Arrays are over one axis of a sweep, such as `dim`, and `seed`; `each_level` applies what is made for
-one axis where there are more.
+Arrays are over one axis of a sweep, such as `dim`, and `seed`; `each_level` applies what is made
+for one axis where there are more.
 """
 
 import itertools
@@ -56,7 +56,7 @@ class Fit(NamedTuple):
 
 
 def rows(values: xr.DataArray) -> dict[At, np.ndarray]:
-    """The finite values at each place of the axis, one per seed; places without any are left out."""
+    """The finite values at each place of the axis, one per seed; places without are left out."""
     axis = axis_of(values)
     ordered = values.transpose(axis, "seed")
     found = zip(values[axis].values.tolist(), np.asarray(ordered, np.float64), strict=True)
@@ -104,8 +104,9 @@ def exponent(
     """Slope of the log median against the log of the axis, by least squares.
 
     None below two places with a positive median; others are left out. Seeds are resampled at each
-    place; with fewer than six, the interval is infinite. With `against`, a sample of the law at each
-    place, that sample's slope is what is expected, and the interval covers the uncertainty of both.
+    place; with fewer than six, the interval is infinite. With `against`, a sample of the law at
+    each place, that sample's slope is what is expected, and the interval covers the uncertainty of
+    both.
     """
     found = {at: row for at, row in rows(values).items() if np.median(row) > 0}
     if len(found) < 2:
@@ -128,8 +129,8 @@ def scale(
 ) -> Interval | None:
     """Median over that of the law, or of a sample of it: geometric mean over the axis.
 
-    Seeds are resampled at each place, and the sample too; with fewer than six seeds, the interval is
-    infinite. What lies outside of it is what the measurements exclude.
+    Seeds are resampled at each place, and the sample too; with fewer than six seeds, the interval
+    is infinite. What lies outside of it is what the measurements exclude.
     """
     found = rows(values)
     places = sorted(found.keys() & (laws or against or {}).keys())
@@ -261,7 +262,7 @@ def median_table(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
 def table(
     axis: str, columns: Mapping[str, tuple[Mapping[At, float], Quantity | Mapping[str, Any]]]
 ) -> xr.Dataset:
-    """A dataset over one axis from `NAME: ({place: value}, what it is)`; NaN where there is none."""
+    """A dataset over one axis from `NAME: ({place: value}, what it is)`; NaN for no value."""
     places = sorted({at for values, _ in columns.values() for at in values})
     variables = {
         name: (

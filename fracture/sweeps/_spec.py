@@ -49,7 +49,13 @@ def environment() -> dict[str, str]:
 
 # What draws conclusions, and shows them: no number that is stored depends on it.
 _CONCLUDING = ("experiments", "report", "drawing", "cli")
-_CONCLUDING_FILES = ("statistics.py", "vocabulary.py", "_registry.py", "_occasion.py", "_signals.py")
+_CONCLUDING_FILES = (
+    "statistics.py",
+    "vocabulary.py",
+    "_registry.py",
+    "_occasion.py",
+    "_signals.py",
+)
 
 
 @functools.cache

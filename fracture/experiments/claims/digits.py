@@ -1,14 +1,12 @@
-"""Real digits at several resolutions: the same content in a growing number of pixels.
+"""Real digits at growing resolution: does fragility fall like 1/√d when only the pixels multiply?
 
-Whether fragility falls like 1/sqrt(d) when only the resolution grows. The nearest training image of
-another class gives an upper bound of the optimal radius, shown against the number of references.
-arXiv:2406.16200, Section 7.
+The same content in a growing number of pixels. The optimal radius is not known: half the distance
+to the nearest training digit of another class is an upper bound, shown against the number of
+references. Intervals cover the training of the network, not the choice of the images.
 """
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,48 +14,35 @@ import optax
 import xarray as xr
 from jaxtyping import Array, Bool, Float
 
-from .. import data, models
-from .._typing import Key
-from ..compression import law_factors, span_compression
-from ..optimal import nearest_neighbour_by_count
-from ..perturbation import SOLVERS, Status, ddn
-from ..sweeps import Progress, Sweep, Variable, run as run_sweep
-from ..theory import null_pvalue
-from ..training import fit
-from . import _summary, _verdicts
-from ._result import Result
+from ... import data, models, statistics
+from ..._typing import Key
+from ...compression import law_factors, span_compression
+from ...drawing import Drawing
+from ...optimal import nearest_neighbour_by_count
+from ...perturbation import SOLVERS, Status, ddn
+from ...theory import null_pvalue
+from ...training import fit
+from ...vocabulary import quantity
+from .. import verdicts
+from .._claim import Size
+from .._findings import Findings
 
-NAME = "digits"
+SOURCE = "arXiv:2406.16200, Section 7"
 WITHIN = 1.25
 NUM_TRAIN = 8000
-REFERENCES = (1000, 2000, 4000, 8000)
+COORDINATES = {"references": (1000, 2000, 4000, 8000)}
 BOUNDS = (0.0, 1.0)
-
-_EXAMPLE = ("example",)
-VARIABLES = {
-    "r_opt": Variable("half the distance to a digit", "pixel range", ("references", "example")),
-    "r_nn": Variable("network radius, class of the nearest digit", "pixel range", _EXAMPLE),
-    "r_nn_untargeted": Variable("network radius, nearest boundary", "pixel range", _EXAMPLE),
-    "correct": Variable("classified correctly", "", _EXAMPLE),
-    "found": Variable("both perturbations found and verified", "", _EXAMPLE),
-    "rho_net": Variable("compression ratio, margin direction", "", _EXAMPLE),
-    "rho_span": Variable("compression ratio, span of gradients", "", _EXAMPLE),
-    "null_ratio": Variable("compression ratio of a random subspace", "", _EXAMPLE),
-    "null_pvalue": Variable("chance of as much in a random subspace", "", _EXAMPLE),
-    "midpoint": Variable("midpoint factor μ", "", _EXAMPLE),
-    "secant": Variable("secant over tangent κ", "", _EXAMPLE),
-    "tangent": Variable("tangent factor τ", "", _EXAMPLE),
-    "box": Variable("box factor β", "", _EXAMPLE),
-    "accuracy": Variable("test accuracy"),
-}
 
 
 class Cell(NamedTuple):
     """One trained network at some test images."""
 
-    r_opt: Float[Array, "references example"]  # the same for all seeds
-    r_nn: Float[Array, " example"]
-    r_nn_untargeted: Float[Array, " example"]
+    r_opt: Annotated[  # the same for all seeds
+        Float[Array, "references example"],
+        quantity("r_opt", unit="pixel range", bound="upper"),
+    ]
+    radius_pair: Annotated[Float[Array, " example"], quantity("radius_pair", unit="pixel range")]
+    radius: Annotated[Float[Array, " example"], quantity("radius", unit="pixel range")]
     correct: Bool[Array, " example"]
     found: Bool[Array, " example"]
     rho_net: Float[Array, " example"]
@@ -94,12 +79,12 @@ class Shared(NamedTuple):
     r_opt: Float[Array, "references example"]
 
 
-def shared(options: Options, dim: int) -> Shared:
+def shared(options: Options, *, dim: int) -> Shared:
     """Digits of one resolution, and the nearest training image of another class."""
     train, test = data.split(data.digits(_side(dim)), NUM_TRAIN)
     inputs, labels = test.inputs[: options.examples], test.labels[: options.examples]
     nearest = nearest_neighbour_by_count(
-        inputs, labels, train.inputs, train.labels, counts=REFERENCES
+        inputs, labels, train.inputs, train.labels, counts=COORDINATES["references"]
     )
     index = nearest.index[-1]
     return Shared(
@@ -111,7 +96,7 @@ def shared(options: Options, dim: int) -> Shared:
     )
 
 
-def cell(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
+def measure(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
     """Train one network and attack it at the first test images."""
     key_init, key_fit = jax.random.split(key)
     network = _network(options.model, _side(dim))
@@ -150,8 +135,8 @@ def cell(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
     )
     return Cell(
         r_opt=given.r_opt,
-        r_nn=pairwise.norm,
-        r_nn_untargeted=nearest.norm,
+        radius_pair=pairwise.norm,
+        radius=nearest.norm,
         correct=(nearest.status == Status.FOUND) | (nearest.status == Status.NOT_FOUND),
         found=(nearest.status == Status.FOUND) & (pairwise.status == Status.FOUND),
         rho_net=factors.rho_net,
@@ -181,120 +166,90 @@ def _network(model: str, side: int) -> models.Network:
     return models.mlp((side, side, 1), 10, widths=(128, 128))
 
 
-def run(
-    *,
-    dims: Sequence[int] = (49, 196, 784, 3136),
-    seeds: int | None = None,
-    model: str = "mlp",
-    solver: str = "minimal",
-    root: int = 0,
-    out: Path | None = None,
-    progress: Progress | None = None,
-) -> Result:
-    """Sweep the resolution, 6 networks each unless `seeds` is given."""
-    if model not in ("linear", "mlp", "cnn"):
-        raise ValueError(f"model must be linear, mlp or cnn for digits, got {model!r}.")
-    for dim in dims:
+SIZES = {
+    "quick": Size({"dim": (49, 196)}, 6, 6),
+    "default": Size({"dim": (49, 196, 784, 3136)}, 6, 6),
+    "full": Size({"dim": (49, 196, 784, 3136)}, 24, 6),
+}
+
+
+def check(options, axes):
+    """Raise for networks and solvers that there are not, and for no number of pixels."""
+    if options.model not in ("linear", "mlp", "cnn"):
+        raise ValueError(f"model must be linear, mlp or cnn for digits, got {options.model!r}.")
+    if options.solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {options.solver!r}.")
+    for dim in axes["dim"]:
         _side(dim)
-    options = Options(model=model, solver=solver)
-    sweep = Sweep(
-        name=NAME,
-        cell=lambda key, given, *, dim: cell(key, given, options, dim=dim),
-        dims=tuple(dims),
-        seeds=tuple(seeds or 6 for _ in dims),
-        chunks=tuple(6 for _ in dims),
-        variables=VARIABLES,
-        shared=lambda dim: shared(options, dim),
-        options=options._asdict() | {"pairwise_solver": "ddn"},
-        root=root,
-    )
-    dataset = run_sweep(sweep, out=out, progress=progress)
-    coordinate = ("references", list(REFERENCES), {"long_name": "number of reference images"})
-    kind = {"linear": "linear networks", "mlp": "three-layer ReLU networks", "cnn": "CNNs"}[model]
-    return judge(
-        dataset.assign_coords(references=coordinate).assign_attrs(
-            title=f"Real digits at growing resolution: {kind}",
-            description=(
-                f"{NUM_TRAIN:,} MNIST digits for training, the first {options.examples} test "
-                "digits attacked within the pixel range [0, 1]. The optimal radius is not known: "
-                "half the distance to the nearest training digit of another class is an upper "
-                f"bound, here with {REFERENCES[-1]:,} references. Intervals cover the training of "
-                "the network, not the choice of the images."
-            ),
-            judge=NAME,
-        )
+
+
+def describe(options):
+    """Which networks, and what the optimal radius stands for."""
+    kind = {"linear": "linear networks", "mlp": "three-layer ReLU networks", "cnn": "CNNs"}
+    return (
+        f"Real digits at growing resolution: {kind[options.model]}",
+        f"{NUM_TRAIN:,} MNIST digits for training, the first {options.examples} test digits "
+        "attacked within the pixel range [0, 1]. The optimal radius is not known: half the "
+        "distance to the nearest training digit of another class is an upper bound, here with "
+        f"{COORDINATES['references'][-1]:,} references. Intervals cover the training of the "
+        "network, not the choice of the images.",
     )
 
 
-def judge(dataset: xr.Dataset) -> Result:
-    """Summarise a stored sweep; judge the scaling with the resolution, and law E."""
-    # Results of earlier versions have neither: there the tangent contains what the box costs.
-    for name, missing in (("box", 1.0), ("null_pvalue", math.nan)):
-        if name not in dataset:
-            filled = xr.full_like(dataset["rho_net"], missing)
-            filled.attrs = {"long_name": VARIABLES[name].long_name, "units": ""}
-            dataset = dataset.assign({name: filled})
-    keep, share = _summary.usable(dataset)
-    measured = dataset[[name for name, v in VARIABLES.items() if v.dims == _EXAMPLE]]
-    middle = measured.drop_vars(["correct", "found"]).where(keep).median("example", keep_attrs=True)
-    ratio = (dataset["r_nn"] / dataset["r_opt"]).where(keep)
-    ratio_untargeted = (dataset["r_nn_untargeted"] / dataset["r_opt"]).where(keep)
+def judge(dataset: xr.Dataset) -> Findings:
+    """Judge the scaling with the resolution, and law E, on medians over inputs."""
+    keep, share = statistics.usable(dataset)
+    names = [name for name in dataset.data_vars if dataset[name].dims[2:] == ("example",)]
+    measured = dataset[names].drop_vars(["correct", "found"])
+    middle = measured.where(keep).median("example", keep_attrs=True)
+    ratio_pair = (dataset["radius_pair"] / dataset["r_opt"]).where(keep)
+    ratio = (dataset["radius"] / dataset["r_opt"]).where(keep)
     most = {"references": -1}
-    columns: dict[str, Any] = {
-        "r_opt": (dataset["r_opt"][most].where(keep), "upper bound of the optimal radius"),
-        "ratio": (ratio[most], "fragility ratio, class of the nearest digit"),
-        "ratio_untargeted": (ratio_untargeted[most], "fragility ratio, nearest boundary"),
+    columns = {
+        "r_opt": dataset["r_opt"][most].where(keep),
+        "ratio_pair": ratio_pair[most],
+        "ratio": ratio[most],
         # What the pixel range costs the linearised network is no failure of the law.
-        "law_e": (ratio[most] / (dataset["rho_net"] * dataset["box"]), "ratio over ρ_net · β"),
+        "law_e": ratio_pair[most] / (dataset["rho_net"] * dataset["box"]),
     }
-    for name, (values, long_name) in columns.items():
-        units = "pixel range" if name == "r_opt" else ""
-        middle[name] = values.median("example").assign_attrs(long_name=long_name, units=units)
-    middle = middle.where(share >= 0.9)
+    of_pair = {"symbol": "r_pair/r_opt", "meaning": "ratio to the class of the nearest reference"}
+    attrs = {
+        "r_opt": dataset["r_opt"].attrs,
+        "ratio_pair": quantity("ratio_pair", **of_pair).attrs(),
+    }
+    for name, values in columns.items():
+        known = attrs.get(name) or quantity(name).attrs()
+        middle[name] = values.median("example").assign_attrs(known)
+    middle = middle.drop_vars("references").where(share >= 0.9)
     middle["accuracy"], middle["found"] = dataset["accuracy"], share
-    middle.attrs = dataset.attrs
-    summary = _summary.median_table(
-        middle,
-        [
-            "r_opt",
-            "r_nn",
-            "r_nn_untargeted",
-            "ratio",
-            "ratio_untargeted",
-            "rho_net",
-            "rho_span",
-            "null_ratio",
-            "null_pvalue",
-            "law_e",
-            "midpoint",
-            "secant",
-            "tangent",
-            "box",
-            "accuracy",
-            "found",
-        ],
-    )
-    by_references = {"r_opt": dataset["r_opt"].where(keep), "ratio": ratio}
-    for name, values in by_references.items():
+    read = ["rho_net", "rho_span", "null_ratio", "null_pvalue"]
+    radii = ["ratio", "ratio_pair", "radius", "radius_pair", "r_opt"]
+    summary = statistics.median_table(middle, [*radii, *read, *_FACTORS, "accuracy", "found"])
+    for name, values in {"r_opt": dataset["r_opt"].where(keep), "ratio_pair": ratio_pair}.items():
         summary[f"{name}_by_references"] = (
             values.median(["seed", "example"])
             .transpose("dim", "references")
             .assign_attrs(middle[name].attrs)
         )
-    pairwise = _summary.exponent(middle["ratio"], "ratio, class of the nearest digit", -0.5)
-    untargeted = _summary.exponent(middle["ratio_untargeted"], "ratio, nearest boundary", -0.5)
-    verdicts = (
-        _verdicts.scaling("1/√d as the resolution grows (untargeted)", untargeted),
-        _verdicts.agreement(
+    fits = [statistics.exponent(middle[name], -0.5) for name in ("ratio_pair", "ratio")]
+    found = (
+        verdicts.scaling("1/√d as the resolution grows", fits[1]),
+        verdicts.agreement(
             "Law E on digits",
-            _summary.medians(middle["law_e"]),
-            _summary.incomplete(middle["law_e"], dataset),
+            statistics.medians(middle["law_e"]),
+            statistics.incomplete(middle["law_e"], dataset),
+            axis="dim",
             within=WITHIN,
             what="ratio over ρ_net · β",
-            parts={
-                name: _summary.medians(middle[name]) for name in ("midpoint", "secant", "tangent")
-            },
+            parts={name: statistics.medians(middle[name]) for name in _FACTORS[1:4]},
         ),
     )
-    fits = tuple(fit for fit in (pairwise, untargeted) if fit is not None)
-    return Result(dataset, summary, fits, verdicts)
+    return Findings(dataset, summary, tuple(f for f in fits if f is not None), found)
+
+
+_FACTORS = ("law_e", "midpoint", "secant", "tangent", "box")
+
+
+def draw(findings: Findings) -> dict[str, Drawing]:
+    """Ratios and radii against pixels and references, what is read, and law E with its factors."""
+    return {}

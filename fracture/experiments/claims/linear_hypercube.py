@@ -1,14 +1,17 @@
-"""Family B: a mixed hypercube, read by the linear network that recovers the last coordinate.
+"""Laws B and C: a mixed hypercube, read by the linear network that recovers its last coordinate.
 
-x = A z with z uniform on {-1, +1}^d and A a product of `layers` Gaussian matrices; the class is the
-sign of z_d. The network computes z_d and so reads a single direction.
-arXiv:2406.16200, Sections 4 and 5.
+2^d points x = A z, z in {−1, +1}^d, A a product of Gaussian matrices; the class is the sign of the
+last coordinate of z, which the network computes linearly and so reads a single direction. The other
+point is the twin, which differs in the last coordinate only. The optimal classifier is the nearest
+of all points of the other class, found exactly to d = 40.
+
+With one mixing layer the ratio against the twin is distributed as √Beta(1/2, (d−1)/2), law B; with
+L layers as a product, law C, of which many draws are made.
 """
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,54 +20,92 @@ import xarray as xr
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from .. import theory
-from .._typing import Key
-from ..compression import margin_compression
-from ..data import mixed_hypercube
-from ..models import interpolate_hypercube
-from ..norms import norm
-from ..optimal import hypercube_radius
-from ..perturbation import SOLVERS
-from ..sweeps import Progress, Sweep, Variable, run as run_sweep
-from . import _summary, _verdicts
-from ._result import Result
+from ... import statistics, theory
+from ..._typing import Key
+from ...compression import margin_compression
+from ...data import mixed_hypercube
+from ...drawing import Drawing
+from ...models import interpolate_hypercube
+from ...norms import norm
+from ...optimal import hypercube_radius
+from ...perturbation import SOLVERS
+from ...vocabulary import quantity
+from .. import verdicts
+from .._claim import Size, options_of
+from .._findings import Findings
 
-NAME = "linear_hypercube"
+SOURCE = "arXiv:2406.16200, Sections 4 and 5"
 ROUNDING = 0.01  # of a typical radius, which the rounding of a point may change it by
-TITLE = "Family B: mixed hypercube, linear interpolator"
-DESCRIPTION = (
-    "2^d points x = A z, z in {−1, +1}^d, A a product of Gaussian matrices; the class is the sign "
-    "of the last coordinate of z, which the network computes linearly. Twin point: the one that "
-    "differs in the last coordinate only. Nearest point: the nearest of all points of the "
-    "other class, found exactly to d = 40."
-)
 LARGEST_EXACT = 40
-VARIABLES = {
-    "r_opt": Variable("optimal radius, twin point", "input units"),
-    "r_opt_untargeted": Variable("optimal radius, nearest point", "input units"),
-    "r_nn": Variable("network radius", "input units"),
-    "ratio": Variable("fragility ratio, twin point"),
-    "ratio_untargeted": Variable("fragility ratio, nearest point"),
-    "rho": Variable("compression ratio of the displacement"),
-    "proven": Variable("nearest point proven to be the nearest"),
-}
+
+
+class Options(NamedTuple):
+    """Mixing layers L, and how perturbations are searched: in closed form, unless by a solver."""
+
+    layers: int = 1
+    solver: str = "affine"
 
 
 class Cell(NamedTuple):
-    """What one draw of the mixing gives, for one of its points."""
+    """What one draw of the mixing gives, for one of its points; the other one is its twin."""
 
-    r_opt: Float[Array, ""]
-    r_opt_untargeted: Float[Array, ""]  # NaN beyond `LARGEST_EXACT` dimensions
-    r_nn: Float[Array, ""]
+    r_half: Float[Array, ""]
+    r_opt: Float[Array, ""]  # NaN beyond `LARGEST_EXACT` dimensions
+    radius: Annotated[Float[Array, ""], quantity("radius", bound="exact")]
+    ratio_pair: Annotated[
+        Float[Array, ""], quantity("ratio_pair", symbol="r_nn/r_half", meaning="ratio to the twin")
+    ]
     ratio: Float[Array, ""]
-    ratio_untargeted: Float[Array, ""]
-    rho: Float[Array, ""]  # NaN, as r_opt_untargeted, where points are not `resolved`
+    rho_net: Float[Array, ""]  # NaN, as r_opt, where points are not `resolved`
     proven: Float[Array, ""]  # 1 where the search for the nearest point ended, else 0
 
 
-def cell(key: Key, solver: str, layers: int, *, dim: int) -> Cell:
+def chunk(dim: int) -> int:
+    """Seeds in one compiled call: as many matrices as fit into the cache."""
+    return max(16, min(1024, 2**17 // dim**2 * 16))
+
+
+def seeds(dim: int) -> int:
+    """Fewer where one of them takes long."""
+    return 1024 if dim <= 128 else 256
+
+
+SIZES = {
+    "quick": Size({"dim": (8, 16, 32, 64)}, 256, chunk),
+    "default": Size({"dim": (8, 16, 32, 64, 128, 256, 512)}, seeds, chunk),
+    "full": Size({"dim": (8, 16, 32, 64, 128, 256, 512, 1024)}, 1024, chunk),
+}
+
+
+def check(options, axes):
+    """Raise where nothing is mixed with the label, or rounding would be measured."""
+    if min(axes["dim"]) < 2:
+        raise ValueError(
+            f"dim must be at least 2 (one to mix with the label), got {min(axes['dim'])}."
+        )
+    if options.layers < 1:
+        raise ValueError(f"layers must be at least 1, got {options.layers}.")
+    if options.solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {options.solver!r}.")
+    if options.solver != "affine":
+        require_resolved(axes["dim"], options.layers, jnp.result_type(float))
+
+
+def describe(options):
+    """The mixing, if it is not a single matrix."""
+    title = "Family B: mixed hypercube, linear interpolator"
+    return (
+        title if options.layers == 1 else f"{title}, {options.layers} mixing layers",
+        "2^d points x = A z, z in {−1, +1}^d, A a product of Gaussian matrices; the class is the "
+        "sign of the last coordinate of z, which the network computes linearly. The twin differs "
+        "in the last coordinate of z only; the optimal classifier is the nearest of all points of "
+        f"the other class, found exactly to d = {LARGEST_EXACT}.",
+    )
+
+
+def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
     """Draw one mixing and one point, and measure there."""
-    task = mixed_hypercube(key, dim, 1, layers=layers)
+    task = mixed_hypercube(key, dim, 1, layers=options.layers)
     weight = interpolate_hypercube(task.factors)
 
     def logits_fn(x):
@@ -72,32 +113,32 @@ def cell(key: Key, solver: str, layers: int, *, dim: int) -> Cell:
 
     x, label, code = task.inputs[0], task.labels[0], task.codes[0]
     displacement = twin_displacement(task.factors, code)
-    exact = resolved(dim, layers, x.dtype)
-    if solver == "affine":
+    exact = resolved(dim, options.layers, x.dtype)
+    if options.solver == "affine":
         # The margin is |z_d| = 1 at every point. At x as it is stored it would be another one: the
         # entries of x grow like d^(L/2), and their rounding moves x across the boundary.
-        r_nn = 1 / norm(weight[1] - weight[0])
+        radius = 1 / norm(weight[1] - weight[0])
     else:
-        r_nn = SOLVERS[solver](logits_fn, x, label).norm
-    r_opt = norm(displacement) / 2
+        radius = SOLVERS[options.solver](logits_fn, x, label).norm
+    r_half = norm(displacement) / 2
     if exact and dim <= LARGEST_EXACT:
         # A vmapped search would make all lanes wait for the slowest: one after the other.
         search = jax.custom_batching.sequential_vmap(hypercube_radius)
         optimum = search(task.factors, code)
-        r_opt_untargeted, proven = optimum.radius, optimum.proven.astype(r_opt.dtype)
+        r_opt, proven = optimum.radius, optimum.proven.astype(r_half.dtype)
     else:
-        r_opt_untargeted = proven = jnp.full_like(r_opt, jnp.nan)
+        r_opt = proven = jnp.full_like(r_half, jnp.nan)
+    if exact:
+        rho_net = margin_compression(logits_fn, x, label, displacement)
+    else:
+        rho_net = jnp.full_like(r_half, jnp.nan)
     return Cell(
+        r_half=r_half,
         r_opt=r_opt,
-        r_opt_untargeted=r_opt_untargeted,
-        r_nn=r_nn,
-        ratio=r_nn / r_opt,
-        ratio_untargeted=r_nn / r_opt_untargeted,
-        rho=(
-            margin_compression(logits_fn, x, label, displacement)
-            if exact
-            else jnp.full_like(r_opt, jnp.nan)
-        ),
+        radius=radius,
+        ratio_pair=radius / r_half,
+        ratio=radius / r_opt,
+        rho_net=rho_net,
         proven=proven,
     )
 
@@ -140,75 +181,39 @@ def twin_displacement(
     return displacement
 
 
-def run(
-    *,
-    dims: Sequence[int] = (8, 16, 32, 64, 128, 256, 512),
-    seeds: int | None = None,
-    solver: str = "affine",
-    layers: int = 1,
-    root: int = 0,
-    out: Path | None = None,
-    progress: Progress | None = None,
-) -> Result:
-    """Sweep the dimension; 1,024 seeds to d = 128 and 256 beyond, unless `seeds` is given."""
-    if min(dims) < 2:
-        raise ValueError(f"dims must be at least 2 (one to mix with the label), got {min(dims)}.")
-    if layers < 1:
-        raise ValueError(f"layers must be at least 1, got {layers}.")
-    if solver != "affine":
-        require_resolved(dims, layers, jnp.result_type(float))
-    sweep = Sweep(
-        name=NAME,
-        cell=lambda key, shared, *, dim: cell(key, solver, layers, dim=dim),
-        dims=tuple(dims),
-        seeds=tuple(seeds or (1024 if dim <= 128 else 256) for dim in dims),
-        chunks=tuple(max(16, min(1024, 2**17 // dim**2 * 16)) for dim in dims),
-        variables=VARIABLES,
-        options={"solver": solver, "layers": layers},
-        root=root,
-    )
-    dataset = run_sweep(sweep, out=out, progress=progress)
-    return judge(
-        dataset.assign_attrs(
-            title=TITLE if layers == 1 else f"{TITLE}, {layers} mixing layers",
-            description=DESCRIPTION,
-            judge=NAME,
-            layers=layers,
-        )
-    )
-
-
-def judge(dataset: xr.Dataset) -> Result:
-    """Summarise a stored sweep and compare it with the exact law of the ratio."""
-    layers = int(dataset.attrs["layers"])
+def judge(dataset: xr.Dataset) -> Findings:
+    """Compare the ratio against the twin with its law."""
+    layers = options_of(Options, dataset).layers
+    dims = dataset["dim"].values.tolist()
     if layers == 1:
-        laws = {int(dim): theory.compression(int(dim)) for dim in dataset["dim"]}
+        laws = {dim: theory.compression(dim) for dim in dims}
     else:  # no closed form: many draws of the triangular factors
         key = jax.random.key(0)
-        laws = {
-            int(dim): theory.mixing_compression(key, int(dim), layers, num=2**16)
-            for dim in dataset["dim"]
-        }
-    tests = _summary.kolmogorov_smirnov(dataset["ratio"], laws)
-    proven = {dim: values.mean() for dim, values in _summary.by_dim(dataset["proven"]).items()}
+        laws = {dim: theory.mixing_compression(key, dim, layers, num=2**16) for dim in dims}
+    tests = statistics.kolmogorov_smirnov(dataset["ratio_pair"], laws)
+    proven = {dim: float(of.mean()) for dim, of in statistics.rows(dataset["proven"]).items()}
+    names = ["ratio_pair", "ratio", "radius", "r_half", "r_opt", "rho_net"]
     summary = xr.merge(
         [
-            _summary.median_table(dataset, [name for name in VARIABLES if name != "proven"]),
-            _summary.per_dim(proven=(proven, "share of nearest points proven")),
-            _summary.predictions(
-                laws, f"{'predicted' if layers == 1 else 'sampled'} fragility ratio, twin point"
-            ),
+            statistics.median_table(dataset, names),
+            statistics.table("dim", {"proven": (proven, quantity("proven"))}),
+            statistics.predictions("dim", laws, of="ratio_pair", sampled=layers > 1),
             tests,
         ],
         join="outer",
     )
-    pairwise = _summary.exponent(
-        dataset["ratio"], "ratio, twin point", expected=_summary.law_exponent(laws)
+    fit = statistics.exponent(dataset["ratio_pair"], statistics.law_exponent(laws))
+    fits = (fit, statistics.exponent(dataset["ratio"]))
+    verdict = verdicts.exact_law(
+        "Law B" if layers == 1 else f"Law C, {layers} layers",
+        fit,
+        statistics.scale(dataset["ratio_pair"], laws),
+        tests,
+        statistics.incomplete(dataset["ratio_pair"], dataset),
     )
-    nearest = _summary.exponent(dataset["ratio_untargeted"], "ratio, nearest point")
-    fits = tuple(fit for fit in (pairwise, nearest) if fit is not None)
-    name = "Law B: ratio ~ √Beta(1/2, (d−1)/2)" if layers == 1 else f"Law C, {layers} layers"
-    failed = _summary.incomplete(dataset["ratio"], dataset)
-    scale = _summary.scale(dataset["ratio"], laws)
-    verdict = _verdicts.exact_law(name, pairwise, scale, tests, failed)
-    return Result(dataset, summary, fits, (verdict,))
+    return Findings(dataset, summary, tuple(f for f in fits if f is not None), (verdict,))
+
+
+def draw(findings: Findings) -> dict[str, Drawing]:
+    """Ratios and radii against the dimension, and the distributions of the ratios."""
+    return {}

@@ -1,64 +1,87 @@
-"""Family A: one Gaussian point per class, read by the linear network that interpolates them.
+"""Law A: one Gaussian point per class, read by the linear network that interpolates them.
 
-The columns of X are d points in R^d, each a class of its own. Every linear network without biases
-that answers the i-th unit vector at the i-th point computes X^-1 x, whatever its depth.
-arXiv:2406.16200, Sections 2 and 3.
+d classes, each a single Gaussian point in d dimensions; the network is the linear map that sends
+every point to its class. Pairwise: the boundary to one given other class. Nearest: the closest of
+all boundaries. The optimal classifier is the nearest point.
+
+The columns of X are the points. Every linear network without biases that answers the i-th unit
+vector at the i-th point computes X⁻¹x, whatever its depth. Its pairwise ratio is distributed as
+√Beta(1/2, (d−1)/2); the ratio to the nearest boundary has no closed form: each seed also draws it
+from theory, by triangular factors, and the two samples are compared.
 """
 
-from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import xarray as xr
 from jaxtyping import Array, Float
 
-from .. import theory
-from .._typing import Key
-from ..compression import margin_compression
-from ..data import gaussian_points
-from ..models import interpolate_points
-from ..norms import norm
-from ..perturbation import SOLVERS, affine_radius
-from ..sweeps import Progress, Sweep, Variable, run as run_sweep
-from . import _summary, _verdicts
-from ._result import Result
+from ... import statistics, theory
+from ..._typing import Key
+from ...compression import margin_compression
+from ...data import gaussian_points
+from ...drawing import Drawing
+from ...models import interpolate_points
+from ...norms import norm
+from ...perturbation import SOLVERS, affine_radius
+from ...vocabulary import quantity
+from .. import verdicts
+from .._claim import Size
+from .._findings import Findings
 
-NAME = "linear_points"
-TITLE = "Family A: one Gaussian point per class, linear interpolator"
-DESCRIPTION = (
-    "d classes, each a single Gaussian point in d dimensions; the network is the linear map that "
-    "sends every point to its class. Pairwise: the boundary to one given other class. Untargeted: "
-    "the closest of all boundaries. The optimal classifier is the nearest point."
-)
-VARIABLES = {
-    "r_opt": Variable("optimal radius, given class", "input units"),
-    "r_opt_untargeted": Variable("optimal radius, nearest class", "input units"),
-    "r_nn": Variable("network radius, given class", "input units"),
-    "r_nn_untargeted": Variable("network radius, nearest boundary", "input units"),
-    "ratio": Variable("fragility ratio, pairwise"),
-    "ratio_untargeted": Variable("fragility ratio, untargeted"),
-    "ratio_untargeted_theory": Variable("fragility ratio, untargeted, drawn from theory"),
-    "rho": Variable("compression ratio of the displacement"),
-}
+SOURCE = "arXiv:2406.16200, Sections 2 and 3"
+
+
+class Options(NamedTuple):
+    """How perturbations are searched: in closed form, unless a solver is named."""
+
+    solver: str = "affine"
 
 
 class Cell(NamedTuple):
-    """What one draw of the points gives, for its first point (against the second: pairwise)."""
+    """What one draw of the points gives, at its first point; the other one is its second."""
 
+    r_half: Float[Array, ""]
     r_opt: Float[Array, ""]
-    r_opt_untargeted: Float[Array, ""]
-    r_nn: Float[Array, ""]
-    r_nn_untargeted: Float[Array, ""]
+    radius_pair: Annotated[Float[Array, ""], quantity("radius_pair", bound="exact")]
+    radius: Annotated[Float[Array, ""], quantity("radius", bound="exact")]
+    ratio_pair: Float[Array, ""]
     ratio: Float[Array, ""]
-    ratio_untargeted: Float[Array, ""]
-    ratio_untargeted_theory: Float[Array, ""]  # an independent draw, by triangular factors
-    rho: Float[Array, ""]
+    ratio_theory: Annotated[
+        Float[Array, ""],
+        quantity("ratio", meaning="fragility ratio, drawn independently from theory"),
+    ]
+    rho_net: Float[Array, ""]
 
 
-def cell(key: Key, solver: str, *, dim: int) -> Cell:
+def chunk(dim: int) -> int:
+    """Seeds in one compiled call: as many matrices as fit into the cache."""
+    return max(16, min(1024, 2**17 // dim**2 * 16))
+
+
+def seeds(dim: int) -> int:
+    """Fewer where one of them takes long."""
+    return 1024 if dim <= 128 else 256
+
+
+SIZES = {
+    "quick": Size({"dim": (8, 16, 32, 64)}, 256, chunk),
+    "default": Size({"dim": (8, 16, 32, 64, 128, 256, 512)}, seeds, chunk),
+    "full": Size({"dim": (8, 16, 32, 64, 128, 256, 512, 1024)}, 1024, chunk),
+}
+
+
+def check(options, axes):
+    """Raise where there is no other class, or no such solver."""
+    if min(axes["dim"]) < 2:
+        raise ValueError(f"dim must be at least 2 (a class needs another), got {min(axes['dim'])}.")
+    if options.solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {options.solver!r}.")
+
+
+def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
     """Draw d points, interpolate them, and measure at the first of them."""
     key, key_theory = jax.random.split(key)
     inputs = gaussian_points(key, dim).inputs
@@ -68,93 +91,65 @@ def cell(key: Key, solver: str, *, dim: int) -> Cell:
         return weight @ x
 
     x, displacements = inputs[0], inputs[1:] - inputs[:1]
-    if solver == "affine":  # the weights are known: no need to differentiate for them
+    if options.solver == "affine":  # the weights are known: no need to differentiate for them
         closed_form = partial(affine_radius, weight, jnp.zeros_like(x), x, 0)
-        r_nn, r_nn_untargeted = closed_form(target=1).radius, closed_form().radius
+        radius_pair, radius = closed_form(target=1).radius, closed_form().radius
     else:
-        search = partial(SOLVERS[solver], logits_fn, x, 0)
-        r_nn, r_nn_untargeted = search(target=1).norm, search().norm
-    r_opt = norm(displacements[0]) / 2
-    r_opt_untargeted = jnp.min(jax.vmap(norm)(displacements)) / 2
+        search = partial(SOLVERS[options.solver], logits_fn, x, 0)
+        radius_pair, radius = search(target=1).norm, search().norm
+    r_half = norm(displacements[0]) / 2
+    r_opt = jnp.min(jax.vmap(norm)(displacements)) / 2
     return Cell(
+        r_half=r_half,
         r_opt=r_opt,
-        r_opt_untargeted=r_opt_untargeted,
-        r_nn=r_nn,
-        r_nn_untargeted=r_nn_untargeted,
-        ratio=r_nn / r_opt,
-        ratio_untargeted=r_nn_untargeted / r_opt_untargeted,
-        ratio_untargeted_theory=theory.sample_points(key_theory, 1, dim, dtype="float32").ratio[0],
-        rho=margin_compression(logits_fn, x, 0, displacements[0], other=1),
+        radius_pair=radius_pair,
+        radius=radius,
+        ratio_pair=radius_pair / r_half,
+        ratio=radius / r_opt,
+        ratio_theory=theory.sample_points(key_theory, 1, dim, dtype="float32").ratio[0],
+        rho_net=margin_compression(logits_fn, x, 0, displacements[0], other=1),
     )
 
 
-def run(
-    *,
-    dims: Sequence[int] = (8, 16, 32, 64, 128, 256, 512),
-    seeds: int | None = None,
-    solver: str = "affine",
-    root: int = 0,
-    out: Path | None = None,
-    progress: Progress | None = None,
-) -> Result:
-    """Sweep the dimension; 1,024 seeds to d = 128 and 256 beyond, unless `seeds` is given."""
-    if min(dims) < 2:
-        raise ValueError(f"dims must be at least 2 (a class needs another one), got {min(dims)}.")
-    sweep = Sweep(
-        name=NAME,
-        cell=lambda key, shared, *, dim: cell(key, solver, dim=dim),
-        dims=tuple(dims),
-        seeds=tuple(seeds or (1024 if dim <= 128 else 256) for dim in dims),
-        chunks=tuple(max(16, min(1024, 2**17 // dim**2 * 16)) for dim in dims),
-        variables=VARIABLES,
-        options={"solver": solver},
-        root=root,
-    )
-    dataset = run_sweep(sweep, out=out, progress=progress)
-    return judge(dataset.assign_attrs(title=TITLE, description=DESCRIPTION, judge=NAME))
-
-
-def judge(dataset: xr.Dataset) -> Result:
-    """Summarise a stored sweep and compare it with the laws of the pairwise and untargeted ratio.
-
-    The pairwise law is exact. The untargeted one has no closed form: each seed also holds one
-    independent draw of it, and the two samples are compared.
-    """
-    pairwise = {int(dim): theory.compression(int(dim)) for dim in dataset["dim"]}
-    drawn = _summary.by_dim(dataset["ratio_untargeted_theory"])
-    untargeted = {dim: theory.empirical(values) for dim, values in drawn.items()}
-    tests = _summary.kolmogorov_smirnov(dataset["ratio"], pairwise)
-    tests_untargeted = _summary.two_samples(dataset["ratio_untargeted"], drawn)
+def judge(dataset: xr.Dataset) -> Findings:
+    """Compare the pairwise ratio with its law, and the other one with the sample of its own."""
+    pair = {dim: theory.compression(dim) for dim in dataset["dim"].values.tolist()}
+    drawn = statistics.rows(dataset["ratio_theory"])
+    nearest = {dim: theory.empirical(values) for dim, values in drawn.items()}
+    tests_pair = statistics.kolmogorov_smirnov(dataset["ratio_pair"], pair)
+    tests = statistics.two_samples(dataset["ratio"], drawn)
+    names = ["ratio", "ratio_pair", "radius", "radius_pair", "r_opt", "r_half", "rho_net"]
     summary = xr.merge(
         [
-            _summary.median_table(dataset, [n for n in VARIABLES if not n.endswith("theory")]),
-            _summary.predictions(pairwise, "predicted fragility ratio, pairwise"),
-            _summary.predictions(untargeted, "sampled fragility ratio, untargeted", "untargeted"),
-            tests,
+            statistics.median_table(dataset, names),
+            statistics.predictions("dim", pair, of="ratio_pair"),
+            statistics.predictions("dim", nearest, of="ratio", sampled=True),
+            tests_pair,
         ],
         join="outer",
     )
-    fit = _summary.exponent(
-        dataset["ratio"], "pairwise ratio", expected=_summary.law_exponent(pairwise)
-    )
-    fit_untargeted = _summary.exponent(
-        dataset["ratio_untargeted"], "untargeted ratio", against=drawn
-    )
-    failed = _summary.incomplete(dataset["ratio"], dataset)
-    failed_untargeted = _summary.incomplete(dataset["ratio_untargeted"], dataset)
-    scale = _summary.scale(dataset["ratio"], pairwise)
-    scale_untargeted = _summary.scale(dataset["ratio_untargeted"], against=drawn)
-    verdicts = (
-        _verdicts.exact_law(
-            "Law A, pairwise: ratio ~ √Beta(1/2, (d−1)/2)", fit, scale, tests, failed
+    fit_pair = statistics.exponent(dataset["ratio_pair"], statistics.law_exponent(pair))
+    fit = statistics.exponent(dataset["ratio"], against=drawn)
+    found = (
+        verdicts.exact_law(
+            "Law A, pairwise",
+            fit_pair,
+            statistics.scale(dataset["ratio_pair"], pair),
+            tests_pair,
+            statistics.incomplete(dataset["ratio_pair"], dataset),
         ),
-        _verdicts.exact_law(
-            "Law A, untargeted (sampled)",
-            fit_untargeted,
-            scale_untargeted,
-            tests_untargeted,
-            failed_untargeted,
+        verdicts.exact_law(
+            "Law A, nearest boundary",
+            fit,
+            statistics.scale(dataset["ratio"], against=drawn),
+            tests,
+            statistics.incomplete(dataset["ratio"], dataset),
         ),
     )
-    fits = tuple(fit for fit in (fit, fit_untargeted) if fit is not None)
-    return Result(dataset, summary, fits, verdicts)
+    fits = tuple(fit for fit in (fit_pair, fit) if fit is not None)
+    return Findings(dataset, summary, fits, found)
+
+
+def draw(findings: Findings) -> dict[str, Drawing]:
+    """Ratios and radii against the dimension, and the distributions of the ratios."""
+    return {}

@@ -1,14 +1,14 @@
-"""Trained networks on synthetic families: do the laws of the linear interpolator carry over?
+"""Laws B and E for trained networks on synthetic families.
 
 Two laws, two verdicts. Law B says how fragile a network is that computes the label's coordinate
-linearly; law E says that the fragility of any network is its own compression ratio, whatever it has
-learned. arXiv:2406.16200, Sections 5 and 6.
+linearly; law E says that the fragility of any network is its own compression ratio, whatever it
+has learned. Networks are trained by full-batch Adam on the squared error and attacked at training
+points. The other point is the twin on the hypercube, which differs in the last coordinate of z
+only, and the nearest training point of another class elsewhere.
 """
 
-import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,42 +16,32 @@ import optax
 import xarray as xr
 from jaxtyping import Array, Bool, Float
 
-from .. import data, models
-from .._typing import Key
-from ..compression import law_factors
-from ..norms import norm
-from ..optimal import nearest_neighbour
-from ..perturbation import SOLVERS, Status
-from ..sweeps import Progress, Sweep, Variable, run as run_sweep
-from ..training import fit
-from . import _summary, _verdicts
-from ._result import Result
+from ... import data, models, statistics
+from ..._typing import Key
+from ...compression import law_factors
+from ...drawing import Drawing
+from ...norms import norm
+from ...optimal import nearest_neighbour
+from ...perturbation import SOLVERS, Status
+from ...training import fit
+from ...vocabulary import quantity
+from .. import verdicts
+from .._claim import Size, options_of
+from .._findings import Findings
 from .linear_hypercube import require_resolved, twin_displacement
 
-NAME = "trained"
+SOURCE = "arXiv:2406.16200, Sections 5 and 6"
 WITHIN = 1.25  # two radii agree if their ratio is within this factor
-
-_EXAMPLE = ("example",)
-VARIABLES = {
-    "r_opt": Variable("upper bound of the optimal radius", "input units", _EXAMPLE),
-    "r_nn": Variable("network radius", "input units", _EXAMPLE),
-    "correct": Variable("classified correctly", "", _EXAMPLE),
-    "found": Variable("perturbation found and verified", "", _EXAMPLE),
-    "rho_net": Variable("compression ratio of the network", "", _EXAMPLE),
-    "midpoint": Variable("midpoint factor μ", "", _EXAMPLE),
-    "secant": Variable("secant over tangent κ", "", _EXAMPLE),
-    "tangent": Variable("tangent factor τ", "", _EXAMPLE),
-    "rho_theory": Variable("compression ratio of the interpolator"),
-    "accuracy": Variable("training accuracy"),
-    "loss": Variable("training loss"),
-}
 
 
 class Cell(NamedTuple):
     """One trained network at some of its own training points."""
 
-    r_opt: Float[Array, " example"]
-    r_nn: Float[Array, " example"]  # inf where nothing was found, 0 where misclassified already
+    r_half: Annotated[
+        Float[Array, " example"],
+        quantity("r_half", meaning="half the distance to the other point", bound="upper"),
+    ]
+    radius_pair: Float[Array, " example"]  # inf where none was found, 0 where misclassified
     correct: Bool[Array, " example"]
     found: Bool[Array, " example"]
     rho_net: Float[Array, " example"]
@@ -95,7 +85,7 @@ _FAMILIES: dict[str, Callable[[Key, int, int, Options], Any]] = {
 FAMILIES = tuple(_FAMILIES)
 
 
-def cell(key: Key, options: Options, *, dim: int) -> Cell:
+def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
     """Draw a task, train on it, and attack the network at some of the training points."""
     key_data, key_init, key_fit = jax.random.split(key, 3)
     task = _FAMILIES[options.data](key_data, dim, options.points_per_dim * dim, options)
@@ -122,7 +112,6 @@ def cell(key: Key, options: Options, *, dim: int) -> Cell:
         displacements = task.inputs[nearest.index] - inputs
         others = task.labels[nearest.index]
         rho_theory = jnp.full((), jnp.nan, inputs.dtype)
-    r_opt = jax.vmap(norm)(displacements) / 2
 
     def attack(x, label, displacement, other):
         def logits_fn(z):
@@ -134,8 +123,8 @@ def cell(key: Key, options: Options, *, dim: int) -> Cell:
 
     found, factors = jax.vmap(attack)(inputs, labels, displacements, others)
     return Cell(
-        r_opt=r_opt,
-        r_nn=found.norm,
+        r_half=jax.vmap(norm)(displacements) / 2,
+        radius_pair=found.norm,
         correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
         found=found.status == Status.FOUND,
         rho_net=factors.rho_net,
@@ -157,112 +146,99 @@ def _network(options: Options, dim: int) -> models.Network:
     return models.mlp((dim,), num_outputs, widths=(width,))
 
 
-def run(
-    *,
-    dims: Sequence[int] = (8, 16, 32, 64),
-    seeds: int | None = None,
-    data: str = "hypercube",
-    model: str = "mlp",
-    solver: str = "minimal",
-    layers: int = 1,
-    root: int = 0,
-    out: Path | None = None,
-    progress: Progress | None = None,
-) -> Result:
-    """Sweep the dimension, 16 networks each unless `seeds` is given, all trained in one call."""
-    if data not in FAMILIES:
-        raise ValueError(f"data must be one of {', '.join(FAMILIES)}, got {data!r}.")
-    if model not in ("linear", "mlp"):
-        raise ValueError(f"model must be linear or mlp for synthetic data, got {model!r}.")
-    if min(dims) < 2:
-        raise ValueError(f"dims must be at least 2, got {min(dims)}.")
-    if data == "hypercube":
-        require_resolved(dims, layers, "float32")  # in which networks are trained
-    options = Options(data=data, model=model, solver=solver, layers=layers)
-    sweep = Sweep(
-        name=f"{NAME}_{data}",
-        cell=lambda key, shared, *, dim: cell(key, options, dim=dim),
-        dims=tuple(dims),
-        seeds=tuple(seeds or 16 for _ in dims),
-        chunks=tuple(16 for _ in dims),
-        variables=VARIABLES,
-        options=options._asdict(),
-        root=root,
-    )
-    dataset = run_sweep(sweep, out=out, progress=progress)
-    kind = {"linear": "linear networks", "mlp": "two-layer ReLU networks"}[model]
-    number = "d" if data == "points" else f"{options.points_per_dim} d"
+SIZES = {
+    "quick": Size({"dim": (8, 16)}, 8, 16),
+    "default": Size({"dim": (8, 16, 32, 64)}, 16, 16),
+    "full": Size({"dim": (8, 16, 32, 64, 128)}, 32, 16),
+}
+
+
+def variant(options):
+    """Each family is an experiment of its own."""
+    return options.data
+
+
+def check(options, axes):
+    """Raise for families, networks and solvers that there are not."""
+    if options.data not in FAMILIES:
+        raise ValueError(f"data must be one of {', '.join(FAMILIES)}, got {options.data!r}.")
+    if options.model not in ("linear", "mlp"):
+        raise ValueError(f"model must be linear or mlp for synthetic data, got {options.model!r}.")
+    if options.solver not in SOLVERS:
+        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {options.solver!r}.")
+    if min(axes["dim"]) < 2:
+        raise ValueError(f"dim must be at least 2, got {min(axes['dim'])}.")
+    if options.layers != 1 and options.data != "hypercube":
+        raise ValueError(f"layers belong to the hypercube, got {options.data!r}.")
+    if options.data == "hypercube":
+        require_resolved(axes["dim"], options.layers, "float32")  # in which networks are trained
+
+
+def describe(options):
+    """Which networks, on what, against which yardstick."""
+    kind = {"linear": "linear networks", "mlp": "two-layer ReLU networks"}[options.model]
+    number = "d" if options.data == "points" else f"{options.points_per_dim} d"
     yardstick = (
         "the twin point, which differs in the last coordinate of z only"
-        if data == "hypercube"
+        if options.data == "hypercube"
         else "the nearest training point of another class"
     )
-    return judge(
-        dataset.assign_attrs(
-            title=f"Trained networks: {kind} on the family “{data}”",
-            description=(
-                f"Full-batch Adam on the squared error, {number} points, width "
-                f"{options.width_per_dim} d, {options.steps} steps; attacked at training points. "
-                f"Half the distance to {yardstick} is an upper bound of the optimal radius."
-            ),
-            judge=NAME,
-        )
+    return (
+        f"Trained networks: {kind} on the family “{options.data}”",
+        f"Full-batch Adam on the squared error, {number} points, width {options.width_per_dim} d, "
+        f"{options.steps} steps; attacked at training points. Half the distance to {yardstick} is "
+        "an upper bound of the optimal radius.",
     )
 
 
-def judge(dataset: xr.Dataset) -> Result:
-    """Summarise a stored sweep; judge law B (of the hypercube) and law E apart."""
-    keep, share = _summary.usable(dataset)
+def judge(dataset: xr.Dataset) -> Findings:
+    """Judge law B (of the hypercube) and law E apart, on medians over inputs."""
+    keep, share = statistics.usable(dataset)
     middle = dataset[list(_MEDIANS)].where(keep).median("example", keep_attrs=True)
-    ratio = (dataset["r_nn"] / dataset["r_opt"]).where(keep)
+    ratio = (dataset["radius_pair"] / dataset["r_half"]).where(keep)
     law_e = (ratio / dataset["rho_net"]).median("example")
-    middle["ratio"] = ratio.median("example").assign_attrs(
-        long_name="fragility ratio, pairwise", units=""
-    )
-    middle["law_e"] = law_e.assign_attrs(long_name="ratio over ρ_net", units="")
-    names = ["r_opt", "r_nn", "ratio", "rho_net", "law_e", "midpoint", "secant", "tangent"]
+    middle["ratio_pair"] = ratio.median("example").assign_attrs(quantity("ratio_pair").attrs())
+    middle["law_e"] = law_e.assign_attrs(quantity("law_e").attrs())
     middle = middle.where(share >= 0.9)
+    names = ["ratio_pair", "radius_pair", "r_half", "rho_net", *_FACTORS]
     for name in ("rho_theory", "accuracy"):
         if dataset[name].notnull().any():
             middle[name] = dataset[name]
             names.append(name)
     middle["found"] = share
-    middle.attrs = dataset.attrs
-    summary = _summary.median_table(middle, [*names, "found"])
-    fits = tuple(
-        fit
-        for fit in (
-            _summary.exponent(middle["ratio"], "fragility ratio"),
-            _summary.exponent(middle["rho_net"], "compression ratio of the network"),
-        )
-        if fit is not None
-    )
-    failed = _summary.incomplete(middle["ratio"], dataset)
-    layers = json.loads(dataset.attrs["options"])["layers"]
-    verdicts = []
+    summary = statistics.median_table(middle, [*names, "found"])
+    fits = (statistics.exponent(middle["ratio_pair"]), statistics.exponent(middle["rho_net"]))
+    found = []
     if "rho_theory" in middle:
-        verdicts.append(
-            _verdicts.agreement(
+        layers = options_of(Options, dataset).layers
+        found.append(
+            verdicts.agreement(
                 f"Law {'B' if layers == 1 else 'C'} for trained networks",
-                _summary.medians(middle["ratio"] / middle["rho_theory"]),
-                failed,
+                statistics.medians(middle["ratio_pair"] / middle["rho_theory"]),
+                statistics.incomplete(middle["ratio_pair"], dataset),
+                axis="dim",
                 within=WITHIN,
                 what="ratio over the interpolator's",
             )
         )
-    verdicts.append(
-        _verdicts.agreement(
+    found.append(
+        verdicts.agreement(
             "Law E",
-            _summary.medians(middle["law_e"]),
-            failed,
+            statistics.medians(middle["law_e"]),
+            statistics.incomplete(middle["ratio_pair"], dataset),
+            axis="dim",
             within=WITHIN,
             what="ratio over ρ_net",
-            parts={
-                name: _summary.medians(middle[name]) for name in ("midpoint", "secant", "tangent")
-            },
+            parts={name: statistics.medians(middle[name]) for name in _FACTORS[1:]},
         )
     )
-    return Result(dataset, summary, fits, tuple(verdicts))
+    return Findings(dataset, summary, tuple(f for f in fits if f is not None), tuple(found))
 
 
-_MEDIANS = ("r_opt", "r_nn", "rho_net", "midpoint", "secant", "tangent")
+_FACTORS = ("law_e", "midpoint", "secant", "tangent")
+_MEDIANS = ("r_half", "radius_pair", "rho_net", *_FACTORS[1:])
+
+
+def draw(findings: Findings) -> dict[str, Drawing]:
+    """Ratios and radii against the dimension, and law E with its factors."""
+    return {}
