@@ -248,7 +248,7 @@ def median_table(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
 
     Variables keep the attributes that they have.
     """
-    columns: dict[str, tuple[dict[At, float], Any]] = {}
+    columns: dict[str, tuple[dict[At, Any], Any]] = {}
     for name in names:
         intervals = medians(dataset[name])
         for suffix, field in {"": "value", "_lo": "low", "_hi": "high"}.items():
@@ -260,7 +260,7 @@ def median_table(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
 
 
 def table(
-    axis: str, columns: Mapping[str, tuple[Mapping[At, float], Quantity | Mapping[str, Any]]]
+    axis: str, columns: Mapping[str, tuple[Mapping[At, Any], Quantity | Mapping[str, Any]]]
 ) -> xr.Dataset:
     """A dataset over one axis from `NAME: ({place: value}, what it is)`; NaN for no value."""
     places = sorted({at for values, _ in columns.values() for at in values})

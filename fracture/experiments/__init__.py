@@ -28,6 +28,7 @@ __all__ = [
     "of_module",
     "reproduce",
     "save",
+    "settle",
 ]
 
 

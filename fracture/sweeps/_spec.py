@@ -100,7 +100,7 @@ class Sweep:
         What else distinguishes this sweep; strings, numbers, lists. Recorded with the result, and
         a stored sweep only goes on under equal options.
     code
-        Digest of the code of `cell`, where it is known: a stored sweep of other code does not go on.
+        Digest of the code of `cell`, where it is known: a stored sweep only goes on with the same.
     root
         Integer from which the key of every cell is derived.
 

@@ -1,4 +1,4 @@
-"""Real digits at growing resolution: does fragility fall like 1/√d when only the pixels multiply?
+"""Fragility falls like 1/√d when real digits get more pixels.
 
 The same content in a growing number of pixels. The optimal radius is not known: half the distance
 to the nearest training digit of another class is an upper bound, shown against the number of

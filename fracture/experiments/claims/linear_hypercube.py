@@ -1,4 +1,4 @@
-"""Laws B and C: a mixed hypercube, read by the linear network that recovers its last coordinate.
+"""Laws B, C: reading one coordinate of a mixed hypercube costs a factor √d a layer.
 
 2^d points x = A z, z in {−1, +1}^d, A a product of Gaussian matrices; the class is the sign of the
 last coordinate of z, which the network computes linearly and so reads a single direction. The other

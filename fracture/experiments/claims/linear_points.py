@@ -1,4 +1,4 @@
-"""Law A: one Gaussian point per class, read by the linear network that interpolates them.
+"""Law A: interpolating one Gaussian point per class costs a factor √d.
 
 d classes, each a single Gaussian point in d dimensions; the network is the linear map that sends
 every point to its class. Pairwise: the boundary to one given other class. Nearest: the closest of
@@ -79,6 +79,16 @@ def check(options, axes):
         raise ValueError(f"dim must be at least 2 (a class needs another), got {min(axes['dim'])}.")
     if options.solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {options.solver!r}.")
+
+
+def describe(options):
+    """The family and the network."""
+    return (
+        "Family A: one Gaussian point per class, linear interpolator",
+        "d classes, each a single Gaussian point in d dimensions; the network is the linear map "
+        "that sends every point to its class. The pair is the point and one given other point; "
+        "the optimal classifier is the nearest point.",
+    )
 
 
 def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:

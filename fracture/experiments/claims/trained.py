@@ -1,4 +1,4 @@
-"""Laws B and E for trained networks on synthetic families.
+"""Laws B, E: trained networks are as fragile as what they read of a displacement.
 
 Two laws, two verdicts. Law B says how fragile a network is that computes the label's coordinate
 linearly; law E says that the fragility of any network is its own compression ratio, whatever it
