@@ -1,5 +1,12 @@
-"""What figures are made of: themes, scales, medians with bars, bands of a law, numbers as text."""
+"""Figures: the charts that claims draw with, and what those are made of.
 
+`against_axis`, `against_coordinate`, `distribution`, `scatter` and `overview` make a `Drawing` of
+labelled arrays, and read what they write on it from the attributes of `vocabulary`. A `Drawing`
+draws itself in two themes, and gives the same bytes every time.
+"""
+
+from ._against import Slope, against_axis, against_coordinate, overview
+from ._distribution import distribution
 from ._drawing import THEMES, Drawing, Theme, data_uri, ordered_colours
 from ._format import MISSING, count, interval, number, pvalue, share
 from ._marks import (
@@ -7,6 +14,7 @@ from ._marks import (
     band,
     counting_axis,
     dimension_axis,
+    finite,
     inverse_root,
     legend_below,
     log_scale,
@@ -17,31 +25,59 @@ from ._marks import (
     span,
 )
 from ._pixels import channels, pixels
+from ._scatter import scatter
+from ._words import (
+    axis_label,
+    explain,
+    formatter,
+    glossary,
+    intervals,
+    level,
+    phrase,
+    quantity_of,
+    tex,
+)
 
 __all__ = [
     "MARKERS",
     "MISSING",
     "THEMES",
     "Drawing",
+    "Slope",
     "Theme",
+    "against_axis",
+    "against_coordinate",
+    "axis_label",
     "band",
     "channels",
     "count",
     "counting_axis",
     "data_uri",
     "dimension_axis",
+    "distribution",
+    "explain",
+    "finite",
+    "formatter",
+    "glossary",
     "interval",
+    "intervals",
     "inverse_root",
     "legend_below",
+    "level",
     "log_scale",
     "medians",
     "name_lines",
     "number",
     "ordered_colours",
+    "overview",
+    "phrase",
     "pixels",
     "positive",
     "pvalue",
+    "quantity_of",
     "say_nothing_there",
+    "scatter",
     "share",
     "span",
+    "tex",
 ]

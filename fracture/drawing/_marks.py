@@ -29,17 +29,24 @@ def medians(
     line: str = "none",
     fill: str | None = None,
     at: str = "dim",
+    where: np.ndarray | None = None,
+    log: bool = True,
 ) -> np.ndarray:
-    """Medians with error bars, where they are positive; returns all that was drawn."""
-    where, middle = np.asarray(summary[at], float), np.asarray(summary[name], float)
-    kept = np.isfinite(middle) & (middle > 0)
+    """Medians with error bars, the positive ones if `log`; returns all that was drawn.
+
+    `where` they stand along the axis `at` is its coordinate, unless given.
+    """
+    where = np.asarray(summary[at], float) if where is None else where
+    middle = np.asarray(summary[name], float)
+    kept = np.isfinite(middle) & ((middle > 0) | (not log))
     if not kept.any():
         return np.empty(0)
     bounds = [np.asarray(summary.get(f"{name}_{end}", middle), float) for end in ("lo", "hi")]
     # A bound that is missing, or infinite as with a single seed, has no bar.
     bars = np.array([middle - bounds[0], bounds[1] - middle])
     bars = np.where(np.isfinite(bars), bars, 0).clip(0)[:, kept]
-    bars[0] = np.minimum(bars[0], 0.999 * middle[kept])  # stays on a logarithmic axis
+    if log:
+        bars[0] = np.minimum(bars[0], 0.999 * middle[kept])  # stays on a logarithmic axis
     axes.errorbar(
         where[kept],
         middle[kept],
@@ -56,17 +63,31 @@ def medians(
     return np.concatenate([middle[kept] - bars[0], middle[kept] + bars[1]])
 
 
-def band(axes: Axes, summary: xr.Dataset, name: str, *, colour: str, label: str) -> np.ndarray:
+def band(
+    axes: Axes,
+    summary: xr.Dataset,
+    name: str,
+    *,
+    colour: str,
+    label: str,
+    line: str = "-",
+    at: str = "dim",
+    where: np.ndarray | None = None,
+    log: bool = True,
+) -> np.ndarray:
     """Median and interval of a law; returns all that was drawn."""
-    dims, middle = np.asarray(summary["dim"], float), np.asarray(summary[name], float)
-    drawn = [positive(middle)]
+    where = np.asarray(summary[at], float) if where is None else where
+    middle = np.asarray(summary[name], float)
+    drawable = positive if log else finite
+    drawn = [drawable(middle)]
     if not drawn[0].size:
         return drawn[0]
-    axes.plot(dims, np.where(middle > 0, middle, np.nan), color=colour, label=label, linewidth=1.3)
+    shown = np.where(middle > 0, middle, np.nan) if log else middle
+    axes.plot(where, shown, line, color=colour, label=label, linewidth=1.3)
     if f"{name}_lo" in summary and f"{name}_hi" in summary:
         low, high = (np.asarray(summary[f"{name}_{end}"], float) for end in ("lo", "hi"))
-        axes.fill_between(dims, low, high, color=colour, alpha=0.16, linewidth=0)
-        drawn.extend([positive(low), positive(high)])
+        axes.fill_between(where, low, high, color=colour, alpha=0.16, linewidth=0)
+        drawn.extend([drawable(low), drawable(high)])
     return np.concatenate(drawn)
 
 
@@ -188,14 +209,19 @@ def say_nothing_there(axes: Axes, theme: Theme) -> None:
     )
 
 
+def finite(values: Any) -> np.ndarray:
+    """The finite values, flat."""
+    flat = np.asarray(values, float).ravel()
+    return flat[np.isfinite(flat)]
+
+
 def positive(values: Any) -> np.ndarray:
     """The finite positive values, flat."""
-    flat = np.asarray(values, float).ravel()
-    return flat[np.isfinite(flat) & (flat > 0)]
+    flat = finite(values)
+    return flat[flat > 0]
 
 
 def span(values: Any) -> str:
     """`from … to …`, first to last finite value, for alternative texts."""
-    flat = np.asarray(values, float).ravel()
-    flat = flat[np.isfinite(flat)]
+    flat = finite(values)
     return f"from {number(flat[0])} to {number(flat[-1])}" if flat.size else "n/a"

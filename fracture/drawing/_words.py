@@ -1,0 +1,153 @@
+"""What a variable is called and means: read from the attributes that `vocabulary` gives it."""
+
+import re
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Any, SupportsFloat
+
+import xarray as xr
+
+from ..vocabulary import QUANTITIES, Quantity
+from ._format import count, number, pvalue, share
+from ._marks import finite
+
+_FORMS = {"number": number, "count": count, "share": share, "p-value": pvalue}
+_BOUNDS = {"upper": "an upper bound of the true one", "lower": "a lower bound of the true one"}
+_BY_SYMBOL = {known.symbol: known for known in [*QUANTITIES.values()][::-1]}  # the first wins
+_PURE = ("1", "dimensionless", "none")  # how other tools write that there is no unit
+
+
+def quantity_of(variable: xr.DataArray) -> Quantity:
+    """What a variable is, from its attributes; where it has none, by its name in the vocabulary."""
+    name, attrs = str(variable.name), variable.attrs
+    known = QUANTITIES.get(name, Quantity(name.replace("_", " "), ""))
+    if not {"symbol", "long_name"} & set(attrs):
+        return known._replace(unit=str(attrs.get("units", known.unit)))
+    units: Any = attrs.get("units", "")
+    return Quantity(
+        symbol=str(attrs.get("symbol", known.symbol)),
+        meaning=str(attrs.get("long_name", "")),
+        unit="" if units in _PURE else str(units),
+        bound=attrs.get("bound", ""),
+        form=attrs.get("form", "number"),
+    )
+
+
+def formatter(variable: xr.DataArray) -> Callable[[SupportsFloat], str]:
+    """How the values of a variable are written."""
+    return _FORMS.get(quantity_of(variable).form, number)
+
+
+def tex(text: str) -> str:
+    """Plain text for Matplotlib: subscripts lowered, and a symbol of one letter in italics."""
+    if re.fullmatch(r"[^\W\d_]", text):
+        return f"${text}$"
+    return re.sub(r"\b([^\W\d_])_(\w+)", r"$\1_\\mathrm{\2}$", text)
+
+
+def axis_label(variable: xr.DataArray) -> str:
+    """Symbol, meaning where there is room for it, and unit, for the axis of a figure."""
+    quantity = quantity_of(variable)
+    said = f", {quantity.meaning}" if 0 < len(quantity.meaning) <= 56 else ""
+    units = f" ({quantity.unit})" if quantity.unit else ""
+    return f"{tex(quantity.symbol)}{said}{units}"
+
+
+def explain(variables: Iterable[xr.DataArray], within: xr.Dataset | None = None) -> str:
+    """One phrase for each symbol of some variables, and for those that it is made of.
+
+    Parameters
+    ----------
+    variables
+        In the order in which they are explained.
+    within
+        What explains parts of symbols, such as `r_nn` in `r_nn/r_opt`; else `vocabulary` does.
+
+    Returns
+    -------
+    str
+        Such as `r_nn/r_opt: fragility ratio. r_nn: smallest perturbation found … (an upper bound of
+        the true one)`. Without the last full stop.
+    """
+    known = {} if within is None else _by_symbol(within)
+    found = _explained(map(quantity_of, variables), known)
+    return ". ".join(f"{quantity.symbol}: {phrase(quantity)}" for quantity in found)
+
+
+def glossary(
+    datasets: Iterable[tuple[str, xr.Dataset]], names: Container[str] | None = None
+) -> dict[str, str]:
+    """Meaning of each symbol that some datasets print, and of those that it is made of.
+
+    Parameters
+    ----------
+    datasets
+        Each with the name that people know it by; it is said where two mean different things.
+    names
+        Variables whose symbols are printed; None for all.
+
+    Returns
+    -------
+    dict of str to str
+        By symbol. What only bounds the true value says so.
+    """
+    found: dict[str, dict[str, list[str]]] = {}
+    for title, data in datasets:
+        known = _by_symbol(data)
+        printed = known.values()
+        if names is not None:
+            printed = _by_symbol(data[[name for name in data.variables if name in names]]).values()
+        for quantity in _explained(printed, known):
+            said = found.setdefault(quantity.symbol, {})
+            said.setdefault(phrase(quantity), []).append(title)
+    return {symbol: _joined(said) for symbol, said in found.items()}
+
+
+def _joined(phrases: Mapping[str, list[str]]) -> str:
+    if len(phrases) == 1:
+        return next(iter(phrases))
+    parts = (f"{said} [{', '.join(dict.fromkeys(where))}]" for said, where in phrases.items())
+    return "; ".join(parts)
+
+
+def phrase(quantity: Quantity) -> str:
+    """What a quantity means, and of what it is a bound."""
+    bound = _BOUNDS.get(quantity.bound)
+    return f"{quantity.meaning} ({bound})" if bound else quantity.meaning
+
+
+def intervals(data: xr.Dataset, names: Iterable[str]) -> str:
+    """What to say of medians: that they have intervals only where one is finite."""
+    ends = (data[f"{name}_lo"] for name in names if f"{name}_lo" in data)
+    if any(finite(end).size for end in ends):
+        return "medians over seeds with 95 % confidence intervals"
+    return "medians over seeds; too few seeds for intervals"
+
+
+def level(coordinate: xr.DataArray, at: int) -> str:
+    """A value of an axis in words, such as `d = 16`; a text stands for itself."""
+    value = coordinate.values[at].item() if coordinate.dtype.kind != "O" else coordinate.values[at]
+    if isinstance(value, str):
+        return value
+    return f"{quantity_of(coordinate).symbol} = {value:g}"
+
+
+def _by_symbol(data: xr.Dataset) -> dict[str, Quantity]:
+    """What a dataset holds, with a meaning; ends of intervals are what their middle is."""
+    names = [str(name) for name in data.variables if not str(name).endswith(("_lo", "_hi"))]
+    found = (quantity_of(data[name]) for name in names)
+    return {quantity.symbol: quantity for quantity in found if quantity.meaning}
+
+
+def _explained(quantities: Iterable[Quantity], known: Mapping[str, Quantity]) -> list[Quantity]:
+    """Those with a meaning, each followed by what its symbol and its meaning are made of."""
+    queue, found = list(quantities), dict[str, Quantity]()
+    while queue:
+        quantity = queue.pop(0)
+        if quantity.symbol in found or not quantity.meaning:
+            continue
+        found[quantity.symbol] = quantity
+        # With a subscript, or a Greek letter: anything else may be a word.
+        parts = re.findall(r"[^\W\d_]_\w+|\b[α-ωΑ-Ω]\b", f"{quantity.symbol} {quantity.meaning}")
+        inner = (known.get(part, _BY_SYMBOL.get(part)) for part in parts)
+        queue[:0] = [part for part in inner if part is not None]
+    return list(found.values())
