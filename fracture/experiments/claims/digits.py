@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float
 from ... import data, models, statistics
 from ..._typing import Key
 from ...compression import law_factors, span_compression
-from ...drawing import Drawing
+from ...drawing import Drawing, against_axis, against_coordinate, distribution, scatter
 from ...optimal import nearest_neighbour_by_count
 from ...perturbation import SOLVERS, Status, ddn
 from ...theory import null_pvalue
@@ -252,4 +252,60 @@ _FACTORS = ("law_e", "midpoint", "secant", "tangent", "box")
 
 def draw(findings: Findings) -> dict[str, Drawing]:
     """Ratios and radii against pixels and references, what is read, and law E with its factors."""
-    return {}
+    dataset, summary, fits, _ = findings
+    keep, _ = statistics.usable(dataset)
+    most = dataset["r_opt"].isel(references=-1, drop=True)
+    ratios = {
+        name: (dataset[radius] / most).where(keep).rename(name).assign_attrs(summary[name].attrs)
+        for name, radius in (("ratio", "radius"), ("ratio_pair", "radius_pair"))
+    }
+    explained = quantity("rho_net", symbol="ρ_net · β", meaning="ρ_net times the factor of the box")
+    radii = ["r_opt", "radius_pair", "radius"]
+    return {
+        "scaling": against_axis(
+            summary,
+            list(ratios),
+            title="Fragility ratio against dimension",
+            fits=fits,
+            guide=True,
+        ),
+        "radii": against_axis(summary, radii, title="Radii against dimension"),
+        "distribution": distribution(ratios["ratio"], title="Distribution of the fragility ratio"),
+        "distribution-pair": distribution(
+            ratios["ratio_pair"], title="Distribution of the pairwise ratio"
+        ),
+        "references": against_coordinate(
+            summary,
+            "r_opt_by_references",
+            "references",
+            title="Half the distance against the number of references",
+        ),
+        "references-ratio": against_coordinate(
+            summary,
+            "ratio_pair_by_references",
+            "references",
+            title="Pairwise ratio against the number of references",
+        ),
+        "law-e": scatter(
+            (dataset["rho_net"] * dataset["box"]).assign_attrs(explained.attrs()),
+            ratios["ratio_pair"],
+            title="Law E: ratio against the network's own compression",
+            by="dim",
+            note="Each point is one input of one network; law E puts it on the dashed line.",
+        ),
+        "compression": against_axis(
+            summary,
+            ["rho_net", "rho_span", "null_ratio"],
+            title="Compression ratios against dimension",
+            guide=True,
+        ),
+        "factors": against_axis(
+            summary, _FACTORS, title="Law E factor by factor", reference=1.0, note=_PRODUCT
+        ),
+    }
+
+
+_PRODUCT = (
+    "The pairwise ratio is exactly ρ_net · μ · κ · τ · β; all but β, which the pixel range "
+    "decides, are 1 for an affine network with its boundary halfway."
+)

@@ -24,7 +24,7 @@ from ... import statistics, theory
 from ..._typing import Key
 from ...compression import margin_compression
 from ...data import mixed_hypercube
-from ...drawing import Drawing
+from ...drawing import Drawing, against_axis, distribution
 from ...models import interpolate_hypercube
 from ...norms import norm
 from ...optimal import hypercube_radius
@@ -216,4 +216,22 @@ def judge(dataset: xr.Dataset) -> Findings:
 
 def draw(findings: Findings) -> dict[str, Drawing]:
     """Ratios and radii against the dimension, and the distributions of the ratios."""
-    return {}
+    dataset, summary, fits, _ = findings
+    ratios = ["ratio_pair", "ratio"]
+    return {
+        "scaling": against_axis(
+            summary, ratios, title="Fragility ratio against dimension", fits=fits, guide=True
+        ),
+        "radii": against_axis(
+            summary, ["r_half", "r_opt", "radius"], title="Radii against dimension"
+        ),
+        "distribution-pair": distribution(
+            dataset["ratio_pair"],
+            summary,
+            title="Distribution of the ratio to the twin",
+            half_normal=options_of(Options, dataset).layers == 1,
+        ),
+        "distribution": distribution(
+            dataset["ratio"], summary, title="Distribution of the ratio to the nearest point"
+        ),
+    }

@@ -22,7 +22,7 @@ from ... import statistics, theory
 from ..._typing import Key
 from ...compression import margin_compression
 from ...data import gaussian_points
-from ...drawing import Drawing
+from ...drawing import Drawing, against_axis, distribution
 from ...models import interpolate_points
 from ...norms import norm
 from ...perturbation import SOLVERS, affine_radius
@@ -162,4 +162,20 @@ def judge(dataset: xr.Dataset) -> Findings:
 
 def draw(findings: Findings) -> dict[str, Drawing]:
     """Ratios and radii against the dimension, and the distributions of the ratios."""
-    return {}
+    dataset, summary, fits, _ = findings
+    ratios, radii = ["ratio_pair", "ratio"], ["r_half", "radius_pair", "r_opt", "radius"]
+    return {
+        "scaling": against_axis(
+            summary, ratios, title="Fragility ratio against dimension", fits=fits, guide=True
+        ),
+        "radii": against_axis(summary, radii, title="Radii against dimension"),
+        "distribution-pair": distribution(
+            dataset["ratio_pair"],
+            summary,
+            title="Distribution of the pairwise ratio",
+            half_normal=True,
+        ),
+        "distribution": distribution(
+            dataset["ratio"], summary, title="Distribution of the ratio to the nearest boundary"
+        ),
+    }

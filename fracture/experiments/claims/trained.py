@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float
 from ... import data, models, statistics
 from ..._typing import Key
 from ...compression import law_factors
-from ...drawing import Drawing
+from ...drawing import Drawing, against_axis, distribution, scatter
 from ...norms import norm
 from ...optimal import nearest_neighbour
 from ...perturbation import SOLVERS, Status
@@ -241,4 +241,38 @@ _MEDIANS = ("r_half", "radius_pair", "rho_net", *_FACTORS[1:])
 
 def draw(findings: Findings) -> dict[str, Drawing]:
     """Ratios and radii against the dimension, and law E with its factors."""
-    return {}
+    dataset, summary, fits, _ = findings
+    keep, _ = statistics.usable(dataset)
+    ratio = (dataset["radius_pair"] / dataset["r_half"]).where(keep)
+    ratio = ratio.rename("ratio_pair").assign_attrs(quantity("ratio_pair").attrs())
+    rhos = [name for name in ("rho_net", "rho_theory") if name in summary]
+    return {
+        "scaling": against_axis(
+            summary,
+            ["ratio_pair"],
+            title="Fragility ratio against dimension",
+            fits=fits,
+            guide=True,
+        ),
+        "radii": against_axis(summary, ["r_half", "radius_pair"], title="Radii against dimension"),
+        "distribution": distribution(ratio, title="Distribution of the fragility ratio"),
+        "law-e": scatter(
+            dataset["rho_net"],
+            ratio,
+            title="Law E: ratio against the network's own compression",
+            by="dim",
+            note="Each point is one input of one network; law E puts it on the dashed line.",
+        ),
+        "compression": against_axis(
+            summary, rhos, title="Compression ratios against dimension", guide=True
+        ),
+        "factors": against_axis(
+            summary, _FACTORS, title="Law E factor by factor", reference=1.0, note=_PRODUCT
+        ),
+    }
+
+
+_PRODUCT = (
+    "The pairwise ratio is exactly ρ_net · μ · κ · τ; each factor is 1 for an affine network with "
+    "its boundary halfway."
+)
