@@ -23,8 +23,8 @@ __all__ = [
     "Size",
     "Verdict",
     "claim",
-    "claims",
     "load",
+    "names",
     "of_module",
     "reproduce",
     "save",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-def claims() -> tuple[str, ...]:
+def names() -> tuple[str, ...]:
     """Names of all claims, including those of other packages."""
     return tuple(_registry.entries())
 
@@ -52,7 +52,7 @@ def reproduce(
     Parameters
     ----------
     name
-        Name of the claim, one of `claims()`.
+        Name of the claim, one of `names()`.
     size
         `quick`, `default` or `full`.
     settings
