@@ -58,6 +58,10 @@ QUANTITIES: Mapping[str, Quantity] = {
     # Axes
     "dim": Quantity("d", "coordinates of an input", form="count"),
     "seed": Quantity("seed", "independent draw of everything random", form="count"),
+    "width": Quantity("m", "units of a hidden layer", form="count"),
+    "steps": Quantity("t", "steps of training", form="count"),
+    "layers": Quantity("L", "mixing layers", form="count"),
+    "classes": Quantity("K", "classes", form="count"),
     "references": Quantity(
         "N", "references searched for the nearest of another class", form="count"
     ),
@@ -169,6 +173,11 @@ def quantity(name: str, **changes: Any) -> Quantity:
     if name not in QUANTITIES:
         raise ValueError(f"{name!r} is no quantity of the vocabulary: give it a Quantity.")
     return QUANTITIES[name]._replace(**changes)
+
+
+def axis_quantity(name: str) -> Quantity:
+    """What the values of an axis are: as the vocabulary says, or by the name alone."""
+    return QUANTITIES.get(name, Quantity(name, name.replace("_", " ")))
 
 
 def variables(cell: type) -> dict[str, Variable]:

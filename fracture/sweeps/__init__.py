@@ -1,17 +1,17 @@
-"""Grids of dimensions x seeds in one compiled call per shape: sharded, resumable, labelled."""
+"""Grids of axes x seeds in one compiled call per shape: sharded, resumable, labelled."""
 
 from ._atomic import exclusive, write_atomically
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
 from ._run import Progress, run
-from ._spec import Sweep, Variable
+from ._spec import Point, Sweep
 from ._store import StoreMismatchError
 
 __all__ = [
     "DamagedFileError",
+    "Point",
     "Progress",
     "StoreMismatchError",
     "Sweep",
-    "Variable",
     "exclusive",
     "read_dataset",
     "run",
