@@ -288,7 +288,7 @@ def each_level(dataset: xr.Dataset, summarise: Callable[[xr.Dataset], xr.Dataset
         )
         for at in dataset[first].values.tolist()
     ]
-    return xr.concat(parts, dataset[first])
+    return xr.concat(parts, dataset[first]).transpose(axes(dataset)[0], ...)
 
 
 def levels(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:

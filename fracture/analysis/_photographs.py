@@ -15,8 +15,8 @@ import scipy.stats
 import xarray as xr
 
 from .._typing import Apply, Order
-from ..experiments._summary import LEAST_SEEDS, median
 from ..perturbation import Perturbation, Status, minimal, solve
+from ..statistics import LEAST_SEEDS, median
 from ..sweeps import Progress
 from ..sweeps._spec import environment
 from ..sweeps._store import chunk_store
@@ -117,16 +117,16 @@ def of_photographs(
         "chunk_size": chunk_size,
     }
     parts: list[xr.Dataset] = []
-    dim = queries.inputs[0].size
+    point: dict[str, int | float | str] = {"dim": queries.inputs[0].size}
     with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
         for at in range(total):
             if progress is not None:
                 progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
-            part = None if store is None else store.read(dim, at)
+            part = None if store is None else store.read(point, at)
             if part is None:
                 part = _one(apply, params, queries, at, orders, search, reading)
                 if store is not None:
-                    store.write(dim, at, part)
+                    store.write(point, at, part)
             parts.append(part)
     if progress is not None:
         progress(model, total, total)

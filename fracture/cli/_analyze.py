@@ -131,7 +131,9 @@ def images(
                 )
         dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
-        show(reports.analysis_tables(dataset), partial(reports.analysis_page, dataset, out))
+        analyses = {"analysis": dataset}
+        draw = partial(reports.page, {}, out, analyses=analyses)
+        show(reports.tables({}, analyses=analyses), draw)
 
 
 @analyze.command()
@@ -247,4 +249,6 @@ def imagenet(
         )
         dataset = dataset.assign_attrs({**known_as, **occasion()})
         write_dataset(out / "analysis.nc", dataset)
-        show(reports.analysis_tables(dataset), partial(reports.analysis_page, dataset, out))
+        analyses = {"analysis": dataset}
+        draw = partial(reports.page, {}, out, analyses=analyses)
+        show(reports.tables({}, analyses=analyses), draw)

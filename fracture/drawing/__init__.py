@@ -5,7 +5,7 @@ labelled arrays, and read what they write on it from the attributes of `vocabula
 draws itself in two themes, and gives the same bytes every time.
 """
 
-from ._against import Slope, against_axis, against_coordinate, overview
+from ._against import against_axis, against_coordinate, overview
 from ._distribution import distribution
 from ._drawing import THEMES, Drawing, Theme, data_uri, ordered_colours
 from ._format import MISSING, count, interval, number, pvalue, share
@@ -43,7 +43,6 @@ __all__ = [
     "MISSING",
     "THEMES",
     "Drawing",
-    "Slope",
     "Theme",
     "against_axis",
     "against_coordinate",

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from ..statistics import Fit
 from ._drawing import Drawing, Theme, ordered_colours
 from ._format import interval, number
 from ._marks import (
@@ -32,26 +33,6 @@ from ._words import axis_label, explain, glossary, intervals, level, quantity_of
 _LINES = ("-", "--", ":", "-.")
 
 
-@runtime_checkable
-class Slope(Protocol):
-    """What is read of a fitted exponent, such as `experiments.Fit`."""
-
-    @property
-    def quantity(self) -> str: ...
-
-    @property
-    def exponent(self) -> float: ...
-
-    @property
-    def low(self) -> float: ...
-
-    @property
-    def high(self) -> float: ...
-
-    @property
-    def level(self) -> str: ...
-
-
 class _Line(NamedTuple):
     """One line of a figure: a variable at one level of each further axis."""
 
@@ -70,7 +51,7 @@ def against_axis(
     *,
     title: str,
     ylabel: str = "",
-    fits: Sequence[Slope] = (),
+    fits: Sequence[Fit] = (),
     guide: bool = False,
     reference: float | None = None,
     log: bool = True,
@@ -287,7 +268,7 @@ def _common(shown: Sequence[tuple[str, xr.Dataset, str]]) -> tuple[xr.Dataset, l
 
 
 def _lines(
-    summary: xr.Dataset, names: Sequence[str], slopes: dict[tuple[str, str], Slope]
+    summary: xr.Dataset, names: Sequence[str], slopes: dict[tuple[str, str], Fit]
 ) -> Iterator[_Line]:
     apart = any(f"predicted_{name}" in summary or _texts(_axis(summary, name)) for name in names)
     for rank, name in enumerate(names):
@@ -316,7 +297,7 @@ def _axis(summary: xr.Dataset, name: str) -> xr.DataArray:
     return summary[str(summary[name].dims[0])]
 
 
-def _slope(fit: Slope | None) -> str:
+def _slope(fit: Fit | None) -> str:
     if fit is None:
         return ""
     ends = interval(fit.low, fit.high) if np.isfinite([fit.low, fit.high]).all() else ""

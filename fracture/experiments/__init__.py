@@ -98,8 +98,8 @@ def load(out: Path) -> dict[str, Findings]:
     """
     found = {}
     for path in sorted(out.glob("*.nc")):
-        if path.name.startswith("."):
-            continue  # what others left there
+        if path.name.startswith(".") or path.name == "analysis.nc":
+            continue  # what others left there, and what `fracture analyze` did
         dataset = read_dataset(path)
         name = str(dataset.attrs.get("claim", ""))
         if name not in _registry.entries():

@@ -154,15 +154,15 @@ def test_names_must_fit_the_network():
 def test_the_page_has_a_card_for_every_image(tmp_path):
     dataset = run(problem(3), stages=stages, num_classes=3)
     assert json.loads(dataset.attrs["options"])["solver"] == "affine"
-    page = report.analysis_page(dataset, tmp_path).read_text()
+    page = report.page({}, tmp_path, analyses={"photographs": dataset}).read_text()
     assert page.count('<article class="card">') == 3
     assert page.count("data:image/jpeg;base64,") == 1 + 2 * 3  # the wrong one was not attacked
     name = dataset["label_name"].values[1]
     assert f"{name}: " in page
     console = Console(file=io.StringIO(), width=120)
-    console.print(*report.analysis_tables(dataset))
+    console.print(*report.tables({}, analyses={"photographs": dataset}))
     fooled = dataset["adversarial_label_name"].values[1]
     assert re.search(rf"1 +{name} +{fooled} +found", console.file.getvalue())
     assert "what was added, ×" in page
     assert "before anything is changed" in page
-    assert not (tmp_path / "figures" / "gallery.png").exists()
+    assert not (tmp_path / "figures" / "photographs-gallery.png").exists()
