@@ -124,14 +124,18 @@ QUANTITIES: Mapping[str, Quantity] = {
         "β", "radius of the linearised margin within the bounds over that without them"
     ),
     # Layers
-    "layer_rho": Quantity("ρ", "share of the displacement of the features that later layers read"),
-    "layer_null": Quantity("ρ_null", "share that a random subspace would read (root mean square)"),
-    "layer_pvalue": Quantity(
-        "p_null", "chance that a random subspace reads as much", form="p-value"
+    "layer_rho": Quantity(
+        "ρ_layer", "share of the displacement of a layer's features that later layers read"
     ),
-    "layer_rank": Quantity("rank", "dimension of what later layers read", form="count"),
+    "layer_null": Quantity(
+        "ρ_chance", "share that a random subspace would read (root mean square)"
+    ),
+    "layer_pvalue": Quantity(
+        "p_chance", "chance that a random subspace reads as much", form="p-value"
+    ),
+    "layer_rank": Quantity("layer rank", "dimension of what later layers read", form="count"),
     "layer_effective_rank": Quantity(
-        "effective rank", "exponential of the entropy of the singular values that later layers have"
+        "effective layer rank", "exponential of the entropy of the singular values of later layers"
     ),
     # Networks and searches
     "accuracy": Quantity("accuracy", "share of inputs classified right", form="share"),

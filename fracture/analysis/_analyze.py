@@ -35,7 +35,7 @@ __all__ = ["Analysis", "analyze"]
 class Analysis(NamedTuple):
     r"""What was measured, per input; $\Delta$ goes to the nearest reference of another class.
 
-    `ratio_pairwise` is `rho_margin * midpoint * secant * tangent * box`, exactly. Quantities that
+    `ratio_pair` is `rho_net * midpoint * secant * tangent * box`, exactly. Quantities that
     need a reference are NaN where there is none of another class.
 
     Attributes
@@ -48,23 +48,23 @@ class Analysis(NamedTuple):
         Radius over the norm of the input.
     status, adversarial_label
         Values of `perturbation.Status`; the class reached, -1 for none.
-    radius_pairwise, status_pairwise
+    radius_pair, status_pair
         The same for the class of the nearest reference: the distance to that pair's boundary.
     nearest, other
         Index of the nearest reference of another class, and its class; -1 for none.
     r_opt
         Half its distance: what the nearest-neighbour classifier of the references tolerates. For
         a finite sample of the classes an upper bound that falls with more references.
-    ratio, ratio_pairwise
-        `radius` and `radius_pairwise` over `r_opt`.
-    rho_margin
+    ratio, ratio_pair
+        `radius` and `radius_pair` over `r_opt`.
+    rho_net
         Compression of $\Delta$ onto the margin's gradient, `compression.margin_compression`.
     rho_span, span_rank, null_ratio, null_pvalue
         Compression onto the span of the gradients of logit differences, its dimension, what a
         random subspace of that dimension would give, `compression.span_compression`, and the
         probability that it would give as much, `theory.null_pvalue`.
     midpoint, secant, tangent, box
-        Why `ratio_pairwise` is not `rho_margin`, `compression.LawFactors`.
+        Why `ratio_pair` is not `rho_net`, `compression.LawFactors`.
     singular_values, effective_rank, participation_ratio, stable_rank
         Spectrum of the gradients of logit differences at the input, K - 1 values, and its
         dimensions; as of the layers.
@@ -77,14 +77,14 @@ class Analysis(NamedTuple):
     radius_relative: Float[Array, " n"]
     status: Int[Array, " n"]
     adversarial_label: Int[Array, " n"]
-    radius_pairwise: Float[Array, " n"]
-    status_pairwise: Int[Array, " n"]
+    radius_pair: Float[Array, " n"]
+    status_pair: Int[Array, " n"]
     nearest: Int[Array, " n"]
     other: Int[Array, " n"]
     r_opt: Float[Array, " n"]
     ratio: Float[Array, " n"]
-    ratio_pairwise: Float[Array, " n"]
-    rho_margin: Float[Array, " n"]
+    ratio_pair: Float[Array, " n"]
+    rho_net: Float[Array, " n"]
     rho_span: Float[Array, " n"]
     span_rank: Int[Array, " n"]
     null_ratio: Float[Array, " n"]
@@ -244,14 +244,14 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
             radius_relative=any_class.norm / norm(at_least_float32(x), ord),
             status=any_class.status,
             adversarial_label=any_class.adversarial_label,
-            radius_pairwise=defined(pair.norm),
-            status_pairwise=pair.status,
+            radius_pair=defined(pair.norm),
+            status_pair=pair.status,
             nearest=nearest,
             other=other,
             r_opt=r_opt,
             ratio=defined(any_class.norm / r_opt),
-            ratio_pairwise=defined(pair.norm / r_opt),
-            rho_margin=factors.rho_net,
+            ratio_pair=defined(pair.norm / r_opt),
+            rho_net=factors.rho_net,
             rho_span=span.ratio,
             span_rank=span.rank,
             null_ratio=span.null_ratio,

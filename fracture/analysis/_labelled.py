@@ -16,31 +16,19 @@ from .._checks import require_classes
 from .._typing import Bounds, Order
 from ..sweeps import Progress
 from ..training import fit
+from ..vocabulary import QUANTITIES, quantity
 from ._analyze import Analysis, analyze
 from ._first_look import first_look
 from ._own_network import failure
 
 CHUNKS, LEAST = 8, 8  # of the images: how many steps the bar has, each of how many images
 
-_UNITS = {"radius", "radius_pairwise", "r_opt"}
-_LONG_NAMES = {
-    "radius": "network radius, nearest boundary",
-    "radius_pairwise": "network radius, class of the nearest reference",
-    "radius_relative": "radius over the norm of the input",
-    "r_opt": "half the distance to the nearest reference of another class",
-    "ratio": "fragility ratio, nearest boundary",
-    "ratio_pairwise": "fragility ratio, class of the nearest reference",
-    "rho_margin": "compression ratio, margin direction",
-    "rho_span": "compression ratio, span of the gradients of logit differences",
-    "null_ratio": "compression ratio of a random subspace of that dimension",
-    "null_pvalue": "chance of at least ρ_span in a random subspace of that dimension",
-    "midpoint": "midpoint factor μ",
-    "secant": "secant over tangent κ",
-    "tangent": "tangent factor τ",
-    "box": "box factor β",
-    "effective_rank": "effective rank of the gradients of logit differences",
-    "participation_ratio": "participation ratio of the gradients of logit differences",
-    "stable_rank": "stable rank of the gradients of logit differences",
+_DISTANCE = "half the distance to the nearest reference of another class"
+_HERE = {  # what differs from the vocabulary
+    "r_opt": quantity("r_opt", meaning=_DISTANCE, bound="upper"),
+    "ratio_pair": quantity(
+        "ratio_pair", symbol="r_pair/r_opt", meaning="ratio to the class of the nearest reference"
+    ),
 }
 _LAYERS = {
     "layer_rho": "ratio",
@@ -205,25 +193,34 @@ def check(
 
 
 def labelled(result: Analysis, queries: Images) -> xr.Dataset:
-    """The fields of an analysis as variables over `example`, and the images."""
+    """The fields of an analysis as variables over `example`, and the images.
+
+    Parameters
+    ----------
+    result, queries
+        What `analyze` returned, and the inputs and labels that it was asked about.
+
+    Returns
+    -------
+    xarray.Dataset
+        Each variable carries the attributes of `vocabulary.Quantity`, from which `report` makes
+        tables and figures. Inputs of two or three axes are kept as `images`, with what fools the
+        network as `adversarial_images`.
+    """
     fields = jax.device_get(result._asdict())
     variables: dict[str, Any] = {"label": ("example", np.asarray(queries.labels))}
     for name, values in fields.items():
         if name in ("layers", "delta"):
             continue
         dims = ("example", "rank")[: values.ndim]
-        attrs = {"long_name": _LONG_NAMES.get(name, name.replace("_", " "))}
-        variables[name] = (
-            dims,
-            values,
-            attrs | ({"units": "input units"} if name in _UNITS else {}),
-        )
+        variables[name] = dims, values, _attrs(name)
     layers = fields["layers"]
     if layers is not None:
         for name, field in _LAYERS.items():
-            variables[name] = (("example", "layer"), getattr(layers, field))
+            variables[name] = ("example", "layer"), getattr(layers, field), _attrs(name)
         chance = theory.null_pvalue(layers.ratio, layers.rank, layers.dim)
-        variables["layer_pvalue"] = (("example", "layer"), np.asarray(chance))
+        dims = ("example", "layer")
+        variables["layer_pvalue"] = dims, np.asarray(chance), _attrs("layer_pvalue")
         depth = layers.ratio.shape[1]
         variables["layer"] = ["input", *(f"after stage {i}" for i in range(1, depth))]
     inputs = np.asarray(queries.inputs)
@@ -234,6 +231,12 @@ def labelled(result: Analysis, queries: Images) -> xr.Dataset:
         variables["images"] = (axes, inputs)
         variables["adversarial_images"] = (axes, inputs + fields["delta"])
     return xr.Dataset(variables)
+
+
+def _attrs(name: str) -> dict[str, str]:
+    """What is known of a field; nothing of labels, indices and states."""
+    known = _HERE.get(name) or QUANTITIES.get(name)
+    return {} if known is None else known.attrs()
 
 
 def _channel_axis(shape: tuple[int, ...]) -> int:

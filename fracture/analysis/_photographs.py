@@ -15,11 +15,12 @@ import scipy.stats
 import xarray as xr
 
 from .._typing import Apply, Order
-from ..experiments._summary import LEAST_SEEDS, median
+from ..statistics import LEAST_SEEDS, median
 from ..perturbation import Perturbation, Status, minimal, solve
 from ..sweeps import Progress
 from ..sweeps._spec import environment
 from ..sweeps._store import chunk_store
+from ..vocabulary import quantity
 from ._analyze import analyze
 from ._first_look import first_look, outputs_of
 from ._identity import digest, program
@@ -165,7 +166,10 @@ def _one(
     dataset = labelled(result, here)
     for order, found in others.items():
         suffix = f"_{order:g}"
-        dataset[f"radius{suffix}"] = ("example", found.norm, {"units": "input units"})
+        name = f"r_{'∞' if np.isinf(order) else order}"
+        said = f"smallest ℓ{name[2:]} perturbation found that changes the network's answer"
+        attrs = quantity("radius", symbol=name, meaning=said).attrs()
+        dataset[f"radius{suffix}"] = ("example", found.norm, attrs)
         dataset[f"status{suffix}"] = ("example", found.status)
         dataset[f"adversarial_label{suffix}"] = ("example", found.adversarial_label)
     x, fooled = here.inputs[0], result.adversarial_label[0]
@@ -198,9 +202,9 @@ def _sentences(dataset: xr.Dataset, dim: int, layers: int) -> list[str]:
     if "radius_inf" in dataset:
         largest = _median(255 * dataset["radius_inf"].values[found])
         said.append(f"The l∞ radius is {largest} of 255 steps of grey.")
-    pair = (dataset["status_pairwise"].values == Status.FOUND) & right
-    seen = (dataset["rho_margin"] * dataset["box"]).values[pair]
-    needed = dataset["ratio_pairwise"].values[pair]
+    pair = (dataset["status_pair"].values == Status.FOUND) & right
+    seen = (dataset["rho_net"] * dataset["box"]).values[pair]
+    needed = dataset["ratio_pair"].values[pair]
     positive = np.isfinite(seen) & (seen > 0)
     if positive.sum() > 2:
         fit = scipy.stats.linregress(np.log(seen[positive]), np.log(needed[positive]))

@@ -19,11 +19,11 @@ RADII = (
     "radius_relative",
     "r_opt",
     "ratio",
-    "radius_pairwise",
-    "ratio_pairwise",
+    "radius_pair",
+    "ratio_pair",
 )
 READ = (
-    "rho_margin",
+    "rho_net",
     "midpoint",
     "secant",
     "tangent",
@@ -38,11 +38,11 @@ READ = (
 QUANTITIES = (*RADII, *READ)
 _BRIEF = (
     *("radius", "radius_relative", "r_opt", "ratio"),
-    *("rho_margin", "rho_span", "null_ratio", "null_pvalue", "effective_rank"),
+    *("rho_net", "rho_span", "null_ratio", "null_pvalue", "effective_rank"),
 )
 LAYERS = ("layer_rho", "layer_null", "layer_pvalue", "layer_rank", "layer_effective_rank")
 _SPREAD = ("layer_rho", "layer_effective_rank")  # with intervals in a terminal, too
-_PAIRWISE = ("radius_pairwise", "ratio_pairwise", "midpoint", "secant", "tangent")
+_PAIRWISE = ("radius_pair", "ratio_pair", "midpoint", "secant", "tangent")
 _ATTACKED = ("radius", "radius_relative", "ratio", *_PAIRWISE)
 _SHOWN = 20
 
@@ -99,7 +99,7 @@ def attacked(dataset: xr.Dataset, name: str) -> xr.DataArray:
     measurement. Variables that no perturbation enters are as they were.
     """
     values = dataset[name].astype(float)
-    needed = ("status", "status_pairwise") if name in _PAIRWISE else ("status",)
+    needed = ("status", "status_pair") if name in _PAIRWISE else ("status",)
     for status in needed if name in _ATTACKED else ():
         words = statuses(dataset, status)
         if words:

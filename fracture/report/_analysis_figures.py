@@ -25,9 +25,9 @@ from ._analysis import attacked, layer_names, quantiles, statuses
 from ._law_figures import scatter
 
 _SHOWN = 6
-_RHO = {"rho_margin": "$\\rho_\\mathrm{net}$", "rho_span": "$\\rho_\\mathrm{span}$"}
+_RHO = {"rho_net": "$\\rho_\\mathrm{net}$", "rho_span": "$\\rho_\\mathrm{span}$"}
 _RATIOS = {
-    "ratio_pairwise": (
+    "ratio_pair": (
         "$r_\\mathrm{pair}\\,/\\,r_\\mathrm{opt}$",
         "r_pair/r_opt: radius towards the class of the nearest reference over half the distance to "
         "it, exactly ρ_net · μ · κ · τ, times β in a box. An affine network whose boundary passes "
@@ -139,7 +139,7 @@ def _compression(dataset: xr.Dataset) -> Drawing:
     for rho, label in _RHO.items():
         if rho in dataset:
             read = np.asarray(dataset[rho], float)
-            if rho == "rho_margin" and name == "ratio_pairwise" and "box" in dataset:
+            if rho == "rho_net" and name == "ratio_pair" and "box" in dataset:
                 read, label = read * np.asarray(dataset["box"], float), f"{label}$\\,\\beta$"
             clouds[label] = read, ratio
     return Drawing(

@@ -86,7 +86,7 @@ def _numbers(one: xr.Dataset) -> str:
         parts.append(f"{number(255 * one['radius_inf'])} of 255 steps in l∞")
     parts.append(f"r_opt = {number(one['r_opt'])}, towards a {one['other_name'].values}")
     parts.append(f"ratio {number(one['ratio'])}")
-    parts.append(f"ρ_net = {number(one['rho_margin'])}")
+    parts.append(f"ρ_net = {number(one['rho_net'])}")
     parts.append(f"effective rank {number(one['effective_rank'])}")
     return "; ".join(parts) + "."
 

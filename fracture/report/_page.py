@@ -116,7 +116,7 @@ def analysis_page(dataset: xr.Dataset, out: Path) -> Path:
         `singular_values` over (example, rank), `layer_rho`, `layer_null`, `layer_rank`,
         `layer_effective_rank` over (example, layer), `images` and `adversarial_images` over
         (example, height, width[, channel]), where a dimension named `channel` may be anywhere.
-        `status` and `status_pairwise` are words, or values of `perturbation.Status`. Attributes
+        `status` and `status_pair` are words, or values of `perturbation.Status`. Attributes
         `title` and `description` introduce it; the others are listed as provenance, except
         `warnings`, one a line. `options`, in JSON, tells the order `ord` of the norm.
     out

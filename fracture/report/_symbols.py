@@ -59,14 +59,11 @@ SYMBOLS = {
     "references": Symbol("N", "number of images searched for the nearest of another class", count),
     "radius": Symbol("r_nn", "smallest perturbation found that changes the network's answer"),
     "radius_relative": Symbol("r_nn/‖x‖", "that radius in units of the input's own length"),
-    "radius_pairwise": Symbol(
+    "radius_pair": Symbol(
         "r_pair", "smallest perturbation found that makes the class of the nearest reference win"
     ),
-    "ratio_pairwise": Symbol(
+    "ratio_pair": Symbol(
         "r_pair/r_opt", "pairwise fragility ratio; exactly ρ_net · μ · κ · τ, in a box times β"
-    ),
-    "rho_margin": Symbol(
-        "ρ_net", "cosine between the gradient of the margin and the displacement to the other class"
     ),
     "rho_span": Symbol(
         "ρ_span",

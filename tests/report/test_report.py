@@ -158,10 +158,10 @@ def analysis(examples=60, rank=10, side=14):
     rng = np.random.default_rng(2)
     radius = rng.gamma(4, 0.3, examples)
     rho, midpoint, secant, tangent, box = rng.uniform(0.05, 0.4, (5, examples))
-    status, status_pairwise = np.zeros((2, examples), int)
+    status, status_pair = np.zeros((2, examples), int)
     radius[3], status[3] = np.inf, 2
-    radius[4], status[4], status_pairwise[4] = 0, 1, 1
-    status_pairwise[5] = 2
+    radius[4], status[4], status_pair[4] = 0, 1, 1
+    status_pair[5] = 2
     layers = ["input", "hidden 1", "hidden 2", "logits"]
     images = rng.uniform(0, 1, (examples, side, side, 1))
     return xr.Dataset(
@@ -170,18 +170,18 @@ def analysis(examples=60, rank=10, side=14):
             "radius_relative": ("example", radius / 9),
             "r_opt": ("example", radius / rho),
             "ratio": ("example", rho * rng.uniform(0.9, 1.1, examples)),
-            "radius_pairwise": ("example", 1.2 * radius),
-            "ratio_pairwise": ("example", rho * midpoint * secant * tangent * box),
+            "radius_pair": ("example", 1.2 * radius),
+            "ratio_pair": ("example", rho * midpoint * secant * tangent * box),
             "midpoint": ("example", midpoint),
             "secant": ("example", secant),
             "tangent": ("example", tangent),
             "box": ("example", box),
-            "rho_margin": ("example", rho),
+            "rho_net": ("example", rho),
             "rho_span": ("example", rho * 1.5),
             "null_ratio": ("example", np.full(examples, 0.1)),
             "null_pvalue": ("example", rng.uniform(size=examples)),
             "status": ("example", status),
-            "status_pairwise": ("example", status_pairwise),
+            "status_pair": ("example", status_pair),
             "label": ("example", rng.integers(0, 10, examples)),
             "adversarial_label": ("example", rng.integers(0, 10, examples)),
             "effective_rank": ("example", rng.uniform(4, 9, examples)),
@@ -487,29 +487,29 @@ def test_summary_counts_only_inputs_whose_perturbation_was_found():
     dataset = analysis()
     text = shown(report.analysis_tables(dataset))
     (summary, *_) = (line for line in text.split("Layer by layer"))
-    kept = {"radius": [3, 4], "ratio": [3, 4], "ratio_pairwise": [3, 4, 5], "midpoint": [3, 4, 5]}
+    kept = {"radius": [3, 4], "ratio": [3, 4], "ratio_pair": [3, 4, 5], "midpoint": [3, 4, 5]}
     for name, out in kept.items():
         values = np.delete(dataset[name].values, out)
         points = [number(np.quantile(values, q)) for q in (0.5, 0.25, 0.75, 0.05, 0.95)]
         line = r"\s+{}\s+{}\s+\[{}, {}\]\s+\[{}, {}\]"
         assert re.search(line.format(values.size, *map(re.escape, points)), summary), name
-    assert re.search(rf"ρ_net\s+60\s+{number(dataset['rho_margin'].median())}", summary)
+    assert re.search(rf"ρ_net\s+60\s+{number(dataset['rho_net'].median())}", summary)
 
 
 @pytest.mark.fast
 def test_compression_is_compared_with_the_pairwise_ratio():
     dataset = analysis()
-    for name, label in (("ratio_pairwise", "pair"), ("ratio", "nn")):
+    for name, label in (("ratio_pair", "pair"), ("ratio", "nn")):
         drawing = report.analysis_figures(dataset)["compression"]
         assert f"r_{label}/r_opt" in drawing.caption
         (axes,) = drawing.draw().axes
         assert f"{{{label}}}" in axes.get_ylabel()
         drawn = axes.lines[0].get_xydata()
-        out = [3, 4, 5] if name == "ratio_pairwise" else [3, 4]
-        explains = dataset["rho_margin"] * (dataset["box"] if label == "pair" else 1)
+        out = [3, 4, 5] if name == "ratio_pair" else [3, 4]
+        explains = dataset["rho_net"] * (dataset["box"] if label == "pair" else 1)
         np.testing.assert_allclose(drawn[:, 0], np.delete(explains.values, out))
         np.testing.assert_allclose(drawn[:, 1], np.delete(dataset[name].values, out))
-        dataset = dataset.drop_vars("ratio_pairwise", errors="ignore")
+        dataset = dataset.drop_vars("ratio_pair", errors="ignore")
 
 
 @pytest.mark.fast
