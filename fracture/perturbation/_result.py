@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from .._problem import Problem
 from ..norms import positive
-from ._problem import Problem
-from ._rounding import settle
+from .steps.rounding import settle
 
 SEARCH_STEPS = 10  # evaluations of the last search along the ray
 MOST_STEPS = 48  # of them, where the bracket is wide

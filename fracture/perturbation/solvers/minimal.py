@@ -7,18 +7,18 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, LogitsFn, Order
-from ..norms import positive
-from ._affine import linearise
-from ._alma import augment
-from ._descent import Shortest, none_yet
-from ._fmn import shrink
-from ._problem import pose
-from ._refine import Slide, slide
-from ._result import Perturbation, finish, search
-from ._scatter import Plan, scatter
-from ._step_off import step_off
-from ._work import work
+from ..._problem import pose
+from ..._typing import Bounds, LogitsFn, Order
+from ...norms import positive
+from .._result import Perturbation, finish, search
+from ..steps.incumbent import Shortest, none_yet
+from ..steps.scatter import Plan, scatter
+from ..steps.step_off import step_off
+from ..steps.work import work
+from .affine import linearise
+from .alma import augment
+from .fmn import shrink
+from .refine import Slide, slide
 
 SMALL = 4096  # numbers that a small network reads in a pass, about that of its weights
 FEW_DIMS = 64  # of its inputs: beyond, the directions of the rays cost more than the passes

@@ -5,15 +5,15 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, LogitsFn, Order
-from ..norms import positive
-from ._cut import scaled, unscaled_norm
-from ._descent import anneal, none_yet
-from ._loss import check_loss, loss_and_grad
-from ._options import check_counts
-from ._problem import Problem, pose
-from ._result import Perturbation, cross, finish
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, LogitsFn, Order
+from ...norms import positive
+from .._options import check_counts
+from .._result import Perturbation, cross, finish
+from ..steps.halfspace import scaled, unscaled_norm
+from ..steps.incumbent import anneal, none_yet
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.step_off import step_off
 
 LAST = 0.01  # of the first step, at the end
 

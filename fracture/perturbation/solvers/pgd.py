@@ -6,15 +6,15 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, Key, LogitsFn, Order
-from ..norms import positive, steepest
-from ._ball import farthest, project_ball_box
-from ._bisect import ROUNDING, Visited, land_within, solve_radius, unvisited, visit
-from ._descent import anneal
-from ._loss import check_loss, loss_and_grad
-from ._problem import Problem, pose
-from ._result import Perturbation
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, Key, LogitsFn, Order
+from ...norms import positive, steepest
+from .._result import Perturbation
+from ..steps.ball import farthest, project_ball_box
+from ..steps.incumbent import anneal
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.step_off import step_off
+from ..steps.within_radius import ROUNDING, Visited, land_within, solve_radius, unvisited, visit
 
 FIRST, LAST = 0.3, 0.01  # length of a step over the radius
 

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
-from .._typing import Bounds, LogitsFn, Order
-from ..norms import (
+from ._typing import Bounds, LogitsFn, Order
+from .logits import as_logits, class_pair, compared
+from .norms import (
     at_least_float32,
     broadcast_bounds,
     check_order,
@@ -25,7 +26,6 @@ from ..norms import (
     norm,
     project_box,
 )
-from ._margin import as_logits, class_pair, compared
 
 ULPS = 4  # slack of the strict inequality, in units of eps times the largest logit
 MASK = 32  # so many times larger than both logits compared, another one is no measure of rounding

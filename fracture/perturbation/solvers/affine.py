@@ -8,12 +8,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from .._typing import Bounds, LogitsFn, Order
-from ._margin import as_logits
-from ._options import check_counts
-from ._problem import Problem, pose
-from ._result import Perturbation, cross, finish
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, LogitsFn, Order
+from ...logits import as_logits
+from .._options import check_counts
+from .._result import Perturbation, cross, finish
+from ..steps.step_off import step_off
 
 
 class AffineRadius(NamedTuple):

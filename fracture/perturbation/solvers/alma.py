@@ -5,14 +5,14 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, LogitsFn, Order
-from ..norms import positive
-from ._affine import linearise
-from ._descent import anneal, none_yet
-from ._options import check_counts
-from ._problem import Problem, pose
-from ._result import Perturbation, cross, finish, shortest
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, LogitsFn, Order
+from ...norms import positive
+from .._options import check_counts
+from .._result import Perturbation, cross, finish, shortest
+from ..steps.incumbent import anneal, none_yet
+from ..steps.step_off import step_off
+from .affine import linearise
 
 LAST = 0.01  # of the first step, at the end
 MEMORY = 0.7  # the share of the multiplier that a step keeps

@@ -6,14 +6,14 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, Key, LogitsFn, Order
-from ._bisect import Visited, land_within, solve_radius, unvisited, visit
-from ._descent import anneal
-from ._loss import check_loss, loss_and_grad
-from ._pgd import downhill, project
-from ._problem import Problem, pose
-from ._result import Perturbation
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, Key, LogitsFn, Order
+from .._result import Perturbation
+from ..steps.incumbent import anneal
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.step_off import step_off
+from ..steps.within_radius import Visited, land_within, solve_radius, unvisited, visit
+from .pgd import downhill, project
 
 FIRST = 2.0
 MOMENTUM = 0.75  # alpha

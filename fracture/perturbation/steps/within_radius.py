@@ -9,12 +9,12 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Key
-from ..norms import norm, traced
-from ._ball import random_in_ball
-from ._options import check_counts, check_finite
-from ._problem import Problem, Reading
-from ._result import Crossing, Perturbation, cross, finish, nothing, shortest
+from ..._problem import Problem, Reading
+from ..._typing import Key
+from ...norms import norm, traced
+from .._options import check_counts, check_finite
+from .._result import Crossing, Perturbation, cross, finish, nothing, shortest
+from .ball import random_in_ball
 
 LOOK = 4  # evaluations of the search along the ray in each round
 ROUNDING = 16  # ulps by which projections stay inside the ball

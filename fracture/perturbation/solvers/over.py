@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._typing import Bounds, Key, LogitsFn, Order
-from ._affine import linearise
-from ._options import check_counts
-from ._problem import pose
-from ._result import Perturbation, Status
-from ._solvers import Solver, as_solver
+from ..._problem import pose
+from ..._typing import Bounds, Key, LogitsFn, Order
+from .._options import check_counts
+from .._result import Perturbation, Status
+from .._solvers import Solver, as_solver
+from .affine import linearise
 
 
 @lru_cache  # the same object for the same arguments: `solve` does not compile it again

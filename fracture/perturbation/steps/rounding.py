@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..norms import positive
-from ._problem import ULPS, Problem
+from ..._problem import ULPS, Problem
+from ...norms import positive
 
 if TYPE_CHECKING:
-    from ._result import Crossing
+    from .._result import Crossing
 
 PROBES = 6  # of the margin at and beyond a point
 SPAN = 64  # slacks by which the margin should fall from the first to the last of them

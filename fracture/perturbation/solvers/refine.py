@@ -7,14 +7,14 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, LogitsFn, Order
-from ..norms import positive
-from ._cut import Cut, combine, linearise_at, project
-from ._descent import Shortest, none_yet
-from ._options import check_counts
-from ._problem import Problem, pose
-from ._result import Perturbation, finish, search, shortest, stay
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, LogitsFn, Order
+from ...norms import positive
+from .._options import check_counts
+from .._result import Perturbation, finish, search, shortest, stay
+from ..steps.halfspace import Cut, combine, linearise_at, project
+from ..steps.incumbent import Shortest, none_yet
+from ..steps.step_off import step_off
 
 PATIENCE = 2  # failures in a row before the steps get shorter
 OVERSHOOT = 3e-4  # of a step, relative to the displacement

@@ -3,14 +3,21 @@
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._typing import Bounds, LogitsFn, Order
-from ._ball import farthest
-from ._bisect import cross_within, fixed_radius, land_within, linearised_distance, unvisited, visit
-from ._loss import check_loss, loss_and_grad
-from ._pgd import project
-from ._problem import pose
-from ._result import Perturbation, cross, finish
-from ._step_off import step_off
+from ..._problem import pose
+from ..._typing import Bounds, LogitsFn, Order
+from .._result import Perturbation, cross, finish
+from ..steps.ball import farthest
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.step_off import step_off
+from ..steps.within_radius import (
+    cross_within,
+    fixed_radius,
+    land_within,
+    linearised_distance,
+    unvisited,
+    visit,
+)
+from .pgd import project
 
 
 def fgsm(
