@@ -12,8 +12,15 @@ from .._result import Perturbation
 from ..steps.incumbent import anneal
 from ..steps.loss import check_loss, loss_and_grad
 from ..steps.step_off import step_off
-from ..steps.within_radius import Visited, land_within, solve_radius, unvisited, visit
-from .pgd import downhill, project
+from ..steps.within_radius import (
+    Visited,
+    downhill,
+    land_within,
+    project,
+    solve_radius,
+    unvisited,
+    visit,
+)
 
 FIRST = 2.0
 MOMENTUM = 0.75  # alpha

@@ -9,10 +9,11 @@ from ..._problem import Problem, pose
 from ..._typing import Bounds, LogitsFn, Order
 from ...norms import positive
 from .._options import check_counts
-from .._result import Perturbation, cross, finish
+from .._result import Perturbation, finish
 from ..steps.halfspace import scaled, unscaled_norm
 from ..steps.incumbent import anneal, none_yet
 from ..steps.loss import check_loss, loss_and_grad
+from ..steps.ray import cross
 from ..steps.step_off import step_off
 
 LAST = 0.01  # of the first step, at the end

@@ -7,9 +7,10 @@ from jax.typing import ArrayLike
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
 from .._options import check_counts, check_finite
-from .._result import Perturbation, cross, finish
+from .._result import Perturbation, finish
+from ..steps.linearise import linearise
+from ..steps.ray import cross
 from ..steps.step_off import step_off
-from .affine import linearise
 
 
 def deepfool(

@@ -7,11 +7,12 @@ from jax.typing import ArrayLike
 from ..._problem import pose
 from ..._typing import Bounds, Key, LogitsFn, Order
 from .._options import check_counts, check_finite
-from .._result import Perturbation, cross, finish
+from .._result import Perturbation, finish
 from ..steps.halfspace import linearise_at
 from ..steps.incumbent import none_yet
+from ..steps.linearise import linearise
+from ..steps.ray import cross
 from ..steps.step_off import step_off
-from .affine import linearise
 
 
 def fab(

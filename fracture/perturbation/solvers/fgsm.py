@@ -5,9 +5,10 @@ from jax.typing import ArrayLike
 
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from .._result import Perturbation, cross, finish
+from .._result import Perturbation, finish
 from ..steps.ball import farthest
 from ..steps.loss import check_loss, loss_and_grad
+from ..steps.ray import cross
 from ..steps.step_off import step_off
 from ..steps.within_radius import (
     cross_within,

@@ -1,21 +1,14 @@
 """Fast minimum-norm attack (Pintor et al. 2021, arXiv:2102.12827), at any scale."""
 
-import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array
 
-from ..._problem import Problem, pose
+from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from ...norms import dual_order, positive, project_ball
 from .._options import check_counts
-from .._result import Perturbation, cross, finish
-from ..steps.halfspace import scaled, unscaled_norm
-from ..steps.incumbent import anneal, none_yet
-from ..steps.loss import loss_and_grad
+from .._result import Perturbation, finish
+from ..steps.ray import cross
+from ..steps.shrink import shrink
 from ..steps.step_off import step_off
-
-LAST = 0.01  # of the first step and of the first change of the radius, at the end
 
 
 def fmn(
@@ -65,40 +58,3 @@ def fmn(
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     delta, finite = shrink(problem, steps, gamma, loss)
     return finish(problem, cross(problem, delta), steps, finite)
-
-
-def shrink(
-    problem: Problem, steps: int, gamma: float = 0.05, loss: str = "soft_margin"
-) -> tuple[Array, Array]:
-    """The shortest adversarial displacement of a run, and whether all gradients were finite.
-
-    Where nothing was adversarial, the last displacement.
-    """
-    dtype, ord = problem.center.dtype, problem.ord
-    width = problem.x.size**0.5 if ord == jnp.inf else 1.0  # l2 radius of the unit ball
-
-    def step(carry, k):
-        delta, radius, best, finite = carry
-        landed, point = problem.land(problem.origin + delta)
-        share = anneal(k, steps, 1.0, LAST)
-        reading, _, grad = loss_and_grad(problem, point, loss, anneal(k, steps, 1.0, 0.0))
-        unit, largest = scaled(grad)
-        landed = landed.astype(dtype)
-        scale = positive(radius)
-        size = unscaled_norm(landed / scale, ord) * scale
-        best = best.visit(landed, size, reading.crossed)
-        left = jnp.maximum(reading.margin, reading.slack) / positive(largest)
-        left /= positive(unscaled_norm(unit, dual_order(ord)))
-        smaller = jnp.minimum((1 - gamma * share) * radius, best.norm)
-        larger = jnp.where(best.norm < jnp.inf, (1 + gamma * share) * radius, size + left)
-        radius = jnp.where(reading.crossed, smaller, larger)
-        length = share * width / positive(unscaled_norm(unit, 2))
-        moved = project_ball(landed / positive(radius) - length * unit, 1.0, ord)
-        ok = jnp.isfinite(largest) & jnp.isfinite(radius)
-        delta = jnp.where(ok, radius * moved, landed)
-        return (delta, jnp.where(ok, radius, size), best, finite & ok), None
-
-    start = problem.center - problem.origin
-    init = problem.init((start, problem.size(start), none_yet(start), jnp.ones((), bool)))
-    (*_, best, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
-    return best.delta, finite

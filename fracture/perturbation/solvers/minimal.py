@@ -10,15 +10,16 @@ from jaxtyping import Array
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
 from ...norms import positive
-from .._result import Perturbation, finish, search
+from .._result import Perturbation, finish
+from ..steps.augment import augment
 from ..steps.incumbent import Shortest, none_yet
+from ..steps.linearise import linearise
+from ..steps.ray import search
 from ..steps.scatter import Plan, scatter
+from ..steps.shrink import shrink
+from ..steps.slide import Slide, slide
 from ..steps.step_off import step_off
 from ..steps.work import work
-from .affine import linearise
-from .alma import augment
-from .fmn import shrink
-from .refine import Slide, slide
 
 SMALL = 4096  # numbers that a small network reads in a pass, about that of its weights
 FEW_DIMS = 64  # of its inputs: beyond, the directions of the rays cost more than the passes

@@ -12,7 +12,7 @@ from ..._typing import Bounds, Key, LogitsFn, Order
 from .._options import check_counts
 from .._result import Perturbation, Status
 from .._solvers import Solver, as_solver
-from .affine import linearise
+from ..steps.linearise import linearise
 
 
 @lru_cache  # the same object for the same arguments: `solve` does not compile it again

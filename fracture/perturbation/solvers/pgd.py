@@ -8,13 +8,20 @@ from jaxtyping import Array
 
 from ..._problem import Problem, pose
 from ..._typing import Bounds, Key, LogitsFn, Order
-from ...norms import positive, steepest
+from ...norms import positive
 from .._result import Perturbation
-from ..steps.ball import farthest, project_ball_box
 from ..steps.incumbent import anneal
 from ..steps.loss import check_loss, loss_and_grad
 from ..steps.step_off import step_off
-from ..steps.within_radius import ROUNDING, Visited, land_within, solve_radius, unvisited, visit
+from ..steps.within_radius import (
+    Visited,
+    downhill,
+    land_within,
+    project,
+    solve_radius,
+    unvisited,
+    visit,
+)
 
 FIRST, LAST = 0.3, 0.01  # length of a step over the radius
 
@@ -127,22 +134,3 @@ def descend(
     (delta, _, best, finite), _ = jax.lax.scan(step, init, ks)
     landed, point = land_within(problem, delta)
     return visit(problem, best, landed, problem.read(point), radius), finite
-
-
-def downhill(problem: Problem, point: Array, grad: Array, length: Array) -> Array:
-    """Direction of a step of about `length` from a point, of norm 1 at most.
-
-    Steepest descent in the norm of the problem. For l1 that is one coordinate, whose bound may
-    be near: there, the exact steepest step of that length within the bounds, which goes on with
-    the next coordinates, so that it gets as sparse as the steps are short.
-    """
-    if problem.ord != 1 or problem.bounds is None:
-        return steepest(-grad, problem.ord)
-    room = problem.room(point.astype(grad.dtype))
-    return farthest(-grad, length, room, problem.ord) / positive(length)
-
-
-def project(problem: Problem, delta: Array, radius: Array) -> Array:
-    """The nearest displacement within radius and bounds, and so far inside that it stays there."""
-    inside = radius * (1 - ROUNDING * jnp.finfo(radius.dtype).eps)
-    return project_ball_box(delta, inside, problem.room(problem.origin), problem.ord)

@@ -9,8 +9,8 @@ from jaxtyping import Array
 
 from ..._problem import Problem
 from ..._typing import Order
-from .._result import cross
-from ..solvers.refine import slide
+from .ray import cross
+from .slide import slide
 
 RAY_STEPS = 10  # evaluations along each ray
 SAME = 1e-3  # minima whose norms differ by less, relatively, count as one

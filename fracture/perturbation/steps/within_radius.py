@@ -11,10 +11,11 @@ from jaxtyping import Array
 
 from ..._problem import Problem, Reading
 from ..._typing import Key
-from ...norms import norm, traced
+from ...norms import norm, positive, steepest, traced
 from .._options import check_counts, check_finite
-from .._result import Crossing, Perturbation, cross, finish, nothing, shortest
-from .ball import random_in_ball
+from .._result import Perturbation, finish
+from .ball import farthest, project_ball_box, random_in_ball
+from .ray import Crossing, cross, nothing, shortest
 
 LOOK = 4  # evaluations of the search along the ray in each round
 ROUNDING = 16  # ulps by which projections stay inside the ball
@@ -182,3 +183,22 @@ def land_within(problem: Problem, delta: Array) -> tuple[Array, Array]:
     grown = jnp.abs(landed.astype(delta.dtype)) > jnp.abs(delta)
     nearer = jnp.where(grown, jnp.nextafter(point, problem.x), point)
     return problem.land(nearer.astype(delta.dtype))
+
+
+def downhill(problem: Problem, point: Array, grad: Array, length: Array) -> Array:
+    """Direction of a step of about `length` from a point, of norm 1 at most.
+
+    Steepest descent in the norm of the problem. For l1 that is one coordinate, whose bound may
+    be near: there, the exact steepest step of that length within the bounds, which goes on with
+    the next coordinates, so that it gets as sparse as the steps are short.
+    """
+    if problem.ord != 1 or problem.bounds is None:
+        return steepest(-grad, problem.ord)
+    room = problem.room(point.astype(grad.dtype))
+    return farthest(-grad, length, room, problem.ord) / positive(length)
+
+
+def project(problem: Problem, delta: Array, radius: Array) -> Array:
+    """The nearest displacement within radius and bounds, and so far inside that it stays there."""
+    inside = radius * (1 - ROUNDING * jnp.finfo(radius.dtype).eps)
+    return project_ball_box(delta, inside, problem.room(problem.origin), problem.ord)
