@@ -10,7 +10,8 @@ from .._options import check_counts
 from .._result import Perturbation, finish
 from ..steps.augment import augment
 from ..steps.linearise import linearise
-from ..steps.ray import cross, shortest
+from ..steps.ray import cross
+from ..steps.shortest import shortest
 from ..steps.step_off import step_off
 
 

@@ -9,9 +9,9 @@ from ..._typing import Bounds, Key, LogitsFn, Order
 from .._options import check_counts, check_finite
 from .._result import Perturbation, finish
 from ..steps.halfspace import linearise_at
-from ..steps.incumbent import none_yet
 from ..steps.linearise import linearise
 from ..steps.ray import cross
+from ..steps.shortest import none_yet
 from ..steps.step_off import step_off
 
 

@@ -15,10 +15,10 @@ from ..steps.within_radius import (
     fixed_radius,
     land_within,
     linearised_distance,
+    project_within,
     unvisited,
     visit,
 )
-from .pgd import project
 
 
 def fgsm(
@@ -69,7 +69,7 @@ def fgsm(
         size = fixed_radius(problem, radius)
     rest = problem.center - problem.origin
     move = farthest(jnp.where(finite, -grad, 0), size, problem.room(problem.center), ord)
-    delta = project(problem, rest + move, size)
+    delta = project_within(problem, rest + move, size)
     if radius is None:
         best = cross(problem, delta)
     else:

@@ -10,14 +10,14 @@ from ..._problem import Problem, pose
 from ..._typing import Bounds, Key, LogitsFn, Order
 from ...norms import positive
 from .._result import Perturbation
-from ..steps.incumbent import anneal
+from ..steps.anneal import anneal
 from ..steps.loss import check_loss, loss_and_grad
 from ..steps.step_off import step_off
 from ..steps.within_radius import (
     Visited,
     downhill,
     land_within,
-    project,
+    project_within,
     solve_radius,
     unvisited,
     visit,
@@ -84,7 +84,7 @@ def pgd(
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
 
     def attack(radius: Array, start: Array) -> tuple[Visited, Array]:
-        return descend(problem, radius, start, steps, loss, optimizer)
+        return descend_steepest(problem, radius, start, steps, loss, optimizer)
 
     return solve_radius(
         problem,
@@ -97,7 +97,7 @@ def pgd(
     )
 
 
-def descend(
+def descend_steepest(
     problem: Problem,
     radius: Array,
     start: Array,
@@ -125,10 +125,10 @@ def descend(
             with jax.numpy_dtype_promotion("standard"):
                 change, state = optimizer.update(uphill, state, landed / positive(radius))
             moved = landed + radius * change.astype(dtype)
-        delta = project(problem, jnp.where(fine, moved, landed), radius)
+        delta = project_within(problem, jnp.where(fine, moved, landed), radius)
         return (delta, state, best, finite & fine), None
 
-    delta = project(problem, start, radius)
+    delta = project_within(problem, start, radius)
     init = problem.init((delta, rule.init(delta), unvisited(problem, delta), jnp.ones((), bool)))
     ks = jnp.arange(steps).astype(dtype)
     (delta, _, best, finite), _ = jax.lax.scan(step, init, ks)

@@ -8,7 +8,8 @@ from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
 from .._options import check_counts
 from .._result import Perturbation, finish
-from ..steps.ray import search, shortest, stay
+from ..steps.ray import search, stay
+from ..steps.shortest import shortest
 from ..steps.slide import slide
 from ..steps.step_off import step_off
 

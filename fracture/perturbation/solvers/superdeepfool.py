@@ -8,9 +8,9 @@ from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
 from .._options import check_counts, check_finite
 from .._result import Perturbation, finish
-from ..steps.incumbent import none_yet
 from ..steps.linearise import linearise
 from ..steps.ray import search
+from ..steps.shortest import none_yet
 from ..steps.step_off import step_off
 
 

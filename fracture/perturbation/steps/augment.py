@@ -1,5 +1,7 @@
 """Descent of an augmented Lagrangian of distance and margin, whose multiplier adapts."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -7,13 +9,25 @@ from jaxtyping import Array
 from ..._problem import Problem
 from ..._typing import Order
 from ...norms import positive
-from .incumbent import anneal, none_yet
+from .anneal import anneal
+from .shortest import Incumbent, none_yet
 
 LAST = 0.01  # of the first step, at the end
 MEMORY = 0.7  # the share of the multiplier that a step keeps
 METRIC_MEMORY = 0.9  # and of the metric
 RANGE = (1e-6, 1e12)  # of the multiplier
 NEWTON_STEPS = 8  # of the proximal map of l∞
+
+
+class State(NamedTuple):
+    """Where a run stands, displacements in units of the first one."""
+
+    u: Array  # (d,): the displacement to evaluate next
+    before: Array  # (d,): the last one
+    multiplier: Array
+    metric: Array  # (d,): for l∞, the moving average of the sizes of gradients; else ones
+    best: Incumbent
+    finite: Array  # bool: all gradients were
 
 
 def augment(
@@ -28,8 +42,8 @@ def augment(
     length = positive(problem.size(delta))
     height = positive(jnp.maximum(problem.start.margin, problem.start.slack))
 
-    def step(carry, k):
-        u, before, multiplier, metric, best, finite = carry
+    def step(state, k):
+        u, before, multiplier, metric, best, finite = state
         landed, point = problem.land(problem.origin + length * u)
         reading, grad = problem.read_and_grad(point)
         landed, size = landed.astype(dtype), problem.size(landed)
@@ -47,13 +61,20 @@ def augment(
         moved = _proximal(u - t * slope * downhill + momentum * (u - before), t, metric, ord)
         ok = jnp.all(jnp.isfinite(grad))
         moved = jnp.where(ok & jnp.all(jnp.isfinite(moved)), moved, u / 2)
-        return (moved, u, multiplier, metric, best, finite & ok), None
+        return State(moved, u, multiplier, metric, best, finite & ok), None
 
-    half, one = delta / length / 2, jnp.ones((), dtype)
-    init = (half, half, one, jnp.ones_like(half), none_yet(delta), jnp.ones((), bool))
+    half = delta / length / 2
+    init = State(
+        u=half,
+        before=half,
+        multiplier=jnp.ones((), dtype),
+        metric=jnp.ones_like(half),
+        best=none_yet(delta),
+        finite=jnp.ones((), bool),
+    )
     ks = jnp.arange(steps).astype(dtype)
-    (last, *_, best, finite), _ = jax.lax.scan(step, problem.init(init), ks)
-    return best.delta, length * last, finite
+    end, _ = jax.lax.scan(step, problem.init(init), ks)
+    return end.best.delta, length * end.u, end.finite
 
 
 def _penalty(y: Array, multiplier: Array) -> tuple[Array, Array]:

@@ -38,7 +38,7 @@ def linearise_at(delta: Array, margin: Array, grad: Array) -> Cut:
     return Cut(margin / scale - jnp.sum(normal * delta), normal, finite)
 
 
-def project(problem: Problem, cut: Cut, level: Array) -> tuple[Array, Array]:
+def project_cut(problem: Problem, cut: Cut, level: Array) -> tuple[Array, Array]:
     """The smallest displacement in half-space and bounds, and the multiplier that gives it.
 
     In a box δ = clip(−λv), v the normal (l2) or its signs (l∞), and λ is sought by a few steps of

@@ -7,10 +7,23 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..._problem import Problem
+from .shortest import shortest
 
 SEARCH_STEPS = 10  # evaluations of the last search along the ray
 MOST_STEPS = 48  # of them, where the bracket is wide
 TIGHT = 0.005  # relative width of a bracket that is not
+
+
+class State(NamedTuple):
+    """Where the search along a ray stands, in fractions of the ray."""
+
+    k: Array  # int32: evaluations so far
+    t: Array  # where to evaluate next
+    before: tuple[Array, Array]  # the last place and the margin there
+    best: "Crossing"
+    inner: Array  # the largest that did not cross, below `best.high`
+    outer: Array  # the smallest that is not known to be classified right, above `best.low`
+    jumps: Array  # how often no margin told where to go
 
 
 class Crossing(NamedTuple):
@@ -25,7 +38,7 @@ class Crossing(NamedTuple):
     answer: Array  # the class there
 
 
-def nothing(problem: Problem) -> Crossing:
+def no_crossing(problem: Problem) -> Crossing:
     """The crossing before any search."""
     zero = jnp.zeros((), problem.center.dtype)
     return Crossing(
@@ -59,13 +72,13 @@ def cross(
     ray = problem.origin + delta - problem.center
     ray = jnp.where(jnp.isfinite(ray), ray, 0)
 
-    def unsettled(carry):
-        k, *_, best, inner, outer, _ = carry
+    def unsettled(state):
+        best, inner, outer = state.best, state.inner, state.outer
         wide = (best.high - inner > TIGHT * best.high) | (outer - best.low > TIGHT * outer)
-        return (k < steps) | ((best.high < jnp.inf) & wide & (k < most))
+        return (state.k < steps) | ((best.high < jnp.inf) & wide & (state.k < most))
 
-    def step(carry):
-        k, t, before, best, inner, outer, jumps = carry
+    def step(state):
+        k, t, before, best, inner, outer, jumps = state
         reading, best = look(t, best)
         here, right = (t, reading.margin), best.low == t
         inner = jnp.where(reading.crossed | (t >= best.high), inner, jnp.maximum(inner, t))
@@ -85,7 +98,7 @@ def cross(
         known = best.high < jnp.inf
         jumped = jnp.where(known, ~usable & (low == 0), ~fine)
         following = jnp.where(known, jnp.where(usable, root, middle), outside)
-        return k + 1, following, here, best, inner, outer, jumps + jumped.astype(dtype)
+        return State(k + 1, following, here, best, inner, outer, jumps + jumped.astype(dtype))
 
     def look(t, best):
         delta, point = problem.land(problem.center + t * ray)
@@ -118,14 +131,22 @@ def cross(
 
     zero, one = jnp.zeros((), dtype), jnp.ones((), dtype)
     first = (zero, problem.start.margin)
-    init = (jnp.int32(0), one, first, nothing(problem), zero, zero + jnp.inf, zero)
-    return jax.lax.while_loop(unsettled, step, problem.init(init))[3]
+    init = State(
+        k=jnp.int32(0),
+        t=one,
+        before=first,
+        best=no_crossing(problem),
+        inner=zero,
+        outer=zero + jnp.inf,
+        jumps=zero,
+    )
+    return jax.lax.while_loop(unsettled, step, problem.init(init)).best
 
 
 def stay(problem: Problem, delta: Array) -> Crossing:
     """The displacement itself where it is adversarial; nothing elsewhere."""
     landed, point = problem.land(problem.origin + delta)
-    reading, none = problem.read(point), nothing(problem)
+    reading, none = problem.read(point), no_crossing(problem)
     itself = none._replace(
         high=jnp.ones_like(none.high),
         delta=landed,
@@ -139,9 +160,3 @@ def search(problem: Problem, *displacements: Array) -> Crossing:
     """The shortest of the crossings on the rays through some displacements."""
     rays = jnp.stack(displacements)
     return shortest(jax.lax.map(lambda delta: cross(problem, delta), rays))
-
-
-def shortest(crossings: Crossing) -> Crossing:
-    """The one with the smallest norm of several, along the leading axis."""
-    first = jnp.argmin(crossings.norm)
-    return jax.tree.map(lambda leaf: leaf[first], crossings)

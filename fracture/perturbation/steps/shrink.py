@@ -6,9 +6,10 @@ from jaxtyping import Array
 
 from ..._problem import Problem
 from ...norms import dual_order, positive, project_ball
+from .anneal import anneal
 from .halfspace import scaled, unscaled_norm
-from .incumbent import anneal, none_yet
 from .loss import loss_and_grad
+from .shortest import none_yet
 
 LAST = 0.01  # of the first step and of the first change of the radius, at the end
 

@@ -15,7 +15,8 @@ from ...norms import norm, positive, steepest, traced
 from .._options import check_counts, check_finite
 from .._result import Perturbation, finish
 from .ball import farthest, project_ball_box, random_in_ball
-from .ray import Crossing, cross, nothing, shortest
+from .ray import Crossing, cross, no_crossing
+from .shortest import shortest
 
 LOOK = 4  # evaluations of the search along the ray in each round
 ROUNDING = 16  # ulps by which projections stay inside the ball
@@ -129,7 +130,7 @@ def bisect(
         return (radius, low, start, best, finite & fine), None
 
     true = jnp.ones((), bool)
-    init = problem.init((unit, jnp.zeros_like(unit), start, nothing(problem), true))
+    init = problem.init((unit, jnp.zeros_like(unit), start, no_crossing(problem), true))
     (*_, best, finite), _ = jax.lax.scan(step, init, length=rounds)
     # Tighten the bracket; rounding may cost an ulp or two.
     last = cross(problem, best.delta.astype(dtype))
@@ -154,7 +155,7 @@ def cross_within(problem: Problem, visited: Visited, radius: Array) -> Crossing:
     shorter = found.norm <= radius
     either = jax.tree.map(lambda a, b: jnp.where(shorter, a, b), found, itself)
     inside = shorter | visited.crossed
-    return jax.tree.map(lambda a, b: jnp.where(inside, a, b), either, nothing(problem))
+    return jax.tree.map(lambda a, b: jnp.where(inside, a, b), either, no_crossing(problem))
 
 
 def unvisited(problem: Problem, delta: Array) -> Visited:
@@ -198,7 +199,7 @@ def downhill(problem: Problem, point: Array, grad: Array, length: Array) -> Arra
     return farthest(-grad, length, room, problem.ord) / positive(length)
 
 
-def project(problem: Problem, delta: Array, radius: Array) -> Array:
+def project_within(problem: Problem, delta: Array, radius: Array) -> Array:
     """The nearest displacement within radius and bounds, and so far inside that it stays there."""
     inside = radius * (1 - ROUNDING * jnp.finfo(radius.dtype).eps)
     return project_ball_box(delta, inside, problem.room(problem.origin), problem.ord)
