@@ -60,7 +60,7 @@ def deepfool(
     def step(carry):
         delta, _, _, count = carry
         _, point = problem.land(problem.origin + delta)
-        near = linearise(problem._replace(x=point, base=point), num_classes)
+        near = linearise(problem, num_classes, point)
         moved = point.astype(dtype) + (1 + overshoot) * near.nearest.delta
         landed, point = problem.land(moved)
         landed = landed.astype(dtype)

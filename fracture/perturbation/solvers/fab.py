@@ -75,7 +75,7 @@ def fab(
         landed, point = problem.land(problem.origin + delta)
         rival, fine = problem.target, jnp.ones((), bool)
         if not problem.targeted:
-            near = linearise(problem._replace(x=point, base=point), num_classes)
+            near = linearise(problem, num_classes, point)
             rival, fine = near.nearest.rival, near.finite
         reading, grad = problem.read_and_grad(point, rival)
         delta = landed.astype(dtype)

@@ -15,13 +15,13 @@ from .._options import check_counts
 class Nearest(NamedTuple):
     """The nearest of several linearised boundaries."""
 
-    delta: Array  # from x
+    delta: Array  # to there, (d,)
     distance: Array
     rival: Array
 
 
 class Linearisation(NamedTuple):
-    """What the boundaries linearised at x look like from there."""
+    """What the boundaries linearised at a point look like from there."""
 
     nearest: Nearest
     classes: Array  # (c,) int32, by decreasing logit
@@ -33,21 +33,43 @@ class Linearisation(NamedTuple):
         return self.classes[jax.lax.top_k(-self.distances, min(count, self.classes.size))[1]]
 
 
-def linearise(problem: Problem, num_classes: int) -> Linearisation:
+def linearise(problem: Problem, num_classes: int, point: Array | None = None) -> Linearisation:
     """Distances to the linearised boundaries with the classes of the largest logits.
 
     One gradient a class, one in memory at a time.
+
+    Parameters
+    ----------
+    problem
+        The label, the target and the bounds.
+    num_classes
+        At most so many classes; at least 1.
+    point
+        Where to linearise, and from where distances are measured: shape `(d,)`, as landed on.
+        None for x, whose gradients are taken close to it where it has none.
+
+    Returns
+    -------
+    A `Linearisation`.
+
+    Raises
+    ------
+    ValueError
+        If `num_classes` is no integer of at least 1.
     """
-    logits, pull = jax.vjp(lambda z: as_logits(problem.logits_fn(z)), problem.base)
+    dtype = problem.center.dtype
+    base, origin = problem.base, problem.origin
+    if point is not None:
+        base, origin = point, point.astype(dtype)
+    logits, pull = jax.vjp(lambda z: as_logits(problem.logits_fn(z)), base)
     classes = rivals(problem, logits, num_classes)
     every = jnp.arange(problem.num_classes, dtype=jnp.int32)
-    dtype = problem.center.dtype
 
     def one(rival):
         ahead = (every == problem.label).astype(logits.dtype)
         (grad,) = pull(ahead - (every == rival).astype(logits.dtype))
         excess = logits[problem.label] - logits[rival]
-        move, distance = problem.step(problem.origin, excess.astype(dtype), grad.astype(dtype))
+        move, distance = problem.step(origin, excess.astype(dtype), grad.astype(dtype))
         distance = jnp.where(jnp.isfinite(excess), distance, jnp.inf)
         return move, distance, jnp.all(jnp.isfinite(grad))
 
@@ -58,7 +80,7 @@ def linearise(problem: Problem, num_classes: int) -> Linearisation:
         return jax.tree.map(partial(jnp.where, better), candidate, nearest), (distance, finite)
 
     none = Nearest(
-        jnp.zeros_like(problem.origin), jnp.full((), jnp.inf, dtype), jnp.full((), -1, jnp.int32)
+        jnp.zeros_like(origin), jnp.full((), jnp.inf, dtype), jnp.full((), -1, jnp.int32)
     )
     nearest, (distances, finite) = jax.lax.scan(closer, problem.init(none), classes)
     return Linearisation(nearest, classes, distances, jnp.all(finite))

@@ -34,7 +34,7 @@ def loss_and_grad(
 
     def function(point: Array) -> tuple[Array, tuple[Reading, Array]]:
         logits = as_logits(problem.logits_fn(point))
-        reading = problem._replace(logits_fn=lambda _: logits).read(point)
+        reading = problem.judge(logits, point)
         wide = at_least_float32(logits)
         if loss == "margin" or (loss == "soft_margin" and problem.targeted):
             value = reading.margin
