@@ -9,12 +9,14 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Key
-from ..norms import norm, traced
-from ._ball import random_in_ball
-from ._options import check_counts, check_finite
-from ._problem import Problem, Reading
-from ._result import Crossing, Perturbation, cross, finish, nothing, shortest
+from ..._problem import Problem, Reading
+from ..._typing import Key
+from ...norms import norm, positive, steepest, traced
+from .._options import check_counts, check_finite
+from .._result import Perturbation, finish
+from .ball import farthest, project_ball_box, random_in_ball
+from .ray import Crossing, cross, no_crossing
+from .shortest import shortest
 
 LOOK = 4  # evaluations of the search along the ray in each round
 ROUNDING = 16  # ulps by which projections stay inside the ball
@@ -128,7 +130,7 @@ def bisect(
         return (radius, low, start, best, finite & fine), None
 
     true = jnp.ones((), bool)
-    init = problem.init((unit, jnp.zeros_like(unit), start, nothing(problem), true))
+    init = problem.init((unit, jnp.zeros_like(unit), start, no_crossing(problem), true))
     (*_, best, finite), _ = jax.lax.scan(step, init, length=rounds)
     # Tighten the bracket; rounding may cost an ulp or two.
     last = cross(problem, best.delta.astype(dtype))
@@ -153,7 +155,7 @@ def cross_within(problem: Problem, visited: Visited, radius: Array) -> Crossing:
     shorter = found.norm <= radius
     either = jax.tree.map(lambda a, b: jnp.where(shorter, a, b), found, itself)
     inside = shorter | visited.crossed
-    return jax.tree.map(lambda a, b: jnp.where(inside, a, b), either, nothing(problem))
+    return jax.tree.map(lambda a, b: jnp.where(inside, a, b), either, no_crossing(problem))
 
 
 def unvisited(problem: Problem, delta: Array) -> Visited:
@@ -182,3 +184,22 @@ def land_within(problem: Problem, delta: Array) -> tuple[Array, Array]:
     grown = jnp.abs(landed.astype(delta.dtype)) > jnp.abs(delta)
     nearer = jnp.where(grown, jnp.nextafter(point, problem.x), point)
     return problem.land(nearer.astype(delta.dtype))
+
+
+def downhill(problem: Problem, point: Array, grad: Array, length: Array) -> Array:
+    """Direction of a step of about `length` from a point, of norm 1 at most.
+
+    Steepest descent in the norm of the problem. For l1 that is one coordinate, whose bound may
+    be near: there, the exact steepest step of that length within the bounds, which goes on with
+    the next coordinates, so that it gets as sparse as the steps are short.
+    """
+    if problem.ord != 1 or problem.bounds is None:
+        return steepest(-grad, problem.ord)
+    room = problem.room(point.astype(grad.dtype))
+    return farthest(-grad, length, room, problem.ord) / positive(length)
+
+
+def project_within(problem: Problem, delta: Array, radius: Array) -> Array:
+    """The nearest displacement within radius and bounds, and so far inside that it stays there."""
+    inside = radius * (1 - ROUNDING * jnp.finfo(radius.dtype).eps)
+    return project_ball_box(delta, inside, problem.room(problem.origin), problem.ord)

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._typing import Bounds, Key, LogitsFn, Order
-from ._affine import linearise
-from ._options import check_counts
-from ._problem import pose
-from ._result import Perturbation, Status
-from ._solvers import Solver, as_solver
+from ..._problem import pose
+from ..._typing import Bounds, Key, LogitsFn, Order
+from .._options import check_counts
+from .._result import Perturbation, Status
+from .._solvers import Solver, as_solver
+from ..steps.linearise import linearise
+from ..steps.shortest import shortest
 
 
 @lru_cache  # the same object for the same arguments: `solve` does not compile it again
@@ -58,7 +59,7 @@ def over_classes(solver: str | Solver, num_classes: int = 9) -> Solver:
         runs = jax.vmap(
             lambda t: run(logits_fn, x, label, ord=ord, bounds=bounds, target=t, **options)
         )(near.closest(num_classes))
-        return _shortest(runs, near.classes.size)
+        return _best(runs, near.classes.size)
 
     return best_class
 
@@ -92,14 +93,13 @@ def over_restarts(solver: str | Solver, num: int) -> Solver:
         """Run from several random starts."""
         keys = jax.random.split(key, num)
         runs = jax.vmap(lambda k: run(logits_fn, x, label, key=k, **options))(keys)
-        return _shortest(runs, 0)
+        return _best(runs, 0)
 
     return best_restart
 
 
-def _shortest(runs: Perturbation, more_grads: int) -> Perturbation:
+def _best(runs: Perturbation, more_grads: int) -> Perturbation:
     """The run with the smallest norm, with the gradients of all and `more_grads`."""
-    first = jnp.argmin(runs.norm)
-    best = jax.tree.map(lambda leaf: leaf[first], runs)
+    best = shortest(runs)
     spent = jnp.sum(runs.num_grads, dtype=jnp.int32) + more_grads
     return best._replace(num_grads=jnp.where(best.status == Status.MISCLASSIFIED, 0, spent))

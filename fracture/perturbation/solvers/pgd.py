@@ -6,15 +6,22 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, Key, LogitsFn, Order
-from ..norms import positive, steepest
-from ._ball import farthest, project_ball_box
-from ._bisect import ROUNDING, Visited, land_within, solve_radius, unvisited, visit
-from ._descent import anneal
-from ._loss import check_loss, loss_and_grad
-from ._problem import Problem, pose
-from ._result import Perturbation
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, Key, LogitsFn, Order
+from ...norms import positive
+from .._result import Perturbation
+from ..steps.anneal import anneal
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.step_off import step_off
+from ..steps.within_radius import (
+    Visited,
+    downhill,
+    land_within,
+    project_within,
+    solve_radius,
+    unvisited,
+    visit,
+)
 
 FIRST, LAST = 0.3, 0.01  # length of a step over the radius
 
@@ -77,7 +84,7 @@ def pgd(
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
 
     def attack(radius: Array, start: Array) -> tuple[Visited, Array]:
-        return descend(problem, radius, start, steps, loss, optimizer)
+        return descend_steepest(problem, radius, start, steps, loss, optimizer)
 
     return solve_radius(
         problem,
@@ -90,7 +97,7 @@ def pgd(
     )
 
 
-def descend(
+def descend_steepest(
     problem: Problem,
     radius: Array,
     start: Array,
@@ -118,31 +125,12 @@ def descend(
             with jax.numpy_dtype_promotion("standard"):
                 change, state = optimizer.update(uphill, state, landed / positive(radius))
             moved = landed + radius * change.astype(dtype)
-        delta = project(problem, jnp.where(fine, moved, landed), radius)
+        delta = project_within(problem, jnp.where(fine, moved, landed), radius)
         return (delta, state, best, finite & fine), None
 
-    delta = project(problem, start, radius)
+    delta = project_within(problem, start, radius)
     init = problem.init((delta, rule.init(delta), unvisited(problem, delta), jnp.ones((), bool)))
     ks = jnp.arange(steps).astype(dtype)
     (delta, _, best, finite), _ = jax.lax.scan(step, init, ks)
     landed, point = land_within(problem, delta)
     return visit(problem, best, landed, problem.read(point), radius), finite
-
-
-def downhill(problem: Problem, point: Array, grad: Array, length: Array) -> Array:
-    """Direction of a step of about `length` from a point, of norm 1 at most.
-
-    Steepest descent in the norm of the problem. For l1 that is one coordinate, whose bound may
-    be near: there, the exact steepest step of that length within the bounds, which goes on with
-    the next coordinates, so that it gets as sparse as the steps are short.
-    """
-    if problem.ord != 1 or problem.bounds is None:
-        return steepest(-grad, problem.ord)
-    room = problem.room(point.astype(grad.dtype))
-    return farthest(-grad, length, room, problem.ord) / positive(length)
-
-
-def project(problem: Problem, delta: Array, radius: Array) -> Array:
-    """The nearest displacement within radius and bounds, and so far inside that it stays there."""
-    inside = radius * (1 - ROUNDING * jnp.finfo(radius.dtype).eps)
-    return project_ball_box(delta, inside, problem.room(problem.origin), problem.ord)
