@@ -9,9 +9,9 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, traced
 from .._linalg import one_by_one_on_cpu
 from .._typing import Key
-from ..norms import traced
 from ._arrays import as_float, normalized, widest
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
 
@@ -91,8 +91,7 @@ def null_ratio(rank: ArrayLike, dim: int) -> Float[Array, "..."]:
     ValueError
         If `dim` is less than 1 or a `rank` that is not traced exceeds it.
     """
-    if dim < 1:
-        raise ValueError(f"dim must be at least 1, got {dim}.")
+    check_counts(dim=dim)
     if not traced(rank) and np.any(np.asarray(rank) > dim):
         raise ValueError(f"a rank must be at most dim = {dim}, got {rank}.")
     return jnp.sqrt(jnp.minimum(jnp.asarray(rank, float) / dim, 1))

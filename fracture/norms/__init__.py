@@ -6,12 +6,17 @@ is squared, so no scale of the data under- or overflows. Subnormal numbers count
 where XLA flushes them (entries below 1.2e-38 in float32, 2.2e-308 in float64).
 """
 
+from .._checks import traced as traced
 from ._ball import project_ball
-from ._box import broadcast_bounds as broadcast_bounds, project_box, traced as traced
+from ._box import broadcast_bounds as broadcast_bounds, project_box
 from ._halfspace import halfspace_step, project_halfspace_box
 from ._norm import norm, steepest
 from ._order import as_number as as_number, check_order as check_order, dual_order
-from ._root import loop_init as loop_init
+from ._root import (
+    first as first,
+    guarded_newton as guarded_newton,
+    loop_init as loop_init,
+)
 from ._scale import (
     at_least_float32 as at_least_float32,
     over_largest as over_largest,

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
+from .._checks import traced
 from .._typing import Bounds
 
 
@@ -38,8 +39,3 @@ def broadcast_bounds(bounds: Bounds, x: Array | jax.ShapeDtypeStruct) -> tuple[A
     if not traced(bounds) and not np.all(np.asarray(bounds[0]) <= np.asarray(bounds[1])):
         raise ValueError(f"the lower bound must not exceed the upper one, got {bounds}.")
     return lower, upper
-
-
-def traced(*trees: PyTree) -> bool:
-    """Whether any leaf has no value yet."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))

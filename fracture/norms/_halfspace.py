@@ -1,6 +1,5 @@
 """The smallest move into a half-space, within a box."""
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -9,7 +8,7 @@ from .._typing import Bounds, Order
 from ._box import broadcast_bounds
 from ._norm import steepest, wide_norm
 from ._order import as_number, check_order, dual_order
-from ._root import between, loop_init
+from ._root import below, first, guarded_newton, loop_init
 from ._scale import at_least_float32, positive, power_near
 
 
@@ -126,7 +125,7 @@ def _level(need: Array, gain: Array, rate: Array, low: Array, high: Array) -> Ar
     a bracket guards it.
     """
 
-    def newton(level):
+    def measure(level):
         s = level * rate
         free = (s >= low) & (s < high) & (rate > 0)
         fixed = jnp.sum(jnp.where(free, 0, gain * jnp.clip(s, low, high)))
@@ -134,24 +133,9 @@ def _level(need: Array, gain: Array, rate: Array, low: Array, high: Array) -> Ar
         # The root depends on the set `free` alone: an unchanged set repeats it to the last bit.
         return fixed + slope * level >= need, (need - fixed) / slope
 
-    def unsettled(carry):
-        _, left, level, right = carry
-        return (left < level) & (level < right)
-
-    def step(carry):
-        count, left, level, right = carry
-        enough, root = newton(level)
-        left, right = jnp.where(enough, left, level), jnp.where(enough, level, right)
-        inside = (left < root) & (root < right) & ((count % 8 != 7) | (right == jnp.inf))
-        following = jnp.where(inside, root, between(left, right))
-        settled = (root == level) | (enough & (level == 0))
-        return count + 1, left, jnp.where(settled, level, following), right
-
     zero = jnp.zeros((), gain.dtype)
-    init = loop_init(
-        (jnp.int32(0), zero - 1, zero, zero + jnp.inf), need + jnp.sum(low + high + gain)
-    )
-    level = jax.lax.while_loop(unsettled, step, init)[2]
+    zero, inf = loop_init((zero, zero + jnp.inf), need + jnp.sum(low + high + gain))
+    level = guarded_newton(measure, zero, zero, inf)
     return jnp.minimum(level, jnp.finfo(gain.dtype).max)
 
 
@@ -166,16 +150,10 @@ def _knapsack(need: Array, gain: Array, low: Array, high: Array) -> Array:
     need = need - jnp.sum(gain * forced)
     mass = jnp.where(gain > 0, gain * jnp.where(gain > 0, capacity, 0), 0)
 
-    def halve(_, bracket):
-        reached, missed = bracket
-        middle = between(reached, missed)
-        enough = jnp.sum(jnp.where(gain >= middle, mass, 0)) >= need
-        return jnp.where(enough, middle, reached), jnp.where(enough, missed, middle)
-
     zero = jnp.zeros((), gain.dtype)
-    bits = 8 * gain.dtype.itemsize
-    init = loop_init((zero, zero + 8), need + jnp.sum(mass))
-    pivot = jax.lax.fori_loop(0, bits, halve, init)[0]
+    zero, most = loop_init((zero, zero + 8), need + jnp.sum(mass))
+    missed = first(lambda least: jnp.sum(jnp.where(gain >= least, mass, 0)) < need, zero, most)
+    pivot = below(missed)
     left = need - jnp.sum(jnp.where(gain > pivot, mass, 0))
     left = left / positive(pivot)  # what the coordinates at the pivot still have to do
     tied = jnp.where(gain == pivot, jnp.minimum(capacity, left), 0)
