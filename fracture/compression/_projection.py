@@ -127,9 +127,27 @@ def random_subspace(
 
 
 def project_and_spectrum(
-    matrix_rows: ArrayLike, displacement: ArrayLike, rtol: float | None
-) -> tuple[Projection, Array]:
-    """`project`, with the singular values of the rows."""
+    matrix_rows: ArrayLike, displacement: ArrayLike, rtol: float | None = None
+) -> tuple[Projection, Float[Array, " values"]]:
+    """`project`, with the singular values of the rows from the same decomposition.
+
+    Parameters
+    ----------
+    matrix_rows, displacement, rtol
+        As of `project`.
+
+    Returns
+    -------
+    projection
+        What `project` returns.
+    singular_values
+        The `min(k, d)` of them, descending, as of `spectrum`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `project`.
+    """
     rows, delta = as_matrix(matrix_rows, "matrix_rows"), as_float(displacement, "displacement")
     if delta.size != rows.shape[1]:
         raise ValueError(f"displacement {delta.shape} does not fit the rows, {rows.shape}.")
