@@ -15,11 +15,9 @@ import scipy.stats
 import xarray as xr
 
 from .._typing import Apply, Order
-from ..statistics import LEAST_SEEDS, median
 from ..perturbation import Perturbation, Status, minimal, solve
-from ..sweeps import Progress
-from ..sweeps._spec import environment
-from ..sweeps._store import chunk_store
+from ..statistics import LEAST_SEEDS, median
+from ..sweeps import Point, Progress, chunk_store, environment
 from ..vocabulary import quantity
 from ._analyze import analyze
 from ._first_look import first_look, outputs_of
@@ -117,16 +115,16 @@ def of_photographs(
         "chunk_size": chunk_size,
     }
     parts: list[xr.Dataset] = []
-    dim = queries.inputs[0].size
+    point: Point = {"dim": queries.inputs[0].size}
     with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
         for at in range(total):
             if progress is not None:
                 progress(f"{model}, image {at + 1}{': compiling' * (not parts)}", at, total)
-            part = None if store is None else store.read(dim, at)
+            part = None if store is None else store.read(point, at)
             if part is None:
                 part = _one(apply, params, queries, at, orders, search, reading)
                 if store is not None:
-                    store.write(dim, at, part)
+                    store.write(point, at, part)
             parts.append(part)
     if progress is not None:
         progress(model, total, total)
