@@ -22,9 +22,11 @@ _PARTS = (
     "optimal",
     "perturbation",
     "report",
+    "statistics",
     "sweeps",
     "theory",
     "training",
+    "vocabulary",
 )
 
 __all__ = ["__version__", *_PARTS]

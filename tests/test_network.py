@@ -7,9 +7,9 @@ import pytest
 from flax import nnx
 
 from fracture import compression, perturbation as p, training
+from fracture._problem import pose
 from fracture.adapters import Adapted
 from fracture.analysis import analyze, own_network, program
-from fracture.perturbation._problem import pose
 
 WEIGHT = jnp.array([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
 POINTS = jnp.array([[3.0, 1, 0], [0, 2, 1.5]])

@@ -13,8 +13,7 @@ import numpy as np
 from .._concluding import concluding
 from .._files import open_regular
 from .._typing import Apply
-from ..sweeps import StoreMismatchError, read_dataset
-from ..sweeps._store import compare
+from ..sweeps import StoreMismatchError, compare, read_dataset
 
 
 def digest_of_file(path: Path) -> str:

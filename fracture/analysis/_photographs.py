@@ -17,9 +17,7 @@ import xarray as xr
 from .._typing import Apply, Order
 from ..perturbation import Perturbation, Status, minimal, solve
 from ..statistics import LEAST_SEEDS, median
-from ..sweeps import Progress
-from ..sweeps._spec import environment
-from ..sweeps._store import chunk_store
+from ..sweeps import Point, Progress, chunk_store, environment
 from ..vocabulary import quantity
 from ._analyze import analyze
 from ._first_look import first_look, outputs_of
@@ -117,7 +115,7 @@ def of_photographs(
         "chunk_size": chunk_size,
     }
     parts: list[xr.Dataset] = []
-    point: dict[str, int | float | str] = {"dim": queries.inputs[0].size}
+    point: Point = {"dim": queries.inputs[0].size}
     with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
         for at in range(total):
             if progress is not None:

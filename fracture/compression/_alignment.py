@@ -118,8 +118,22 @@ def alignment(gradient: Array, displacement: Array, ord: Order) -> Array:
     return jnp.where(defined, ratio, jnp.nan)
 
 
-def contrast(logits: Array) -> Array:
-    """Logits, or their gradients as rows, without what they share: K - 1 contrasts (Helmert)."""
+def contrast(logits: Float[Array, "K ..."]) -> Float[Array, "K-1 ..."]:
+    r"""Logits, or their gradients as rows, without what they share: K - 1 contrasts.
+
+    The products with the rows of a Helmert matrix, orthonormal and each of sum zero: a shift of
+    all logits, which moves no boundary, is gone, and nothing else.
+
+    Parameters
+    ----------
+    logits
+        Shape `(K,)`, or `(K, d)` with a gradient for each logit; K at least 2.
+
+    Returns
+    -------
+    Float[Array, "K-1 ..."]
+        As many differences as there are logits, less one; in the dtype of `logits`.
+    """
     return jnp.matmul(jnp.asarray(_helmert(len(logits)), logits.dtype), logits, precision="highest")
 
 

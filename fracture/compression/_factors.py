@@ -7,10 +7,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._typing import Bounds, LogitsFn, Order
-from ..norms import broadcast_bounds, dual_order, halfspace_step, norm
+from ..norms import at_least_float32, broadcast_bounds, dual_order, halfspace_step, norm
 from ..perturbation import margin
 from ._alignment import alignment
-from ._arrays import as_float, at_least_float32, normalized
+from ._arrays import as_float, normalized
 from ._margin import displacement_of, logits_of, margin_and_gradient
 
 

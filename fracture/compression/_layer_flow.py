@@ -9,8 +9,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from .._typing import LogitsFn
+from ..norms import at_least_float32
 from ._alignment import contrast
-from ._arrays import as_float, at_least_float32, normalized, widest
+from ._arrays import as_float, normalized, widest
 from ._dimension import effective_rank
 from ._jacobian import jacobian
 from ._layers import as_pair, ending_in, stack

@@ -9,9 +9,9 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, traced
 from .._linalg import one_by_one_on_cpu
 from .._typing import Key
-from ..norms import traced
 from ._arrays import as_float, normalized, widest
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
 
@@ -91,8 +91,7 @@ def null_ratio(rank: ArrayLike, dim: int) -> Float[Array, "..."]:
     ValueError
         If `dim` is less than 1 or a `rank` that is not traced exceeds it.
     """
-    if dim < 1:
-        raise ValueError(f"dim must be at least 1, got {dim}.")
+    check_counts(dim=dim)
     if not traced(rank) and np.any(np.asarray(rank) > dim):
         raise ValueError(f"a rank must be at most dim = {dim}, got {rank}.")
     return jnp.sqrt(jnp.minimum(jnp.asarray(rank, float) / dim, 1))
@@ -128,9 +127,27 @@ def random_subspace(
 
 
 def project_and_spectrum(
-    matrix_rows: ArrayLike, displacement: ArrayLike, rtol: float | None
-) -> tuple[Projection, Array]:
-    """`project`, with the singular values of the rows."""
+    matrix_rows: ArrayLike, displacement: ArrayLike, rtol: float | None = None
+) -> tuple[Projection, Float[Array, " values"]]:
+    """`project`, with the singular values of the rows from the same decomposition.
+
+    Parameters
+    ----------
+    matrix_rows, displacement, rtol
+        As of `project`.
+
+    Returns
+    -------
+    projection
+        What `project` returns.
+    singular_values
+        The `min(k, d)` of them, descending, as of `spectrum`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `project`.
+    """
     rows, delta = as_matrix(matrix_rows, "matrix_rows"), as_float(displacement, "displacement")
     if delta.size != rows.shape[1]:
         raise ValueError(f"displacement {delta.shape} does not fit the rows, {rows.shape}.")

@@ -9,7 +9,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._linalg import one_by_one_on_cpu
-from ._arrays import as_float, at_least_float32, normalized
+from ..norms import at_least_float32
+from ._arrays import as_float, normalized
 
 METHODS = ("svd", "qr", "gram")
 

@@ -8,7 +8,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from ._checks import float_dtype
+from .._checks import float_dtype
 from ._resize import area_resize
 
 

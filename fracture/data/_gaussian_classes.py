@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, float_dtype
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 from ._means import orthogonal_means
 
@@ -70,7 +70,7 @@ def spiked_covariance(
     Johnstone (2001), "On the distribution of the largest eigenvalue in principal components
     analysis", Annals of Statistics 29(2) (the spiked model).
     """
-    at_least("dim", dim, 1)
+    check_counts(dim=dim)
     dtype = float_dtype(dtype)
     if len(spikes) > dim or not all(spike > -1 for spike in spikes):
         raise ValueError(f"spikes must be at most {dim} numbers above -1, got {tuple(spikes)}.")
@@ -127,7 +127,7 @@ def correlated_gaussians(
     TypeError
         If `dtype` is not floating.
     """
-    at_least("dim", dim, 1)
+    check_counts(dim=dim)
     dtype = float_dtype(dtype)
     if not -1 < correlation < 1:
         raise ValueError(f"correlation must lie between -1 and 1, got {correlation}.")
@@ -146,8 +146,7 @@ def _sample(
     covariance: jax.Array,
     factor: jax.Array,
 ) -> GaussianClasses:
-    at_least("num", num, 1)
-    at_least("num_classes", num_classes, 1)
+    check_counts(num=num, num_classes=num_classes)
     dim, dtype = factor.shape[0], factor.dtype
     key_means, key_points = jax.random.split(key)
     means = orthogonal_means(key_means, num_classes, dim, separation / 2**0.5, dtype)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, float_dtype
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 
 
@@ -48,7 +48,7 @@ def gaussian_points(key: Key, dim: int, *, dtype: DTypeLike | None = None) -> Ga
     Gao et al. (2024), "Feature compression is the root cause of adversarial fragility in neural
     network classifiers", arXiv:2406.16200, Section 3.
     """
-    at_least("dim", dim, 1)
+    check_counts(dim=dim)
     dtype = float_dtype(dtype)
     inputs = draw_items(lambda item, _: jax.random.normal(item, (dim,), dtype), key, dim)
     return GaussianPoints(inputs, jnp.arange(dim, dtype=jnp.int32))

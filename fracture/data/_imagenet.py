@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from .._checks import check_counts, float_dtype
 from .._files import open_regular
 from .._packages import folder_of, missing
-from ._checks import float_dtype
 from ._load import LabelledData, PathLike
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ def _load(
     files: Sequence[Path], labels: Sequence[int], side: int, dtype: DTypeLike
 ) -> LabelledData:
     dtype = float_dtype(dtype)
-    if side < 1:
-        raise ValueError(f"side must be at least 1, got {side}.")
+    check_counts(side=side)
     try:
         from PIL import Image, UnidentifiedImageError
     except ModuleNotFoundError:

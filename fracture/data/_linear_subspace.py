@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, check_finite, float_dtype
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 
 
@@ -64,7 +64,7 @@ def linear_subspace(
     Raises
     ------
     ValueError
-        If a size is out of range, or `margin` or `noise` negative.
+        If a size is out of range, or `margin` or `noise` negative or not finite.
     TypeError
         If `dtype` is not floating.
 
@@ -73,12 +73,10 @@ def linear_subspace(
     Melamed, Yehudai, Vardi (2023), "Adversarial examples exist in two-layer ReLU networks for
     low dimensional linear subspaces", arXiv:2303.00783, Section 3.
     """
-    for name, value in (("dim", dim), ("num", num), ("intrinsic_dim", intrinsic_dim)):
-        at_least(name, value, 1)
+    check_counts(dim=dim, num=num, intrinsic_dim=intrinsic_dim)
+    check_finite(0, margin=margin, noise=noise)
     if intrinsic_dim > dim:
         raise ValueError(f"intrinsic_dim must be at most dim = {dim}, got {intrinsic_dim}.")
-    if margin < 0 or noise < 0:
-        raise ValueError(f"margin and noise must not be negative, got {margin} and {noise}.")
     dtype = float_dtype(dtype)
     key_basis, key_points = jax.random.split(key)
     basis = jax.random.orthogonal(key_basis, dim, (), dtype, intrinsic_dim)

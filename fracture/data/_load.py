@@ -14,8 +14,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import float_dtype
 from .._files import check_expansion, open_regular
-from ._checks import float_dtype
 
 PathLike: TypeAlias = str | os.PathLike[str]
 

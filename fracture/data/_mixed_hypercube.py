@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, float_dtype
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 
 
@@ -59,8 +59,7 @@ def mixed_hypercube(
     ----------
     Gao et al. (2024), arXiv:2406.16200, Section 4 (one layer) and its extension to several.
     """
-    for name, value in (("dim", dim), ("num", num), ("layers", layers)):
-        at_least(name, value, 1)
+    check_counts(dim=dim, num=num, layers=layers)
     dtype = float_dtype(dtype)
     key_factors, key_codes = jax.random.split(key)
     factors = jax.random.normal(key_factors, (layers, dim, dim), dtype)

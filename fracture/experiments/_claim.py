@@ -80,7 +80,7 @@ class Claim(NamedTuple):
     title: str
     text: str
     source: str
-    options: type
+    options: Any
     cell: type
     sizes: Mapping[str, Size]
     measure: Callable[..., Any]
@@ -211,7 +211,7 @@ def called(what: Claim, options: Any) -> str:
     return f"{what.name}_{variant}" if variant else what.name
 
 
-def options_of(what: type, dataset: xr.Dataset) -> Any:
+def options_of(what: Any, dataset: xr.Dataset) -> Any:
     """The options, a NamedTuple, that a dataset was measured under; unknown ones are left out."""
     stored = json.loads(dataset.attrs["options"])
     return what(**{name: stored[name] for name in what._fields if name in stored})

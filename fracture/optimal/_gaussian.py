@@ -7,11 +7,10 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float, Int
 
-from .._checks import as_labels, narrow
+from .._checks import as_labels, narrow, require_single_or_double
 from .._linalg import one_by_one_on_cpu
 from .._typing import Labels
 from ..norms import over_largest
-from ._checks import require_float
 from ._quadric import quadric_distance
 
 
@@ -69,7 +68,7 @@ def bayes_radius_shared(
     ----------
     Hastie, Tibshirani, Friedman (2009), "The elements of statistical learning", Section 4.3.
     """
-    require_float("x", x)
+    require_single_or_double("x", x)
     label = narrow(as_labels(label))
     _check(x, means, priors, covariance.shape, x.shape * 2)
     lower = jnp.linalg.cholesky(covariance)
@@ -138,7 +137,7 @@ def bayes_radius(
     Hastie, Tibshirani, Friedman (2009), Section 4.3 (quadratic discriminant); Moré (1993),
     "Generalizations of the trust region problem", Optimization Methods and Software 2.
     """
-    require_float("x", x)
+    require_single_or_double("x", x)
     label = narrow(as_labels(label))
     _check(x, means, priors, covariances.shape, (means.shape[0], *x.shape * 2))
     # In units of the spread of class y, so that no square over- or underflows.

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from .._checks import check_counts, require_single_or_double
 from .._linalg import one_by_one_on_cpu
 from ..norms import power_near
-from ._checks import require_float
 
 
 class HypercubeRadius(NamedTuple):
@@ -81,9 +81,8 @@ def hypercube_radius(
             f"mixing must be (d, d) or (layers, d, d) and code (d,), got {mixing.shape} and "
             f"{code.shape}."
         )
-    require_float("code", code)
-    if max_nodes < 1:
-        raise ValueError(f"max_nodes must be at least 1, got {max_nodes}.")
+    require_single_or_double("code", code)
+    check_counts(max_nodes=max_nodes)
     dtype, dim = code.dtype, code.shape[0]
     factors = factors.astype(dtype)
 

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import as_labels
+from .._checks import as_labels, check_counts, require_single_or_double
 from .._typing import Labels
 from ..norms import over_largest
-from ._checks import require_float
 
 
 class LinearMargin(NamedTuple):
@@ -88,9 +87,10 @@ def max_margin(
     labels = as_labels(labels)
     if inputs.ndim < 2 or labels.shape != inputs.shape[:1] or inputs.size == 0:
         raise ValueError(f"Wanted inputs (n, ...), labels (n,): {inputs.shape}, {labels.shape}.")
-    require_float("inputs", inputs)
-    if max_steps < 1 or (tol is not None and not tol > 0):
-        raise ValueError(f"max_steps and tol must be positive, got {max_steps} and {tol}.")
+    require_single_or_double("inputs", inputs)
+    check_counts(max_steps=max_steps)
+    if tol is not None and not tol > 0:
+        raise ValueError(f"tol must be positive, got {tol}.")
     dtype = inputs.dtype
     if tol is None:
         tol = 1e-8 if dtype == jnp.float64 else 1e-3

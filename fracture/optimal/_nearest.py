@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from .._checks import as_labels
+from .._checks import as_labels, check_counts
 from .._typing import Labels, Order
 from ..norms import check_order, norm, power_near
 
@@ -79,8 +79,7 @@ def nearest_neighbour(
     """
     query_labels, reference_labels = _check(queries, query_labels, references, reference_labels)
     ord = check_order(ord)
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
+    check_counts(chunk_size=chunk_size)
     size = min(chunk_size, np.shape(references)[0])
     return _search(
         queries, query_labels, references, reference_labels, ord=float(ord), chunk_size=size

@@ -15,10 +15,10 @@ from .._checks import as_labels
 from .._network import takes_network
 from .._typing import Apply, Bounds, Key, Labels
 from ..norms import broadcast_bounds, traced
-from ._minimal import minimal
 from ._options import check_counts
 from ._result import Perturbation
 from ._solvers import Solver, as_solver
+from .solvers.minimal import minimal
 
 # Inputs at a time. Larger chunks are hardly faster on a CPU, and slower where a loop ends early.
 CHUNK = {"cpu": 256}

@@ -3,18 +3,18 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ._affine import affine
-from ._alma import alma
-from ._apgd import apgd
-from ._ddn import ddn
-from ._deepfool import deepfool
-from ._fab import fab
-from ._fgsm import fgsm
-from ._fmn import fmn
-from ._minimal import minimal
-from ._pgd import pgd
 from ._result import Perturbation
-from ._superdeepfool import superdeepfool
+from .solvers.affine import affine
+from .solvers.alma import alma
+from .solvers.apgd import apgd
+from .solvers.ddn import ddn
+from .solvers.deepfool import deepfool
+from .solvers.fab import fab
+from .solvers.fgsm import fgsm
+from .solvers.fmn import fmn
+from .solvers.minimal import minimal
+from .solvers.pgd import pgd
+from .solvers.superdeepfool import superdeepfool
 
 Solver: TypeAlias = Callable[..., Perturbation]
 """`solver(logits_fn, x, label, *, ord, bounds, target, ...) -> Perturbation` for one input."""

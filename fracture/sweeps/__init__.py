@@ -3,8 +3,8 @@
 from ._atomic import exclusive, write_atomically
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
 from ._run import Progress, run
-from ._spec import Point, Sweep
-from ._store import StoreMismatchError
+from ._spec import Point, Sweep, environment
+from ._store import StoreMismatchError, chunk_store, compare
 
 __all__ = [
     "DamagedFileError",
@@ -12,6 +12,9 @@ __all__ = [
     "Progress",
     "StoreMismatchError",
     "Sweep",
+    "chunk_store",
+    "compare",
+    "environment",
     "exclusive",
     "read_dataset",
     "run",

@@ -59,7 +59,7 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
         parts = _parts(sweep, store, progress)
     joined = [_join(chunks) for chunks in parts]
-    for axis, values in reversed(sweep.axes.items()):
+    for axis, values in reversed(list(sweep.axes.items())):
         starts = range(0, len(joined), len(values))
         joined = [xr.concat(joined[at : at + len(values)], axis, join="outer") for at in starts]
     (dataset,) = joined

@@ -124,20 +124,18 @@ class Sweep:
 
     def __post_init__(self) -> None:
         checked_name(self.name)
-        object.__setattr__(self, "axes", {k: tuple(v) for k, v in self.axes.items()})
         for axis, values in self.axes.items():
             _check_axis(axis, values)
         if not self.axes:
             raise ValueError("axes must be one at least, such as {'dim': (8, 16)}, got none.")
         for name in ("seeds", "chunks"):
             given = getattr(self, name)
-            counts = (given,) * len(self.first) if isinstance(given, int) else tuple(given)
+            counts = self._each(given)
             if len(counts) != len(self.first) or not all(map(_is_positive, counts)):
                 raise ValueError(
                     f"{name} must be positive integers, one for each value of "
                     f"{next(iter(self.axes))}, got {given!r}."
                 )
-            object.__setattr__(self, name, counts)
 
     @property
     def first(self) -> Sequence[Value]:
@@ -151,11 +149,13 @@ class Sweep:
 
     def size(self, point: Point) -> tuple[int, int]:
         """How many seeds a point has, and how many of them are in a chunk."""
-        seeds, chunks = (
-            dict(zip(self.first, counts, strict=True))[point[next(iter(self.axes))]]
-            for counts in (self.seeds, self.chunks)  # type: ignore[arg-type]  # tuples by now
-        )
+        at = list(self.first).index(point[next(iter(self.axes))])
+        seeds, chunks = self._each(self.seeds)[at], self._each(self.chunks)[at]
         return seeds, min(seeds, chunks)
+
+    def _each(self, given: int | Sequence[int]) -> tuple[int, ...]:
+        """One number for each value of the first axis."""
+        return (given,) * len(self.first) if isinstance(given, int) else tuple(given)
 
     def cell_key(self, point: Point, seed: jax.Array | int) -> Key:
         """Key of one cell: a function of its own coordinates only."""
@@ -170,9 +170,9 @@ class Sweep:
         return {
             "experiment": self.name,
             "axes": list(self.axes),
-            "grid": json.dumps(dict(self.axes)),
-            "seeds": list(self.seeds),  # type: ignore[arg-type]
-            "chunks": list(self.chunks),  # type: ignore[arg-type]
+            "grid": json.dumps({axis: list(values) for axis, values in self.axes.items()}),
+            "seeds": list(self._each(self.seeds)),
+            "chunks": list(self._each(self.chunks)),
             "root": self.root,
             "options": json.dumps(dict(self.options), sort_keys=True),
             "code": self.code,

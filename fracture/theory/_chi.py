@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_counts
 from ._law import Law, make_law
 from ._quadrature import log_ratio, normalise
 
@@ -53,8 +54,7 @@ def hypercube_optimal_radius(dim: int) -> Law:
 
 def _chi(degrees: int, scale: float) -> Law:
     """Law of `scale` times the length of a standard Gaussian vector with `degrees` entries."""
-    if degrees < 1:
-        raise ValueError(f"dim must be at least 1, got {degrees}.")
+    check_counts(dim=degrees)
     if degrees == 1:
         return half_normal(scale)
     n = degrees - 1

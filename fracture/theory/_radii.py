@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from .._checks import check_counts
 from .._linalg import one_by_one_on_cpu
 from .._typing import Key, Order
 from ..norms import dual_order, norm
@@ -58,7 +59,8 @@ def sample_points(key: Key, num: int, dim: int, *, dtype: DTypeLike | None = Non
     ValueError
         If `num` is less than 1 or `dim` less than 2.
     """
-    _check(num, dim)
+    check_counts(num=num)
+    check_counts(2, dim=dim)
     dtype = jnp.dtype(dtype or jnp.result_type(float))
 
     invert = one_by_one_on_cpu(
@@ -122,9 +124,8 @@ def sample_hypercube(
     ValueError
         If `num` or `layers` is less than 1, `dim` less than 2, or `ord` is not the order of a norm.
     """
-    _check(num, dim)
-    if layers < 1:
-        raise ValueError(f"layers must be at least 1, got {layers}.")
+    check_counts(num=num, layers=layers)
+    check_counts(2, dim=dim)
     dual = dual_order(ord)
     dtype = jnp.dtype(dtype or jnp.result_type(float))
 
@@ -169,10 +170,3 @@ def mixing_compression(key: Key, dim: int, layers: int, *, num: int = 4096) -> L
 
 def _unit(x: Array) -> Array:
     return x / jnp.linalg.vector_norm(x)
-
-
-def _check(num: int, dim: int) -> None:
-    if num < 1:
-        raise ValueError(f"num must be at least 1, got {num}.")
-    if dim < 2:
-        raise ValueError(f"dim must be at least 2, got {dim}.")

@@ -1,0 +1,136 @@
+"""Projected gradient descent (Madry et al. 2018, arXiv:1706.06083), in three norms."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from ..._problem import Problem, pose
+from ..._typing import Bounds, Key, LogitsFn, Order
+from ...norms import positive
+from .._result import Perturbation
+from ..steps.anneal import anneal
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.step_off import step_off
+from ..steps.within_radius import (
+    Visited,
+    downhill,
+    land_within,
+    project_within,
+    solve_radius,
+    unvisited,
+    visit,
+)
+
+FIRST, LAST = 0.3, 0.01  # length of a step over the radius
+
+
+def pgd(
+    logits_fn: LogitsFn,
+    x: ArrayLike,
+    label: ArrayLike,
+    *,
+    radius: ArrayLike | None = None,
+    ord: Order = 2,
+    bounds: Bounds | None = None,
+    target: ArrayLike | None = None,
+    steps: int = 20,
+    search_steps: int = 8,
+    loss: str = "soft_margin",
+    optimizer: optax.GradientTransformation | None = None,
+    restarts: int = 1,
+    key: Key | None = None,
+) -> Perturbation:
+    """Steepest descent in the norm, projected on ball and box; or the least radius that it needs.
+
+    As in the paper, but steps get shorter by a cosine, projections are the nearest points of ball
+    and box together, and l1 steps move the coordinate with the largest gradient, or the next ones
+    where that is at its bound.
+
+    Parameters
+    ----------
+    logits_fn, x, label, ord, bounds, target
+        As of `minimal`.
+    radius
+        Only perturbations up to this norm, a number that may be traced: `found` says whether one
+        of them is adversarial, and `delta` is never longer. None: the least radius at which the
+        attack succeeds, by bisection.
+    steps
+        Gradients of one run.
+    search_steps
+        Radii tried, without `radius`; each costs one run.
+    loss
+        `"soft_margin"`, which settles the class by and by and ends as the margin; `"margin"`; or
+        `"cross_entropy"`, which underflows for confident networks.
+    optimizer
+        An Optax optimiser that turns steepest-ascent directions, with lengths in units of the
+        radius, into steps; None for plain steps.
+    restarts
+        Runs from random starts in the ball, of which the best counts; more than one needs `key`.
+    key
+        Start at random; None: at `x`.
+
+    Returns
+    -------
+    A `Perturbation`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As of `minimal`; for options out of range, and for `restarts` without a `key`.
+    """
+    check_loss(loss)
+    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
+
+    def attack(radius: Array, start: Array) -> tuple[Visited, Array]:
+        return descend_steepest(problem, radius, start, steps, loss, optimizer)
+
+    return solve_radius(
+        problem,
+        attack,
+        radius=radius,
+        steps=steps,
+        search_steps=search_steps,
+        restarts=restarts,
+        key=key,
+    )
+
+
+def descend_steepest(
+    problem: Problem,
+    radius: Array,
+    start: Array,
+    steps: int,
+    loss: str,
+    optimizer: optax.GradientTransformation | None,
+) -> tuple[Visited, Array]:
+    """The best displacement of one run within `radius`, and whether all gradients were finite."""
+    dtype = problem.center.dtype
+    rule = optax.identity() if optimizer is None else optimizer
+
+    def step(carry, k):
+        delta, state, best, finite = carry
+        landed, point = land_within(problem, delta)
+        warmth = anneal(k, steps, 1.0, 0.0)
+        reading, _, grad = loss_and_grad(problem, point, loss, warmth)
+        best = visit(problem, best, landed, reading, radius)
+        fine = jnp.all(jnp.isfinite(grad))
+        share = anneal(k, steps, FIRST, LAST)
+        landed = landed.astype(dtype)
+        uphill = -downhill(problem, point, grad, share * radius)
+        if optimizer is None:
+            moved = landed - share * radius * uphill
+        else:  # for which the radius is 1
+            with jax.numpy_dtype_promotion("standard"):
+                change, state = optimizer.update(uphill, state, landed / positive(radius))
+            moved = landed + radius * change.astype(dtype)
+        delta = project_within(problem, jnp.where(fine, moved, landed), radius)
+        return (delta, state, best, finite & fine), None
+
+    delta = project_within(problem, start, radius)
+    init = problem.init((delta, rule.init(delta), unvisited(problem, delta), jnp.ones((), bool)))
+    ks = jnp.arange(steps).astype(dtype)
+    (delta, _, best, finite), _ = jax.lax.scan(step, init, ks)
+    landed, point = land_within(problem, delta)
+    return visit(problem, best, landed, problem.read(point), radius), finite
