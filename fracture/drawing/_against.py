@@ -75,7 +75,7 @@ def against_axis(
     title
         Of the figure; without a full stop.
     ylabel
-        What the vertical axis shows; None for the symbols and their unit.
+        What the vertical axis shows; empty for the symbols and their unit.
     fits
         Fitted exponents, of which those of the variables are written into the legend.
     guide
@@ -188,7 +188,11 @@ def against_coordinate(
 
 
 def overview(
-    headlines: Sequence[tuple[str, xr.Dataset, str]], *, title: str = "Overview", note: str = ""
+    headlines: Sequence[tuple[str, xr.Dataset, str]],
+    *,
+    title: str = "Overview",
+    ylabel: str = "",
+    note: str = "",
 ) -> Drawing:
     """One quantity of every claim in one figure, against the axis that most of them have.
 
@@ -197,8 +201,8 @@ def overview(
     headlines
         For each line its label, a summary, and the name of one variable of it, such as `ratio`.
         Those of the same label share a hue.
-    title, note
-        As of `against_axis`.
+    title, ylabel, note
+        As of `against_axis`; the label is empty for the symbols of all lines.
 
     Returns
     -------
@@ -248,23 +252,13 @@ def overview(
             _paint,
             lines,
             xr.DataArray(every, dims=axis, name=axis, attrs=attrs),
-            _ylabel(*_common(shown)) if shown else "",
+            ylabel or ", ".join(dict.fromkeys(_ylabel(own, [name]) for _, own, name in shown)),
             guide,
             None,
             True,
         ),
         size=(6.4, 5.2),
     )
-
-
-def _common(shown: Sequence[tuple[str, xr.Dataset, str]]) -> tuple[xr.Dataset, list[str]]:
-    """Variables of several summaries in one dataset, one for each symbol."""
-    found = {quantity_of(summary[name]).symbol: summary[name] for _, summary, name in shown}
-    first = {
-        symbol: values[(0,) * values.ndim].drop_vars(values.coords)
-        for symbol, values in found.items()
-    }
-    return xr.Dataset(first), list(first)
 
 
 def _lines(

@@ -83,7 +83,7 @@ def glossary(
     datasets
         Each with the name that people know it by; it is said where two mean different things.
     names
-        Variables whose symbols are printed; None for all.
+        Variables whose symbols are printed, with those of their axes; None for all.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def glossary(
         known = _by_symbol(data)
         printed = known.values()
         if names is not None:
-            printed = _by_symbol(data[[name for name in data.variables if name in names]]).values()
+            printed = _by_symbol(data[[name for name in data.data_vars if name in names]]).values()
         for quantity in _explained(printed, known):
             said = found.setdefault(quantity.symbol, {})
             said.setdefault(phrase(quantity), []).append(title)
@@ -133,7 +133,8 @@ def level(coordinate: xr.DataArray, at: int) -> str:
 
 def _by_symbol(data: xr.Dataset) -> dict[str, Quantity]:
     """What a dataset holds, with a meaning; ends of intervals are what their middle is."""
-    names = [str(name) for name in data.variables if not str(name).endswith(("_lo", "_hi"))]
+    variables = (*data.data_vars, *(dim for dim in data.dims if dim in data.coords))
+    names = [str(name) for name in variables if not str(name).endswith(("_lo", "_hi"))]
     found = (quantity_of(data[name]) for name in names)
     return {quantity.symbol: quantity for quantity in found if quantity.meaning}
 

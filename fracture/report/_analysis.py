@@ -16,7 +16,7 @@ READ = ("What the network reads", "Law E, factor by factor")
 LAYERS = ("layer_rho", "layer_null", "layer_pvalue", "layer_rank", "layer_effective_rank")
 _OF_PAIR = ("radius_pair", "ratio_pair", "midpoint", "secant", "tangent")
 _ATTACKED = ("radius", "radius_relative", "ratio", *_OF_PAIR)
-_SHOWN, _BRIEF = 20, 6  # inputs; columns that a terminal has room for
+_SHOWN, _BRIEF = 20, 5  # inputs; columns that a terminal has room for
 
 
 def analysis_grids(dataset: xr.Dataset) -> list[Grid]:

@@ -116,7 +116,11 @@ def _overview(findings: Mapping[str, Findings]) -> Drawing | None:
         for ratio in _HEADLINES
         if ratio in found.summary
     ]
-    return overview(lines, title="Fragility ratios") if lines and len(findings) > 1 else None
+    return (
+        overview(lines, title="Fragility ratios", ylabel="fragility ratio")
+        if lines and len(findings) > 1
+        else None
+    )
 
 
 def _pictures(drawings: Mapping[str, Drawing], folder: Path, prefix: str = "") -> list[Picture]:

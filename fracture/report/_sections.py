@@ -21,7 +21,8 @@ class Ruling(NamedTuple):
     """A verdict on the page."""
 
     word: str
-    sentence: str
+    law: str
+    said: str  # after the law
     evidence: Grid | None
 
 
@@ -88,7 +89,7 @@ def of_analysis(name: str, dataset: xr.Dataset) -> Section:
 
 def _ruling(verdict: Verdict) -> Ruling:
     evidence = evidence_grid(verdict) if verdict.evidence else None
-    return Ruling(verdict.word, sentence(verdict), evidence)
+    return Ruling(verdict.word, verdict.law, sentence(verdict).removeprefix(verdict.law), evidence)
 
 
 def _paragraphs(dataset: xr.Dataset) -> list[str]:

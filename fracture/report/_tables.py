@@ -58,6 +58,7 @@ def to_rich(grid: Grid) -> Table:
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=0,
+        min_width=min(len(grid.title) + 1, 72),  # or a short table breaks its title
     )
     kept = [at for at, column in enumerate(grid.columns) if column.brief]
     for column in (grid.columns[at] for at in kept):

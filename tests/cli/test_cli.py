@@ -435,10 +435,10 @@ def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path, monkeypatch):
         assert dataset["ratio"].isnull().all()
         assert dataset["images"].dims == ("example", "channel", "height", "width")
 
-    def fail(*_):
+    def fail(*_, **__):
         raise ValueError("no ink")
 
-    monkeypatch.setattr(report, "analysis_page", fail)
+    monkeypatch.setattr(report, "page", fail)
     code, out, err = fracture("report", "run")  # the tables come first
     assert code == 2
     assert err.endswith("(ValueError: no ink).\n")
