@@ -13,6 +13,7 @@ from ._marks import finite
 _FORMS = {"number": number, "count": count, "share": share, "p-value": pvalue}
 _BOUNDS = {"upper": "an upper bound of the true one", "lower": "a lower bound of the true one"}
 _BY_SYMBOL = {known.symbol: known for known in [*QUANTITIES.values()][::-1]}  # the first wins
+_SYMBOLS = [known.symbol for known in QUANTITIES.values()]
 _PURE = ("1", "dimensionless", "none")  # how other tools write that there is no unit
 
 
@@ -88,7 +89,7 @@ def glossary(
     Returns
     -------
     dict of str to str
-        By symbol. What only bounds the true value says so.
+        By symbol, in the order of the vocabulary. What only bounds the true value says so.
     """
     found: dict[str, dict[str, list[str]]] = {}
     for title, data in datasets:
@@ -99,7 +100,8 @@ def glossary(
         for quantity in _explained(printed, known):
             said = found.setdefault(quantity.symbol, {})
             said.setdefault(phrase(quantity), []).append(title)
-    return {symbol: _joined(said) for symbol, said in found.items()}
+    first = [symbol for symbol in _SYMBOLS if symbol in found]
+    return {symbol: _joined(found[symbol]) for symbol in dict.fromkeys([*first, *found])}
 
 
 def _joined(phrases: Mapping[str, list[str]]) -> str:

@@ -103,7 +103,7 @@ def quantiles(values: xr.DataArray) -> np.ndarray:
 def _summary(dataset: xr.Dataset) -> Grid:
     heads = ("quantity", "inputs", "median", "25–75 %", "5–95 %")
     columns = [Column(head) for head in heads]
-    columns[1:1] = [Column("meaning", brief=False)]
+    columns.append(Column("meaning", brief=False, words=True))
     rows = []
     for name in quantities(dataset):
         quantity, show = quantity_of(dataset[name]), formatter(dataset[name])
@@ -114,11 +114,11 @@ def _summary(dataset: xr.Dataset) -> Grid:
         rows.append(
             (
                 Cell(quantity.symbol + unit),
-                Cell(quantity.meaning),
                 Cell(count(number_of), "", (number_of,)),
                 Cell(show(middle), "", (middle,)),
                 Cell(interval(lower, upper, show) or MISSING),
                 Cell(interval(low, high, show) or MISSING),
+                Cell(quantity.meaning),
             )
         )
     note = (

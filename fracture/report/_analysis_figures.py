@@ -73,7 +73,7 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
             title="Compression layer by layer",
             caption=_explained(dataset, _LAYER_RHO) + _BANDS,
             alt="Compression ratio of each layer from input to output",
-            paint=partial(_paint_layers, dataset, _LAYER_RHO, "compression ratio  $\\rho$"),
+            paint=partial(_paint_layers, dataset, _LAYER_RHO, "compression ratio"),
         )
     if any(name in dataset for name in _LAYER_RANK):
         made["layer-ranks"] = Drawing(
@@ -134,9 +134,7 @@ def _compression(dataset: xr.Dataset) -> Drawing:
     ratio = attacked(dataset, name).assign_attrs(dataset[name].attrs).rename(name)
     read = [dataset[known].astype(float) for known in _READ if known in dataset]
     if name == "ratio_pair" and "box" in dataset and read[0].name == "rho_net":
-        said = quantity(
-            "rho_net", symbol="ρ_net · β", meaning="what is exact for an affine network"
-        )
+        said = quantity("rho_net", symbol="ρ_net · β", meaning="ρ_net times the factor of the box")
         read[0] = (dataset["rho_net"] * dataset["box"]).assign_attrs(said.attrs())
     return scatter(
         read,

@@ -31,6 +31,7 @@ class Column(NamedTuple):
     interval: str = ""  # what the intervals are; empty if there are none
     brief: bool = True
     brief_interval: bool = True
+    words: bool = False  # phrases, which stand at the left
 
 
 class Grid(NamedTuple):

@@ -71,11 +71,7 @@ def of_analysis(name: str, dataset: xr.Dataset) -> Section:
         slug=name,
         title=title,
         short=title.split(":")[0],
-        paragraphs=[
-            *_paragraphs(dataset),
-            status_line(dataset),
-            *filter(None, [norm_note(dataset)]),
-        ],
+        paragraphs=[*_paragraphs(dataset), f"{status_line(dataset)} {norm_note(dataset)}".rstrip()],
         warnings=str(dataset.attrs.get("warnings", "")).splitlines(),
         rulings=[],
         lead=[summary],

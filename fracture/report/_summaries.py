@@ -117,7 +117,11 @@ def fits_grid(fits: Sequence[Fit], summary: xr.Dataset) -> Grid:
 
 def evidence_grid(verdict: Verdict) -> Grid:
     """The numbers that decided a verdict."""
-    columns = [Column("what decided"), Column("where"), Column("value", interval="95 % CI")]
+    columns = [
+        Column("what decided", words=True),
+        Column("where", words=True),
+        Column("value", interval="95 % CI"),
+    ]
     rows = [
         [
             Cell(found.what),

@@ -65,7 +65,12 @@ def to_rich(grid: Grid) -> Table:
         notes = [column.symbol, *column.unit.split()]  # a word a line: room is for the numbers
         if column.interval and column.brief_interval:
             notes.append(f"[{column.interval}]")
-        table.add_column(Text("\n".join(notes)), justify="right", vertical="top", overflow="fold")
+        table.add_column(
+            Text("\n".join(notes)),
+            justify="left" if column.words else "right",
+            vertical="top",
+            overflow="fold",
+        )
     for row in grid.rows:
         table.add_row(*(_text(row[at], grid.columns[at]) for at in kept))
     return table
