@@ -136,6 +136,7 @@ def _compile(sweep: Sweep, point: Point) -> tuple[Callable[[int], Any], float]:
     def cells(seeds, shared):
         return jax.vmap(lambda s: sweep.cell(sweep.cell_key(point, s), shared, **point))(seeds)
 
+    cells.__name__ = f"{sweep.name}, {label(point)}"  # what profilers call the program
     spread = jax.shard_map(
         cells,
         mesh=mesh,
