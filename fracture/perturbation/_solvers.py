@@ -1,9 +1,6 @@
 """Every solver by name."""
 
-from collections.abc import Callable
-from typing import TypeAlias
-
-from ._result import Perturbation
+from ._result import Solver
 from .solvers.affine import affine
 from .solvers.alma import alma
 from .solvers.apgd import apgd
@@ -13,11 +10,9 @@ from .solvers.fab import fab
 from .solvers.fgsm import fgsm
 from .solvers.fmn import fmn
 from .solvers.minimal import minimal
+from .solvers.over_radii import over_radii
 from .solvers.pgd import pgd
 from .solvers.superdeepfool import superdeepfool
-
-Solver: TypeAlias = Callable[..., Perturbation]
-"""`solver(logits_fn, x, label, *, ord, bounds, target, ...) -> Perturbation` for one input."""
 
 SOLVERS: dict[str, Solver] = {
     "affine": affine,
@@ -28,8 +23,8 @@ SOLVERS: dict[str, Solver] = {
     "fab": fab,
     "alma": alma,
     "fgsm": fgsm,
-    "pgd": pgd,
-    "apgd": apgd,
+    "pgd": over_radii(pgd),
+    "apgd": over_radii(apgd),
     "minimal": minimal,
 }
 """Every solver by name."""
