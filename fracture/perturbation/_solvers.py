@@ -1,5 +1,7 @@
 """Every solver by name."""
 
+from functools import lru_cache, partial
+
 from ._result import Solver
 from .solvers.affine import affine
 from .solvers.alma import alma
@@ -33,13 +35,40 @@ SOLVERS: dict[str, Solver] = {
 def as_solver(solver: str | Solver) -> Solver:
     """The solver of that name, or the function itself.
 
+    Parameters
+    ----------
+    solver
+        A function, or the name of one of `SOLVERS`.
+
+    Returns
+    -------
+    A function, the same object for the same name or function, and for `functools.partial` objects
+    of equal parts, as far as these are hashable: what is compiled for one serves the others.
+
     Raises
     ------
     ValueError
         If it is neither a name nor a function.
     """
+    if isinstance(solver, partial):
+        return _the_same(solver)
     if callable(solver):
         return solver
     if solver not in SOLVERS:
         raise ValueError(f"solver must be a function or one of {tuple(SOLVERS)}, got {solver!r}.")
     return SOLVERS[solver]
+
+
+def _the_same(solver: partial) -> Solver:
+    """One object for all partial objects of equal parts, which Python takes for different ones."""
+    parts = as_solver(solver.func), solver.args, tuple(sorted(solver.keywords.items()))
+    try:
+        hash(parts)
+    except TypeError:  # arrays, for example, are the same only if they are one object
+        return solver
+    return _bound(*parts)
+
+
+@lru_cache
+def _bound(function: Solver, args: tuple, keywords: tuple) -> Solver:
+    return partial(function, *args, **dict(keywords))
