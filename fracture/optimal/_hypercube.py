@@ -108,6 +108,33 @@ def hypercube_radius(
     )
 
 
+def twin_displacement(
+    factors: Float[Array, "layers d d"], code: Float[Array, " d"]
+) -> Float[Array, " d"]:
+    """Way from A z to its twin, the point with the last coordinate of z flipped: -2 z_d A e_d.
+
+    Parameters
+    ----------
+    factors
+        Factors of A, applied first to last, shape `(layers, d, d)`.
+    code
+        z, entries ±1, shape `(d,)`. The last entry is the class.
+
+    Returns
+    -------
+    Float[Array, "d"]
+        In units of the inputs; half its length bounds the optimal radius from above.
+    """
+    return mix(factors, jnp.zeros_like(code).at[-1].set(-2 * code[-1]))
+
+
+def mix(factors: Float[Array, "layers d d"], x: Float[Array, " d"]) -> Float[Array, " d"]:
+    """A x, factor by factor: the product of several is too ill conditioned to be formed."""
+    for factor in factors:
+        x = jnp.matmul(factor, x, precision="highest")
+    return x
+
+
 def _sorted_triangle(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
     """R of a QR decomposition with sorted columns, and their order; the last column stays last.
 

@@ -22,21 +22,21 @@ class Fit(NamedTuple):
 
     Attributes
     ----------
-    params : pytree
+    params
         Parameters after the last update.
-    history : Float[Array, "passes"]
+    history
         Mean loss over each pass through the data, before its updates; NaN after an early stop.
-    loss : Float[Array, ""]
+    loss
         Mean loss of `params` over all the data.
-    accuracy : Float[Array, ""]
+    accuracy
         Share of the data that `params` classify correctly.
-    steps : Int[Array, ""]
+    steps
         Updates made.
-    finite : Bool[Array, ""]
+    finite
         False if a loss was NaN or infinite (updates stop there) or a label out of range.
-    measured : pytree or None
+    measured
         What `measure` returns at the moments, stacked; None without `measure`.
-    moments : Int[Array, "moments"] or None
+    moments
         Updates made at each of them: fewer than asked for after an early stop.
     """
 
