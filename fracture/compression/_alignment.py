@@ -127,12 +127,12 @@ def contrast(logits: Float[Array, "K ..."]) -> Float[Array, "K-1 ..."]:
     Parameters
     ----------
     logits
-        Shape `(K,)`, or `(K, d)` with a gradient for each logit; K at least 2.
+        Shape `(K,)`, or `(K, d)` with a gradient for each logit.
 
     Returns
     -------
     Float[Array, "K-1 ..."]
-        As many differences as there are logits, less one; in the dtype of `logits`.
+        As many differences as there are logits, less one (none for one); in their dtype.
     """
     return jnp.matmul(jnp.asarray(_helmert(len(logits)), logits.dtype), logits, precision="highest")
 

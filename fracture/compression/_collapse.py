@@ -14,15 +14,33 @@ from ._spectrum import as_matrix, decompose, default_rtol, without_nan
 
 
 class NeuralCollapse(NamedTuple):
-    """All zero at full collapse; K classes, their means less the mean of the means."""
+    """All zero at full collapse; K classes, their means less the mean of the means.
 
-    nc1: Float[Array, ""]  # Tr(Σ_W Σ_B⁺) / K: variance within classes over that between them
-    nc2_equinorm_means: Float[Array, ""]  # standard deviation over mean, of the means' norms
-    nc2_equinorm_weights: Float[Array, ""]  # the same, of the norms of the classifier's rows
-    nc2_equiangular_means: Float[Array, ""]  # mean of |cos + 1/(K - 1)| over pairs of means
-    nc2_equiangular_weights: Float[Array, ""]  # the same, over pairs of the classifier's rows
-    nc3: Float[Array, ""]  # ‖W/‖W‖_F - M/‖M‖_F‖_F², the rows of M the means; at most 4
-    nc4: Float[Array, ""]  # share of inputs not decided as by the nearest class mean
+    Attributes
+    ----------
+    nc1
+        Tr(Σ_W Σ_B⁺) / K: variance within classes over that between them.
+    nc2_equinorm_means
+        Standard deviation over mean, of the means' norms.
+    nc2_equinorm_weights
+        The same, of the norms of the classifier's rows.
+    nc2_equiangular_means
+        Mean of |cos + 1/(K - 1)| over pairs of means.
+    nc2_equiangular_weights
+        The same, over pairs of the classifier's rows.
+    nc3
+        ‖W/‖W‖_F - M/‖M‖_F‖_F², the rows of M the means; at most 4.
+    nc4
+        Share of inputs not decided as by the nearest class mean.
+    """
+
+    nc1: Float[Array, ""]
+    nc2_equinorm_means: Float[Array, ""]
+    nc2_equinorm_weights: Float[Array, ""]
+    nc2_equiangular_means: Float[Array, ""]
+    nc2_equiangular_weights: Float[Array, ""]
+    nc3: Float[Array, ""]
+    nc4: Float[Array, ""]
 
 
 def neural_collapse(

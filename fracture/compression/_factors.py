@@ -15,15 +15,27 @@ from ._margin import displacement_of, logits_of, margin_and_gradient
 
 
 class LawFactors(NamedTuple):
-    r"""Factors of $r / (\|\Delta\|_p / 2)$; all but the first and the last are 1 where affine."""
+    r"""Factors of $r / (\|\Delta\|_p / 2)$; all but the first and the last are 1 where affine.
 
-    rho_net: Float[Array, ""]  # |⟨∇m, Δ⟩| / (‖∇m‖_p* ‖Δ‖_p): how well the network reads Δ
-    midpoint: Float[
-        Array, ""
-    ]  # 2 m(x) / (m(x) - m(x + Δ)): boundary before (<1) or past the middle
-    secant: Float[Array, ""]  # (m(x) - m(x + Δ)) / |⟨∇m, Δ⟩|: drop over its linear prediction
-    tangent: Float[Array, ""]  # r over that of the linearised margin within the bounds
-    box: Float[Array, ""]  # β: that of the linearised margin, within the bounds over without them
+    Attributes
+    ----------
+    rho_net
+        |⟨∇m, Δ⟩| / (‖∇m‖_p* ‖Δ‖_p): how well the network reads Δ.
+    midpoint
+        2 m(x) / (m(x) - m(x + Δ)): boundary before (<1) or past the middle.
+    secant
+        (m(x) - m(x + Δ)) / |⟨∇m, Δ⟩|: drop over its linear prediction.
+    tangent
+        r over that of the linearised margin within the bounds.
+    box
+        β: that of the linearised margin, within the bounds over without them.
+    """
+
+    rho_net: Float[Array, ""]
+    midpoint: Float[Array, ""]
+    secant: Float[Array, ""]
+    tangent: Float[Array, ""]
+    box: Float[Array, ""]
 
 
 def law_factors(

@@ -17,12 +17,24 @@ from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, witho
 
 
 class Projection(NamedTuple):
-    r"""How much of a displacement lies in a subspace of $\mathbb{R}^d$."""
+    r"""How much of a displacement lies in a subspace of $\mathbb{R}^d$.
 
-    ratio: Float[Array, ""]  # ‖P Δ‖ / ‖Δ‖; NaN for a zero displacement or input not finite
-    rank: Int[Array, ""]  # dimension of the subspace under rtol; -1 for input not finite
-    rtol: Float[Array, ""]  # smallest singular value kept, relative to the largest
-    null_ratio: Float[Array, ""]  # root mean square of the ratio for a random subspace
+    Attributes
+    ----------
+    ratio
+        ‖P Δ‖ / ‖Δ‖; NaN for a zero displacement or input not finite.
+    rank
+        Dimension of the subspace under rtol; -1 for input not finite.
+    rtol
+        Smallest singular value kept, relative to the largest.
+    null_ratio
+        Root mean square of the ratio for a random subspace.
+    """
+
+    ratio: Float[Array, ""]
+    rank: Int[Array, ""]
+    rtol: Float[Array, ""]
+    null_ratio: Float[Array, ""]
 
 
 def project(

@@ -15,13 +15,27 @@ from ._means import orthogonal_means
 
 
 class GaussianClasses(NamedTuple):
-    """Points of K equally likely Gaussian classes that share their covariance."""
+    """Points of K equally likely Gaussian classes that share their covariance.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        Class of each point.
+    means
+        Mean of each class, one a row.
+    covariance
+        Of every class.
+    factor
+        A square root of it: covariance = factor @ factor.T.
+    """
 
     inputs: Float[Array, "n d"]
     labels: Int[Array, " n"]
     means: Float[Array, "classes d"]
     covariance: Float[Array, "d d"]
-    factor: Float[Array, "d d"]  # covariance = factor @ factor.T
+    factor: Float[Array, "d d"]
 
 
 def spiked_covariance(

@@ -13,13 +13,27 @@ from ._items import draw_items
 
 
 class LinearSubspace(NamedTuple):
-    """Two classes in an m-dimensional subspace, told apart by the first coordinate in it."""
+    """Two classes in an m-dimensional subspace, told apart by the first coordinate in it.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        1 where the first coefficient is positive, else 0.
+    coefficients
+        Coordinates in the subspace.
+    basis
+        Orthonormal columns; the first is normal to the boundary.
+    noise
+        Standard deviation of every coordinate off the subspace.
+    """
 
     inputs: Float[Array, "n d"]
-    labels: Int[Array, " n"]  # 1 where the first coefficient is positive, else 0
-    coefficients: Float[Array, "n m"]  # coordinates in the subspace
-    basis: Float[Array, "d m"]  # orthonormal columns; the first is normal to the boundary
-    noise: Float[Array, ""]  # standard deviation of every coordinate off the subspace
+    labels: Int[Array, " n"]
+    coefficients: Float[Array, "n m"]
+    basis: Float[Array, "d m"]
+    noise: Float[Array, ""]
 
 
 def linear_subspace(

@@ -13,12 +13,24 @@ from ._items import draw_items
 
 
 class MixedHypercube(NamedTuple):
-    """Points x = A z of two classes, told apart by the last entry of the code z."""
+    """Points x = A z of two classes, told apart by the last entry of the code z.
 
-    inputs: Float[Array, "n d"]  # factors applied to the codes in turn
-    labels: Int[Array, " n"]  # 1 where the last entry of the code is +1, else 0
-    codes: Float[Array, "n d"]  # z, entries ±1
-    factors: Float[Array, "layers d d"]  # A = factors[-1] @ … @ factors[0]
+    Attributes
+    ----------
+    inputs
+        Points A z, one a row: the factors applied to the codes in turn.
+    labels
+        1 where the last entry of the code is +1, else 0.
+    codes
+        The z, entries ±1, one a row.
+    factors
+        Of the mixing matrix A = factors[-1] @ … @ factors[0].
+    """
+
+    inputs: Float[Array, "n d"]
+    labels: Int[Array, " n"]
+    codes: Float[Array, "n d"]
+    factors: Float[Array, "layers d d"]
 
 
 def mixed_hypercube(

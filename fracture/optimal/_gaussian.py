@@ -15,13 +15,22 @@ from ._quadric import quadric_distance
 
 
 class BayesRadius(NamedTuple):
-    """Smallest displacement to where another class is as likely; `vmap` adds an axis."""
+    """Smallest displacement to where another class is as likely; `vmap` adds an axis.
 
-    radius: Float[
-        Array, ""
-    ]  # l2, in units of the inputs; 0 where misclassified, inf: no such point
-    displacement: Float[Array, " d"]  # the way there; 0 where there is none to go
-    label: Int[Array, ""]  # the class met there; the given one where there is none
+    Attributes
+    ----------
+    radius
+        Its l2 norm, in units of the inputs; 0 where misclassified, inf where there is no such
+        point.
+    displacement
+        The way there; 0 where there is none to go.
+    label
+        The class met there; the given one where there is none.
+    """
+
+    radius: Float[Array, ""]
+    displacement: Float[Array, " d"]
+    label: Int[Array, ""]
 
 
 def bayes_radius_shared(

@@ -12,12 +12,24 @@ from ..norms import power_near
 
 
 class HypercubeRadius(NamedTuple):
-    """Nearest point of the other class, for one code; `vmap` adds an axis to each field."""
+    """Nearest point of the other class, for one code; `vmap` adds an axis to each field.
 
-    radius: Float[Array, ""]  # half the distance to it, in units of the inputs
-    code: Float[Array, " d"]  # its code; the displacement is A (code − z)
-    num_nodes: Int[Array, ""]  # partial codes visited
-    proven: Bool[Array, ""]  # no code is nearer; else `radius` is an upper bound
+    Attributes
+    ----------
+    radius
+        Half the distance to it, in units of the inputs.
+    code
+        Its code; the displacement is A (code − z).
+    num_nodes
+        Partial codes visited.
+    proven
+        Whether no code is nearer; else `radius` is an upper bound.
+    """
+
+    radius: Float[Array, ""]
+    code: Float[Array, " d"]
+    num_nodes: Int[Array, ""]
+    proven: Bool[Array, ""]
 
 
 class _Search(NamedTuple):
@@ -124,6 +136,10 @@ def twin_displacement(
     -------
     Float[Array, "d"]
         In units of the inputs; half its length bounds the optimal radius from above.
+
+    References
+    ----------
+    Gao et al. (2024), arXiv:2406.16200, Section 4.
     """
     return mix(factors, jnp.zeros_like(code).at[-1].set(-2 * code[-1]))
 

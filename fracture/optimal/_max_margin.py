@@ -13,14 +13,32 @@ from ..norms import over_largest
 
 
 class LinearMargin(NamedTuple):
-    """A hyperplane between two classes; class 1 lies where `weight · x + bias` is positive."""
+    """A hyperplane between two classes; class 1 lies where `weight · x + bias` is positive.
 
-    weight: Float[Array, "*input"]  # of length 1
+    Attributes
+    ----------
+    weight
+        Normal of the hyperplane, of length 1.
+    bias
+        In units of the inputs.
+    margin
+        Least distance of a point on its right side; evaluated.
+    gap
+        No hyperplane has a margin above margin + gap.
+    separable
+        Whether the margin is positive.
+    converged
+        Whether the gap is as small as was asked for, or proves inseparability.
+    num_steps
+        Steps of the interior-point method.
+    """
+
+    weight: Float[Array, "*input"]
     bias: Float[Array, ""]
-    margin: Float[Array, ""]  # least distance of a point on its right side; evaluated
-    gap: Float[Array, ""]  # no hyperplane has a margin above margin + gap
-    separable: Bool[Array, ""]  # the margin is positive
-    converged: Bool[Array, ""]  # the gap is as small as was asked for, or proves inseparability
+    margin: Float[Array, ""]
+    gap: Float[Array, ""]
+    separable: Bool[Array, ""]
+    converged: Bool[Array, ""]
     num_steps: Int[Array, ""]
 
 

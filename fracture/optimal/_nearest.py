@@ -18,10 +18,18 @@ _NUM_CANDIDATES = 4  # their distances are computed again by subtraction
 
 
 class NearestNeighbour(NamedTuple):
-    """Nearest reference of another class, for each query."""
+    """Nearest reference of another class, for each query.
 
-    radius: Float[Array, " n"]  # half the distance; inf where there is none, nan for a bad query
-    index: Int[Array, " n"]  # type: ignore[assignment]  # of the reference; -1: there is none
+    Attributes
+    ----------
+    radius
+        Half the distance to it; inf where there is none, nan for a bad query.
+    index
+        Its number among the references; -1 where there is none.
+    """
+
+    radius: Float[Array, " n"]
+    index: Int[Array, " n"]  # type: ignore[assignment]
 
 
 def nearest_neighbour(
