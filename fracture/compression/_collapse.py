@@ -8,6 +8,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._checks import as_labels
+from .._linalg import matmul
 from .._typing import Labels
 from ._arrays import as_float, as_rows, centred, normalized, squared_distances, widest
 from ._spectrum import as_matrix, decompose, default_rtol, without_nan
@@ -116,7 +117,7 @@ def neural_collapse(
 
     # Which of the two is larger decides what is divided: neither product overflows.
     relative = offset_scale / scale / weight_scale
-    logits = _matmul(rows, weight.T) / relative.clip(1) + (offset * relative.clip(None, 1))[None]
+    logits = matmul(rows, weight.T) / relative.clip(1) + (offset * relative.clip(None, 1))[None]
     distances = jax.vmap(squared_distances, (None, 0))(at_origin.T, means)
     differs = jnp.argmax(logits, axis=1) != jnp.argmin(distances, axis=0)
 
@@ -139,7 +140,7 @@ def _within_over_between(within: Array, between: Array) -> Array:
     _, s, vt = decompose(between, "qr")
     rank_bound = jnp.arange(len(s)) < len(between) - 1  # the means sum to zero
     kept = (s > default_rtol(between.shape, s.dtype) * s[0]) & rank_bound
-    whitened = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)[None] * _matmul(within, vt.T)
+    whitened = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)[None] * matmul(within, vt.T)
     return jnp.sum(whitened**2) / len(within)
 
 
@@ -152,7 +153,7 @@ def _excess_of_cosines(vectors: Array) -> Array:
     """Mean over pairs of |cos + 1/(K - 1)|: K vectors cannot all have smaller cosines."""
     num = len(vectors)
     units, _ = _norms(vectors)
-    excess = jnp.abs(_matmul(units, units.T) + 1 / (num - 1))
+    excess = jnp.abs(matmul(units, units.T) + 1 / (num - 1))
     return jnp.sum(excess * (1 - jnp.eye(num, dtype=excess.dtype))) / (num * (num - 1))
 
 
@@ -166,7 +167,3 @@ def _norms(vectors: Array) -> tuple[Array, Array]:
 def _unit(matrix: Array) -> Array:
     matrix, _ = normalized(matrix)
     return matrix / jnp.linalg.matrix_norm(matrix)
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision="highest")

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._linalg import vdot
 from .._typing import Bounds, LogitsFn, Order
 from ..norms import at_least_float32, broadcast_bounds, dual_order, halfspace_step, norm
 from ..perturbation import margin
@@ -112,7 +113,7 @@ def law_factors(
     drop = here - there
     # Scales apart from directions: no square, and no sum of products, over- or underflows.
     (g, steep), (v, long) = normalized(gradient), normalized(delta)
-    slope = jnp.abs(jnp.vdot(g, v, precision="highest"))
+    slope = jnp.abs(vdot(g, v))
     linear = here / steep / norm(g, dual_order(ord))
     box = jnp.ones_like(drop)
     if bounds is not None:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from .._linalg import matmul
 from .._typing import LogitsFn
 from ..norms import at_least_float32
 from ._alignment import contrast
@@ -119,4 +120,4 @@ def _product(step: Array, from_input: Array) -> Array:
     """At a scale of about 1: a product of many Jacobians neither under- nor overflows."""
     dtype = widest(step.dtype, from_input.dtype)
     factors = [normalized(matrix.astype(dtype))[0] for matrix in (step, from_input)]
-    return jnp.matmul(*factors, precision="highest")
+    return matmul(*factors)

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from .._checks import check_counts, traced
-from .._linalg import one_by_one_on_cpu
+from .._linalg import matmul, one_by_one_on_cpu, vdot
 from .._typing import Key
 from ._arrays import as_float, normalized, widest
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
@@ -183,7 +183,7 @@ def project_and_spectrum(
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _projected_norm(rows: Array, delta: Array, rtol: float) -> tuple[Array, Array]:
     _, s, vt = decompose(rows, "qr")
-    inside = jnp.where(s > rtol * s[0], _matvec(vt, delta), 0)
+    inside = jnp.where(s > rtol * s[0], matmul(vt, delta), 0)
     return jnp.linalg.vector_norm(inside), s
 
 
@@ -192,16 +192,15 @@ def _projected_norm_jvp(rtol, primals, tangents):
     (rows, delta), (rows_dot, delta_dot) = primals, tangents
     u, s, vt = decompose(rows, "qr")
     kept = s > rtol * s[0]
-    inside = jnp.where(kept, _matvec(vt, delta), 0)
+    inside = jnp.where(kept, matmul(vt, delta), 0)
     norm = jnp.linalg.vector_norm(inside)
-    projected = _matvec(vt.T, inside)
-    coefficients = _matvec(u, inside / jnp.where(kept, s, 1))
-    half_square_dot = jnp.vdot(projected, delta_dot, precision="highest") + jnp.vdot(
-        coefficients, _matvec(rows_dot, delta - projected), precision="highest"
+    projected = matmul(vt.T, inside)
+    coefficients = matmul(u, inside / jnp.where(kept, s, 1))
+    half_square_dot = vdot(projected, delta_dot) + vdot(
+        coefficients, matmul(rows_dot, delta - projected)
     )
     norm_dot = half_square_dot / jnp.where(norm > 0, norm, 1)
     return (norm, s), (norm_dot, values_tangent(u, vt, rows_dot, kept))
 
 
-_matvec = partial(jnp.matmul, precision="highest")
 _orthonormal = one_by_one_on_cpu(lambda matrix: jnp.linalg.qr(matrix)[0])

@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from .._checks import check_counts, check_finite, float_dtype
+from .._linalg import matmul
 from .._typing import Key
 from ._items import draw_items
 
@@ -100,8 +101,8 @@ def linear_subspace(
         inside = jax.random.normal(key_inside, (intrinsic_dim,), dtype)
         inside = inside.at[0].add(jnp.where(inside[0] > 0, margin, -margin))
         outside = noise * jax.random.normal(key_outside, (dim,), dtype)
-        along = jnp.matmul(basis.T, outside, precision="highest")
-        return outside + jnp.matmul(basis, inside - along, precision="highest"), inside
+        along = matmul(basis.T, outside)
+        return outside + matmul(basis, inside - along), inside
 
     inputs, coefficients = draw_items(draw, key_points, num)
     labels = (coefficients[:, 0] > 0).astype(jnp.int32)

@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from .._checks import check_counts, float_dtype
+from .._linalg import matmul
 from .._typing import Key
 from ._items import draw_items
 
@@ -80,7 +81,7 @@ def mixed_hypercube(
         code = jax.random.rademacher(item, (dim,), dtype)
         x = code
         for factor in factors:
-            x = jnp.matmul(factor, x, precision="highest")
+            x = matmul(factor, x)
         return x, code
 
     inputs, codes = draw_items(draw, key_codes, num)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._linalg import one_by_one_on_cpu
+from .._linalg import matmul, one_by_one_on_cpu
 
 
 def linear_apply(
@@ -30,7 +30,7 @@ def linear_apply(
     TypeError
         If the shapes do not fit.
     """
-    return jnp.matmul(jnp.asarray(weight), jnp.ravel(x), precision="highest")
+    return matmul(jnp.asarray(weight), jnp.ravel(x))
 
 
 def interpolate_points(inputs: Float[ArrayLike, "..."]) -> Float[Array, "d d"]:
@@ -98,7 +98,7 @@ def interpolate_hypercube(factors: Float[ArrayLike, "..."]) -> Float[Array, "2 d
     decompose = one_by_one_on_cpu(lambda matrix: tuple(jnp.linalg.qr(matrix)))
 
     def multiply(basis, factor):
-        basis, triangle = decompose(jnp.matmul(factor, basis, precision="highest"))
+        basis, triangle = decompose(matmul(factor, basis))
         return basis, triangle[-1, -1]
 
     identity = jnp.eye(factors.shape[1], dtype=factors.dtype)

@@ -8,7 +8,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float, Int
 
 from .._checks import as_labels, narrow, require_single_or_double
-from .._linalg import one_by_one_on_cpu
+from .._linalg import matmul, one_by_one_on_cpu
 from .._typing import Labels
 from ..norms import over_largest
 from ._quadric import quadric_distance
@@ -157,7 +157,7 @@ def bayes_radius(
     identity = jnp.eye(x.size, dtype=x.dtype)
     precision = jax.vmap(lambda factor: cho_solve((factor, True), identity))(lower)
     offset = (x[None] - means) / unit
-    gradient = jax.vmap(lambda p, o: jnp.matmul(p, o, precision="highest"))(precision, offset)
+    gradient = jax.vmap(matmul)(precision, offset)
     log_det = 2 * jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
     log_density = jnp.log(priors) - (jnp.sum(offset * gradient, axis=1) + log_det) / 2
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_counts, require_single_or_double
-from .._linalg import one_by_one_on_cpu
+from .._linalg import matmul, one_by_one_on_cpu
 from ..norms import power_near
 
 
@@ -101,18 +101,14 @@ def hypercube_radius(
     # Every factor is divided by about its largest entry, so that no product or square overflows.
     largest = jnp.max(jnp.abs(factors), axis=(1, 2))
     scales, inverses = power_near(jnp.where(largest > 0, largest, 1))
+    scaled = factors * inverses[:, None, None]
 
-    def apply(x: jax.Array) -> jax.Array:
-        for factor, inverse in zip(factors, inverses, strict=True):
-            x = jnp.matmul(factor * inverse, x, precision="highest")
-        return x
-
-    upper, order = _sorted_triangle(apply(jnp.eye(dim, dtype=dtype)))
+    upper, order = _sorted_triangle(mix(scaled, jnp.eye(dim, dtype=dtype)))
     signs = code[order]
     flips, num_nodes, done = _search(upper * signs[None], max_nodes)
 
     moved = jnp.zeros(dim, dtype).at[order].set(flips)  # in the order of the coordinates
-    length = jnp.linalg.vector_norm(apply(code * moved))
+    length = jnp.linalg.vector_norm(mix(scaled, code * moved))
     radius = jnp.prod(scales) * length
     usable = jnp.isfinite(radius) & (jnp.abs(code) == 1).all()
     return HypercubeRadius(
@@ -144,10 +140,10 @@ def twin_displacement(
     return mix(factors, jnp.zeros_like(code).at[-1].set(-2 * code[-1]))
 
 
-def mix(factors: Float[Array, "layers d d"], x: Float[Array, " d"]) -> Float[Array, " d"]:
+def mix(factors: Float[Array, "layers d d"], x: Float[Array, "d ..."]) -> Float[Array, "d ..."]:
     """A x, factor by factor: the product of several is too ill conditioned to be formed."""
     for factor in factors:
-        x = jnp.matmul(factor, x, precision="highest")
+        x = matmul(factor, x)
     return x
 
 
@@ -166,7 +162,7 @@ def _sorted_triangle(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
         lengths = jnp.where(taken, jnp.inf, jnp.sum(rest * rest, axis=0))
         column = jnp.argmin(lengths)
         direction = rest[:, column] / jnp.sqrt(jnp.where(lengths[column] > 0, lengths[column], 1))
-        along = jnp.matmul(direction, rest, precision="highest")
+        along = matmul(direction, rest)
         rest = rest - direction[:, None] * along[None]
         return rest, taken.at[column].set(True), order.at[step].set(column.astype(jnp.int32))
 

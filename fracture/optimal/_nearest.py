@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from .._checks import as_labels, check_counts
+from .._linalg import matmul
 from .._typing import Labels, Order
 from ..norms import check_order, norm, power_near
 
@@ -224,7 +225,7 @@ def _search(
         if ord != 2:
             return jax.lax.map(lambda query: halves(chunk, query), points)
         other = chunk * inverse - centre
-        cross = jnp.matmul(centred, other.T, precision="highest")
+        cross = matmul(centred, other.T)
         squares = jnp.sum(centred * centred, axis=1)[:, None] + jnp.sum(other * other, axis=1)[None]
         bound = (1 - rounding) * squares - 2 * cross - lost
         return jnp.where(jnp.isfinite(chunk).all(axis=1)[None], bound, jnp.inf)
