@@ -44,9 +44,10 @@ def nearest_neighbour(
 ) -> NearestNeighbour:
     r"""Half the distance from each query to the nearest reference of another class.
 
-    At a point of the reference set this is the exact radius of the nearest-neighbour classifier,
-    the optimal one when the references are all that can occur. With a sample of the references it
-    is an upper bound that falls as references are added (`nearest_neighbour_by_count`).
+    So far the nearest-neighbour classifier keeps its answer at a point of the reference set, and
+    no classifier that is right on all references tolerates more at both ends of a nearest pair:
+    the optimal radius when the references are all that can occur. With a sample of them it is an
+    upper bound that falls as references are added (`nearest_neighbour_by_count`).
 
     For `ord=2`, candidates are chosen by $\|q\|^2 - 2 q^\top r + \|r\|^2$, in full precision and
     after centring, less what its rounding can add, and the distances of the best four are computed
