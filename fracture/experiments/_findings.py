@@ -1,0 +1,99 @@
+"""What a claim hands to the page: measurements, summary, fits and verdicts."""
+
+import math
+from typing import NamedTuple
+
+import xarray as xr
+
+
+class Fit(NamedTuple):
+    """Exponent of one quantity as a power of the first axis, such as quantity ~ d^exponent.
+
+    Attributes
+    ----------
+    quantity
+        Name of the variable of the summary that was fitted, such as `ratio`.
+    exponent, low, high
+        Slope of the log median, and its 95 % bootstrap interval (seeds are resampled).
+    expected
+        What theory says; None where it says nothing.
+    level
+        Levels of the further axes that it belongs to, such as `layers = 2`; empty for one axis.
+    """
+
+    quantity: str
+    exponent: float
+    low: float
+    high: float
+    expected: float | None = None
+    level: str = ""
+
+
+class Evidence(NamedTuple):
+    """A number that decided a verdict, with its 95 % interval where it has one.
+
+    Attributes
+    ----------
+    what
+        A phrase, such as `median over the law's`.
+    value, low, high
+        The number, and its interval; NaN for none.
+    at
+        Where along the axes, such as `d = 16`; empty for everywhere.
+    """
+
+    what: str
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    at: str = ""
+
+
+class Verdict(NamedTuple):
+    """Whether one law holds in one experiment, computed from the measurements.
+
+    Attributes
+    ----------
+    law
+        A few words, such as `Law A, pairwise`.
+    holds
+        None where the measurements do not decide.
+    finding
+        A short phrase for everyone: what was found, what a deviation is excluded, or what is
+        missing. One line together with the law and the word.
+    evidence
+        The numbers that decided, for those who check.
+    """
+
+    law: str
+    holds: bool | None
+    finding: str
+    evidence: tuple[Evidence, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """`holds`, `does not hold` or `undecided`."""
+        return {True: "holds", False: "does not hold", None: "undecided"}[self.holds]
+
+
+class Findings(NamedTuple):
+    """One claim after its measurement, ready for the page.
+
+    Attributes
+    ----------
+    dataset
+        What was measured: dimensions are the axes of the sweep (attribute `axes`, the first of them
+        is what is summarised along), `seed`, and those of the variables. Variables carry the
+        attributes of `vocabulary.Quantity`; its own attributes are `title`, `description`, `claim`,
+        and the provenance.
+    summary
+        Over the axes, without seeds: a median `v` has its 95 % interval in `v_lo` and `v_hi`, a law
+        `predicted_v` its 90 % interval likewise. Variables carry the attributes of a quantity.
+    fits, verdicts
+        What was concluded.
+    """
+
+    dataset: xr.Dataset
+    summary: xr.Dataset
+    fits: tuple[Fit, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
