@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..norms import first
+from .._linalg import matmul
+from ..norms import first, positive
 
 
 def quadric_distance(
@@ -46,7 +47,7 @@ def quadric_distance(
     dtype = gradient.dtype
     curvature, basis = jnp.linalg.eigh(hessian)
     curvature = jnp.where(jnp.abs(curvature) <= rounding, 0, curvature)
-    slope = jnp.matmul(basis.T, gradient, precision="highest")
+    slope = matmul(basis.T, gradient)
     lowest = curvature[0]
     curved = lowest < 0
     shift = jnp.maximum(-lowest, 0)  # μ = shift + excess
@@ -67,12 +68,12 @@ def quadric_distance(
     b = slope[0] + lowest * step[0]
     side = jnp.where(step[0] < 0, -1, 1).astype(dtype)
     root = jnp.sqrt(jnp.maximum(b * b - 2 * lowest * rest, 0)) - side * b
-    tau = side * 2 * jnp.maximum(rest, 0) / jnp.where(root > 0, root, 1)
+    tau = side * 2 * jnp.maximum(rest, 0) / positive(root)
     tau = jnp.where(curved & (root > 0), tau, 0)
     step = step.at[0].add(tau)
 
     exists = curved | (at(least)[1] <= 0)
-    displacement = jnp.where(exists & (value > 0), jnp.matmul(basis, step, precision="highest"), 0)
+    displacement = jnp.where(exists & (value > 0), matmul(basis, step), 0)
     distance = jnp.where(exists, jnp.linalg.vector_norm(displacement), jnp.inf)
     distance = jnp.where(value > 0, distance, 0)
     bad = jnp.isnan(value) | jnp.isnan(curvature).any() | jnp.isnan(slope).any()
