@@ -5,6 +5,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._linalg import matmul, vdot
 from .._typing import LogitsFn, Order
 from ..norms import dual_order, norm
 from ._arrays import as_float, normalized, widest
@@ -113,7 +114,7 @@ def alignment(gradient: Array, displacement: Array, ord: Order) -> Array:
     g = normalized(gradient)[0].astype(dtype)
     delta = normalized(displacement)[0].astype(dtype)
     steepest = norm(g, dual_order(ord)) * norm(delta, ord)
-    ratio = jnp.abs(jnp.vdot(g, delta, precision="highest")) / jnp.where(steepest > 0, steepest, 1)
+    ratio = jnp.abs(vdot(g, delta)) / jnp.where(steepest > 0, steepest, 1)
     defined = (delta != 0).any() & jnp.isfinite(steepest)
     return jnp.where(defined, ratio, jnp.nan)
 
@@ -127,14 +128,14 @@ def contrast(logits: Float[Array, "K ..."]) -> Float[Array, "K-1 ..."]:
     Parameters
     ----------
     logits
-        Shape `(K,)`, or `(K, d)` with a gradient for each logit; K at least 2.
+        Shape `(K,)`, or `(K, d)` with a gradient for each logit.
 
     Returns
     -------
     Float[Array, "K-1 ..."]
-        As many differences as there are logits, less one; in the dtype of `logits`.
+        As many differences as there are logits, less one (none for one); in their dtype.
     """
-    return jnp.matmul(jnp.asarray(_helmert(len(logits)), logits.dtype), logits, precision="highest")
+    return matmul(jnp.asarray(_helmert(len(logits)), logits.dtype), logits)
 
 
 def _helmert(size: int) -> np.ndarray:

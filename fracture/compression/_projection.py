@@ -10,19 +10,31 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
 from .._checks import check_counts, traced
-from .._linalg import one_by_one_on_cpu
+from .._linalg import matmul, one_by_one_on_cpu, vdot
 from .._typing import Key
 from ._arrays import as_float, normalized, widest
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
 
 
 class Projection(NamedTuple):
-    r"""How much of a displacement lies in a subspace of $\mathbb{R}^d$."""
+    r"""How much of a displacement lies in a subspace of $\mathbb{R}^d$.
 
-    ratio: Float[Array, ""]  # ‖P Δ‖ / ‖Δ‖; NaN for a zero displacement or input not finite
-    rank: Int[Array, ""]  # dimension of the subspace under rtol; -1 for input not finite
-    rtol: Float[Array, ""]  # smallest singular value kept, relative to the largest
-    null_ratio: Float[Array, ""]  # root mean square of the ratio for a random subspace
+    Attributes
+    ----------
+    ratio
+        ‖P Δ‖ / ‖Δ‖; NaN for a zero displacement or input not finite.
+    rank
+        Dimension of the subspace under rtol; -1 for input not finite.
+    rtol
+        Smallest singular value kept, relative to the largest.
+    null_ratio
+        Root mean square of the ratio for a random subspace.
+    """
+
+    ratio: Float[Array, ""]
+    rank: Int[Array, ""]
+    rtol: Float[Array, ""]
+    null_ratio: Float[Array, ""]
 
 
 def project(
@@ -171,7 +183,7 @@ def project_and_spectrum(
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _projected_norm(rows: Array, delta: Array, rtol: float) -> tuple[Array, Array]:
     _, s, vt = decompose(rows, "qr")
-    inside = jnp.where(s > rtol * s[0], _matvec(vt, delta), 0)
+    inside = jnp.where(s > rtol * s[0], matmul(vt, delta), 0)
     return jnp.linalg.vector_norm(inside), s
 
 
@@ -180,16 +192,15 @@ def _projected_norm_jvp(rtol, primals, tangents):
     (rows, delta), (rows_dot, delta_dot) = primals, tangents
     u, s, vt = decompose(rows, "qr")
     kept = s > rtol * s[0]
-    inside = jnp.where(kept, _matvec(vt, delta), 0)
+    inside = jnp.where(kept, matmul(vt, delta), 0)
     norm = jnp.linalg.vector_norm(inside)
-    projected = _matvec(vt.T, inside)
-    coefficients = _matvec(u, inside / jnp.where(kept, s, 1))
-    half_square_dot = jnp.vdot(projected, delta_dot, precision="highest") + jnp.vdot(
-        coefficients, _matvec(rows_dot, delta - projected), precision="highest"
+    projected = matmul(vt.T, inside)
+    coefficients = matmul(u, inside / jnp.where(kept, s, 1))
+    half_square_dot = vdot(projected, delta_dot) + vdot(
+        coefficients, matmul(rows_dot, delta - projected)
     )
     norm_dot = half_square_dot / jnp.where(norm > 0, norm, 1)
     return (norm, s), (norm_dot, values_tangent(u, vt, rows_dot, kept))
 
 
-_matvec = partial(jnp.matmul, precision="highest")
 _orthonormal = one_by_one_on_cpu(lambda matrix: jnp.linalg.qr(matrix)[0])

@@ -15,11 +15,21 @@ from ._items import draw_items
 
 
 class ConcentricSpheres(NamedTuple):
-    """Points uniform on spheres around the origin, one sphere a class."""
+    """Points uniform on spheres around the origin, one sphere a class.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        Class of each point, the number of its sphere.
+    radii
+        Of each sphere; the optimal radius of class i is half the gap to the nearest other.
+    """
 
     inputs: Float[Array, "n d"]
     labels: Int[Array, " n"]
-    radii: Float[Array, " classes"]  # the optimal radius of class i is half the nearest gap
+    radii: Float[Array, " classes"]
 
 
 def concentric_spheres(

@@ -9,19 +9,34 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from .._checks import check_counts, float_dtype
+from .._linalg import matmul
 from .._typing import Key
 from ._items import draw_items
 from ._means import orthogonal_means
 
 
 class GaussianClasses(NamedTuple):
-    """Points of K equally likely Gaussian classes that share their covariance."""
+    """Points of K equally likely Gaussian classes that share their covariance.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        Class of each point.
+    means
+        Mean of each class, one a row.
+    covariance
+        Of every class.
+    factor
+        A square root of it: covariance = factor @ factor.T.
+    """
 
     inputs: Float[Array, "n d"]
     labels: Int[Array, " n"]
     means: Float[Array, "classes d"]
     covariance: Float[Array, "d d"]
-    factor: Float[Array, "d d"]  # covariance = factor @ factor.T
+    factor: Float[Array, "d d"]
 
 
 def spiked_covariance(
@@ -79,7 +94,7 @@ def spiked_covariance(
     excess = jnp.asarray(spikes, dtype)
 
     def identity_plus(scale: jax.Array) -> jax.Array:
-        outer = jnp.matmul(directions * scale[None], directions.T, precision="highest")
+        outer = matmul(directions * scale[None], directions.T)
         return jnp.eye(dim, dtype=dtype) + outer
 
     covariance, factor = identity_plus(excess), identity_plus(jnp.sqrt(1 + excess) - 1)
@@ -153,7 +168,7 @@ def _sample(
 
     def draw(item: Key, index: jax.Array) -> jax.Array:
         white = jax.random.normal(item, (dim,), dtype)
-        return means[index % num_classes] + jnp.matmul(factor, white, precision="highest")
+        return means[index % num_classes] + matmul(factor, white)
 
     labels = jnp.arange(num, dtype=jnp.int32) % num_classes
     return GaussianClasses(draw_items(draw, key_points, num), labels, means, covariance, factor)

@@ -16,14 +16,30 @@ _MEANS = {"orthogonal": orthogonal_means, "random": random_means}
 
 
 class GaussianMixture(NamedTuple):
-    """Points of K classes, each a mixture of equally likely Gaussian clusters."""
+    """Points of K classes, each a mixture of equally likely Gaussian clusters.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        Class of each point.
+    clusters
+        The cluster of each point.
+    means
+        Centre of each cluster, one a row.
+    mean_labels
+        The class of each cluster.
+    noise
+        Standard deviation of every coordinate, in every cluster.
+    """
 
     inputs: Float[Array, "n d"]
     labels: Int[Array, " n"]
-    clusters: Int[Array, " n"]  # the cluster of each point
+    clusters: Int[Array, " n"]
     means: Float[Array, "clusters d"]
-    mean_labels: Int[Array, " clusters"]  # the class of each cluster
-    noise: Float[Array, ""]  # standard deviation of every coordinate, in every cluster
+    mean_labels: Int[Array, " clusters"]
+    noise: Float[Array, ""]
 
 
 def gaussian_mixture(

@@ -13,10 +13,18 @@ from ._items import draw_items
 
 
 class GaussianPoints(NamedTuple):
-    """As many points as dimensions, each the only one of its class."""
+    """As many points as dimensions, each the only one of its class.
 
-    inputs: Float[Array, "d d"]  # row i is the point of class i
-    labels: Int[Array, " d"]  # 0 … d − 1
+    Attributes
+    ----------
+    inputs
+        Points; row i is that of class i.
+    labels
+        The numbers 0 … d − 1.
+    """
+
+    inputs: Float[Array, "d d"]
+    labels: Int[Array, " d"]
 
 
 def gaussian_points(key: Key, dim: int, *, dtype: DTypeLike | None = None) -> GaussianPoints:

@@ -126,6 +126,11 @@ def imagenet_classes() -> tuple[str, ...]:
     """Names of the 1000 classes of ImageNet's challenge, in their customary order.
 
     From WordNet; `IMAGENET_NOTICE.md` beside the file says how it came here.
+
+    Returns
+    -------
+    tuple of str
+        Name c is that of label c.
     """
     text = resources.files("fracture.data").joinpath("imagenet_classes.txt").read_text("utf-8")
     return tuple(text.splitlines())

@@ -8,18 +8,33 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from .._checks import check_counts, check_finite, float_dtype
+from .._linalg import matmul
 from .._typing import Key
 from ._items import draw_items
 
 
 class LinearSubspace(NamedTuple):
-    """Two classes in an m-dimensional subspace, told apart by the first coordinate in it."""
+    """Two classes in an m-dimensional subspace, told apart by the first coordinate in it.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        1 where the first coefficient is positive, else 0.
+    coefficients
+        Coordinates in the subspace.
+    basis
+        Orthonormal columns; the first is normal to the boundary.
+    noise
+        Standard deviation of every coordinate off the subspace.
+    """
 
     inputs: Float[Array, "n d"]
-    labels: Int[Array, " n"]  # 1 where the first coefficient is positive, else 0
-    coefficients: Float[Array, "n m"]  # coordinates in the subspace
-    basis: Float[Array, "d m"]  # orthonormal columns; the first is normal to the boundary
-    noise: Float[Array, ""]  # standard deviation of every coordinate off the subspace
+    labels: Int[Array, " n"]
+    coefficients: Float[Array, "n m"]
+    basis: Float[Array, "d m"]
+    noise: Float[Array, ""]
 
 
 def linear_subspace(
@@ -86,8 +101,8 @@ def linear_subspace(
         inside = jax.random.normal(key_inside, (intrinsic_dim,), dtype)
         inside = inside.at[0].add(jnp.where(inside[0] > 0, margin, -margin))
         outside = noise * jax.random.normal(key_outside, (dim,), dtype)
-        along = jnp.matmul(basis.T, outside, precision="highest")
-        return outside + jnp.matmul(basis, inside - along, precision="highest"), inside
+        along = matmul(basis.T, outside)
+        return outside + matmul(basis, inside - along), inside
 
     inputs, coefficients = draw_items(draw, key_points, num)
     labels = (coefficients[:, 0] > 0).astype(jnp.int32)

@@ -34,7 +34,15 @@ _DAMAGED = (
 
 
 class LabelledData(NamedTuple):
-    """Inputs and labels read from files."""
+    """Inputs and labels read from files.
+
+    Attributes
+    ----------
+    inputs
+        Images or vectors, one an item.
+    labels
+        Class of each item, from 0.
+    """
 
     inputs: Float[Array, "n ..."]
     labels: Int[Array, " n"]

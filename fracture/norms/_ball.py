@@ -29,6 +29,11 @@ def project_ball(x: ArrayLike, radius: ArrayLike, ord: Order = 2) -> Float[Array
     ord
         1, 2 or inf.
 
+    Returns
+    -------
+    Float[Array, "*shape"]
+        In the shape and dtype of `x`.
+
     Raises
     ------
     ValueError

@@ -13,6 +13,18 @@ from .._typing import Bounds
 def project_box(x: ArrayLike, bounds: Bounds | None) -> Float[Array, "*shape"]:
     """Nearest point of the box, in every norm; `x` itself where `bounds` is None.
 
+    Parameters
+    ----------
+    x
+        Array of any shape.
+    bounds
+        `(lower, upper)`, scalars or arrays that broadcast against `x`; None for no box.
+
+    Returns
+    -------
+    Float[Array, "*shape"]
+        In the shape and dtype of `x`.
+
     Raises
     ------
     ValueError

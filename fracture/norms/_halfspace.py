@@ -77,10 +77,26 @@ def halfspace_step(
     a piecewise-linear function, exact after finitely many Newton steps; for l1 the coordinates
     with the largest weights are used up first, as in a fractional knapsack.
 
+    Parameters
+    ----------
+    excess
+        Scalar; nothing has to move where it is not positive.
+    weight
+        Normal of the half-space, of any shape.
+    room
+        Least and largest δ, arrays of the shape of `weight`; None for no box.
+    ord
+        1, 2 or inf; without a box any order of at least 1.
+
     Returns
     -------
     delta, distance
         As of `project_halfspace_box`.
+
+    Raises
+    ------
+    ValueError
+        For another `ord`.
     """
     dual_order(ord)
     ord = as_number(ord)

@@ -23,6 +23,11 @@ def norm(x: ArrayLike, ord: Order = 2) -> Float[Array, ""]:
     ord
         At least 1, or inf.
 
+    Returns
+    -------
+    Float[Array, ""]
+        In the dtype of `x`; inf or NaN where an entry is.
+
     Raises
     ------
     ValueError
@@ -64,6 +69,18 @@ def steepest(g: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
     """The v with l_ord norm 1 that maximises <g, v>, whose value is the dual norm of `g`.
 
     Zero where `g` is zero. For ord 1 the first of the largest entries takes all.
+
+    Parameters
+    ----------
+    g
+        Array of any shape, one vector; a gradient, say.
+    ord
+        At least 1, or inf: the norm of v.
+
+    Returns
+    -------
+    Float[Array, "*shape"]
+        v, in the shape and dtype of `g`.
 
     Raises
     ------

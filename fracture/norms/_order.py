@@ -11,6 +11,16 @@ from .._typing import Order
 def dual_order(ord: Order) -> float:
     """Order q of the dual norm, 1/ord + 1/q = 1.
 
+    Parameters
+    ----------
+    ord
+        A number of at least 1, or inf.
+
+    Returns
+    -------
+    float
+        q, at least 1; inf for 1 and 1 for inf.
+
     Raises
     ------
     ValueError

@@ -8,19 +8,38 @@ from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import as_labels, check_counts, require_single_or_double
+from .._linalg import matmul
 from .._typing import Labels
 from ..norms import over_largest
 
 
 class LinearMargin(NamedTuple):
-    """A hyperplane between two classes; class 1 lies where `weight · x + bias` is positive."""
+    """A hyperplane between two classes; class 1 lies where `weight · x + bias` is positive.
 
-    weight: Float[Array, "*input"]  # of length 1
+    Attributes
+    ----------
+    weight
+        Normal of the hyperplane, of length 1.
+    bias
+        In units of the inputs.
+    margin
+        Least distance of a point on its right side; evaluated.
+    gap
+        No hyperplane has a margin above margin + gap.
+    separable
+        Whether the margin is positive.
+    converged
+        Whether the gap is as small as was asked for, or proves inseparability.
+    num_steps
+        Steps of the interior-point method.
+    """
+
+    weight: Float[Array, "*input"]
     bias: Float[Array, ""]
-    margin: Float[Array, ""]  # least distance of a point on its right side; evaluated
-    gap: Float[Array, ""]  # no hyperplane has a margin above margin + gap
-    separable: Bool[Array, ""]  # the margin is positive
-    converged: Bool[Array, ""]  # the gap is as small as was asked for, or proves inseparability
+    margin: Float[Array, ""]
+    gap: Float[Array, ""]
+    separable: Bool[Array, ""]
+    converged: Bool[Array, ""]
     num_steps: Int[Array, ""]
 
 
@@ -116,10 +135,10 @@ def max_margin(
     both = positive.any() & ~positive.all() & valid
     end = _solve(points, members, both, tol, max_steps)
 
-    normal = end.best if basis is None else jnp.matmul(basis, end.best, precision="highest")
+    normal = end.best if basis is None else matmul(basis, end.best)
     length = jnp.linalg.vector_norm(normal)
     normal = normal / jnp.where(length > 0, length, 1)
-    heights = jnp.matmul(centred, normal, precision="highest")
+    heights = matmul(centred, normal)
     least = jnp.min(jnp.where(positive, heights, jnp.inf))
     most = jnp.max(jnp.where(positive, -jnp.inf, heights))
     margin, gap = scale * (least - most) / 2, scale * jnp.maximum(end.upper - (least - most), 0) / 2
@@ -145,7 +164,6 @@ def _solve(
 ) -> _State:
     """Nearest points of two convex hulls; `members` (n, 2) says which point is in which."""
     dtype, num = points.dtype, points.shape[0]
-    matmul = lambda a, b: jnp.matmul(a, b, precision="highest")
     signed = points * (members[:, :1] - members[:, 1:])
 
     def heights(normal: jax.Array) -> tuple[jax.Array, jax.Array]:

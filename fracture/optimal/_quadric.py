@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._linalg import matmul
 from ..norms import first
 
 
@@ -46,7 +47,7 @@ def quadric_distance(
     dtype = gradient.dtype
     curvature, basis = jnp.linalg.eigh(hessian)
     curvature = jnp.where(jnp.abs(curvature) <= rounding, 0, curvature)
-    slope = jnp.matmul(basis.T, gradient, precision="highest")
+    slope = matmul(basis.T, gradient)
     lowest = curvature[0]
     curved = lowest < 0
     shift = jnp.maximum(-lowest, 0)  # μ = shift + excess
@@ -72,7 +73,7 @@ def quadric_distance(
     step = step.at[0].add(tau)
 
     exists = curved | (at(least)[1] <= 0)
-    displacement = jnp.where(exists & (value > 0), jnp.matmul(basis, step, precision="highest"), 0)
+    displacement = jnp.where(exists & (value > 0), matmul(basis, step), 0)
     distance = jnp.where(exists, jnp.linalg.vector_norm(displacement), jnp.inf)
     distance = jnp.where(value > 0, distance, 0)
     bad = jnp.isnan(value) | jnp.isnan(curvature).any() | jnp.isnan(slope).any()

@@ -20,6 +20,11 @@ def pairwise_radius() -> Law:
     $1 / \|r_i - r_j\|$ with $r_i$ the rows of $X^{-1}$; distributed as $|N(0, 1)| / \sqrt 2$ in
     every dimension.
 
+    Returns
+    -------
+    Law
+        Of the radius, in units of the points' coordinates.
+
     References
     ----------
     Gao et al., arXiv:2406.16200, for the rate; the exact law is this project's.
@@ -29,6 +34,16 @@ def pairwise_radius() -> Law:
 
 def pairwise_optimal_radius(dim: int) -> Law:
     r"""Family A: half the distance of two points of R^dim, $\tfrac12 \sqrt{2 \chi^2_d}$.
+
+    Parameters
+    ----------
+    dim
+        Dimension d, at least 1.
+
+    Returns
+    -------
+    Law
+        Of the radius, in units of the points' coordinates.
 
     Raises
     ------
@@ -43,6 +58,16 @@ def hypercube_optimal_radius(dim: int) -> Law:
 
     The true optimum is a minimum over all points of the other class (`fracture.optimal`): smaller
     for about half of the points up to d = 20, practically never at d = 64 and beyond.
+
+    Parameters
+    ----------
+    dim
+        Dimension d, at least 1.
+
+    Returns
+    -------
+    Law
+        Of the radius, in units of the points' coordinates.
 
     Raises
     ------

@@ -28,6 +28,11 @@ def compression(dim: int, directions: int = 1) -> Law:
     directions
         Dimension k of the subspace, 1 to d - 1. (With k = d the ratio is 1, which has no density.)
 
+    Returns
+    -------
+    Law
+        Of the share, between 0 and 1.
+
     Raises
     ------
     ValueError

@@ -18,16 +18,23 @@ class Law(NamedTuple):
     `vmap` and `grad`, and follow its dtype (float32 is as accurate as its rounded argument allows
     in every dimension). Outside the support the density is 0; a probability outside [0, 1] has
     the quantile NaN; NaN gives NaN. `quantile(0)` and `quantile(1)` are the ends of the support.
+
+    Attributes
+    ----------
+    pdf
+        `pdf(x)`: density; None for an empirical law, which has none.
+    cdf
+        `cdf(x)`: probability of a value of at most `x`.
+    quantile
+        `quantile(u)`: smallest x with `cdf(x) >= u`.
+    sample
+        `sample(key, shape=(), dtype=None)`: independent draws.
     """
 
     pdf: Callable[..., Array] | None
-    """`pdf(x)`: density; None for an empirical law, which has none."""
     cdf: Callable[..., Array]
-    """`cdf(x)`: probability of a value of at most `x`."""
     quantile: Callable[..., Array]
-    """`quantile(u)`: smallest x with `cdf(x) >= u`."""
     sample: Callable[..., Array]
-    """`sample(key, shape=(), dtype=None)`: independent draws."""
 
 
 def empirical(samples: Float[ArrayLike, " n"]) -> Law:
@@ -40,6 +47,11 @@ def empirical(samples: Float[ArrayLike, " n"]) -> Law:
     ----------
     samples
         Draws, shape `(n,)`, n at least 1, without NaN.
+
+    Returns
+    -------
+    Law
+        Without a density; draws have the dtype of `samples` unless another is asked for.
 
     Raises
     ------

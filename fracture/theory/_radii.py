@@ -23,12 +23,18 @@ ELEMENTS = 2**21  # entries of the matrices held at once
 
 
 class Radii(NamedTuple):
-    """Joint draws of the two radii of one point; entry i of both belongs to the same draw."""
+    """Joint draws of the two radii of one point; entry i of both belongs to the same draw.
+
+    Attributes
+    ----------
+    optimal
+        Radius of the optimal classifier (in family B: the claimed one).
+    network
+        Radius of the interpolating network.
+    """
 
     optimal: Float[Array, " num"]
-    """Radius of the optimal classifier (in family B: the claimed one)."""
     network: Float[Array, " num"]
-    """Radius of the interpolating network."""
 
     @property
     def ratio(self) -> Array:
@@ -53,6 +59,11 @@ def sample_points(key: Key, num: int, dim: int, *, dtype: DTypeLike | None = Non
         Dimension d, at least 2.
     dtype
         float32 or float64; JAX's default if None.
+
+    Returns
+    -------
+    Radii
+        Shape `(num,)` each, in units of the points' coordinates.
 
     Raises
     ------
@@ -156,9 +167,21 @@ def sample_hypercube(
 
 
 def mixing_compression(key: Key, dim: int, layers: int, *, num: int = 4096) -> Law:
-    """Family B with several mixing layers: empirical law of the compression ratio, `num` draws.
+    """Family B with several mixing layers: empirical law of the compression ratio.
 
     `compression(dim)` is the exact law for one layer.
+
+    Parameters
+    ----------
+    key, dim, layers
+        As of `sample_hypercube`.
+    num
+        Number of draws.
+
+    Returns
+    -------
+    Law
+        As of `empirical`.
 
     Raises
     ------

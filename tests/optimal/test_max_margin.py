@@ -180,5 +180,5 @@ def test_wrong_use():
         raw(x, y.astype(float))
     with pytest.raises(ValueError, match="max_steps must be an integer of at least 1, got 0"):
         raw(x, y, max_steps=0)
-    with pytest.raises(ValueError, match=r"must be positive, got 100 and 0\.0"):
+    with pytest.raises(ValueError, match=r"tol must be positive, got 0\.0"):
         raw(x, y, tol=0.0)
