@@ -7,9 +7,9 @@ target=None, ...) -> Perturbation`. `minimal` is the one to reach for.
 from ..logits import as_logits, margin
 from ._radius import radius
 from ._residual import optimality_residual
-from ._result import Perturbation, Status
+from ._result import Perturbation, Solver, Status
 from ._solve import solve
-from ._solvers import SOLVERS
+from ._solvers import SOLVERS, as_solver
 from ._verify import Verification, verify
 from .solvers.affine import AffineRadius, affine, affine_radius
 from .solvers.alma import alma
@@ -20,7 +20,9 @@ from .solvers.fab import fab
 from .solvers.fgsm import fgsm
 from .solvers.fmn import fmn
 from .solvers.minimal import minimal
-from .solvers.over import over_classes, over_restarts
+from .solvers.over_classes import over_classes
+from .solvers.over_radii import over_radii
+from .solvers.over_restarts import over_restarts
 from .solvers.pgd import pgd
 from .solvers.refine import refine
 from .solvers.superdeepfool import superdeepfool
@@ -29,6 +31,7 @@ __all__ = [
     "SOLVERS",
     "AffineRadius",
     "Perturbation",
+    "Solver",
     "Status",
     "Verification",
     "affine",
@@ -36,6 +39,7 @@ __all__ = [
     "alma",
     "apgd",
     "as_logits",
+    "as_solver",
     "ddn",
     "deepfool",
     "fab",
@@ -45,6 +49,7 @@ __all__ = [
     "minimal",
     "optimality_residual",
     "over_classes",
+    "over_radii",
     "over_restarts",
     "pgd",
     "radius",

@@ -1,7 +1,8 @@
 """The result of every solver."""
 
+from collections.abc import Callable
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -10,6 +11,7 @@ from .._problem import Problem
 from ..norms import positive
 from .steps.ray import Crossing
 from .steps.rounding import settle
+from .steps.shortest import shortest
 
 
 class Status(IntEnum):
@@ -61,6 +63,10 @@ class Perturbation(NamedTuple):
     status: Int[Array, ""]
 
 
+Solver: TypeAlias = Callable[..., Perturbation]
+"""`solver(logits_fn, x, label, *, ord, bounds, target, ...) -> Perturbation` for one input."""
+
+
 def finish(
     problem: Problem,
     best: Crossing,
@@ -98,3 +104,10 @@ def finish(
         num_grads=jnp.where(wrong, 0, num_grads).astype(jnp.int32),
         status=status.astype(jnp.int32),
     )
+
+
+def best_of(runs: Perturbation, more_grads: int) -> Perturbation:
+    """The shortest of several results, with the gradients of all and `more_grads`."""
+    best = shortest(runs)
+    spent = jnp.sum(runs.num_grads, dtype=jnp.int32) + more_grads
+    return best._replace(num_grads=jnp.where(best.status == Status.MISCLASSIFIED, 0, spent))

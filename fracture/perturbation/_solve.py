@@ -54,8 +54,8 @@ def solve(
     inputs, labels
         Shapes (n, ...) and (n,); labels of any integer dtype.
     solver
-        Any solver, or the name of one of `SOLVERS`. Pass the same function object again, and
-        options as `options` rather than in a new `functools.partial`, or it compiles again.
+        Any solver, or the name of one of `SOLVERS`. Another function object, such as a new
+        lambda, compiles again; a new `functools.partial` of the same hashable parts does not.
     bounds
         `(lower, upper)` for all inputs.
     targets

@@ -69,6 +69,30 @@ def test_compiles_once_and_maps_in_chunks():
 
 
 @pytest.mark.fast
+def test_partial_solvers_of_equal_parts_compile_once():
+    params, inputs, labels = task()
+    traces = []
+
+    def solver(scale, *args, num_classes, **options):
+        traces.append(scale)
+        return affine(*args, num_classes=num_classes, **options)
+
+    bound = lambda scale, **options: functools.partial(solver, scale, **options)
+    run = lambda solver: solve(mlp, params, inputs, labels, solver=solver)
+    first = run(bound(1, num_classes=2))
+    again = run(functools.partial(bound(1), num_classes=2))
+    np.testing.assert_array_equal(again.norm, first.norm)
+    assert traces == [1]
+    assert (run(bound(1, num_classes=1)).num_grads != first.num_grads).any()
+    run(bound(2, num_classes=2))
+    assert traces == [1, 1, 2]
+    whole = bound(np.arange(2), num_classes=2)  # an array has no hash
+    run(whole)
+    run(whole)
+    assert len(traces) == 4
+
+
+@pytest.mark.fast
 def test_targets_reach_their_class():
     params, inputs, labels = task()
     targets = (labels + 1) % 4

@@ -10,16 +10,19 @@ from jaxtyping import Array
 
 from ..._problem import Problem, pose
 from ..._typing import Bounds, Key, LogitsFn, Order
-from .._result import Perturbation
+from .._options import check_counts
+from .._result import Perturbation, finish
 from ..steps.anneal import anneal
 from ..steps.loss import check_loss, loss_and_grad
 from ..steps.step_off import step_off
 from ..steps.within_radius import (
     Visited,
+    cross_within,
     downhill,
+    fixed_radius,
     land_within,
     project_within,
-    solve_radius,
+    start_within,
     unvisited,
     visit,
 )
@@ -34,17 +37,15 @@ def apgd(
     x: ArrayLike,
     label: ArrayLike,
     *,
-    radius: ArrayLike | None = None,
+    radius: ArrayLike,
     ord: Order = 2,
     bounds: Bounds | None = None,
     target: ArrayLike | None = None,
     steps: int = 20,
-    search_steps: int = 8,
     loss: str = "soft_margin",
-    restarts: int = 1,
     key: Key | None = None,
 ) -> Perturbation:
-    """PGD with momentum, whose step is halved where the descent stalls; or the least radius needed.
+    """PGD with momentum, within a radius, whose step is halved where the descent stalls.
 
     The schedule of the paper, with the projections and l1 steps of `pgd`.
 
@@ -52,7 +53,7 @@ def apgd(
     ----------
     logits_fn, x, label, ord, bounds, target
         As of `minimal`.
-    radius, steps, search_steps, loss, restarts, key
+    radius, steps, loss, key
         As of `pgd`.
 
     Returns
@@ -62,23 +63,15 @@ def apgd(
     Raises
     ------
     TypeError, ValueError
-        As of `minimal`; for options out of range, and for `restarts` without a `key`.
+        As of `minimal`; for options out of range.
     """
     check_loss(loss)
+    check_counts(steps=steps)
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
-
-    def attack(radius: Array, start: Array) -> tuple[Visited, Array]:
-        return descend_with_momentum(problem, radius, start, steps, loss)
-
-    return solve_radius(
-        problem,
-        attack,
-        radius=radius,
-        steps=steps,
-        search_steps=search_steps,
-        restarts=restarts,
-        key=key,
-    )
+    size = fixed_radius(problem, radius)
+    start = start_within(problem, size, key)
+    best, finite = descend_with_momentum(problem, size, start, steps, loss)
+    return finish(problem, cross_within(problem, best, size), steps, finite, size)
 
 
 class State(NamedTuple):

@@ -9,16 +9,19 @@ from jaxtyping import Array
 from ..._problem import Problem, pose
 from ..._typing import Bounds, Key, LogitsFn, Order
 from ...norms import positive
-from .._result import Perturbation
+from .._options import check_counts
+from .._result import Perturbation, finish
 from ..steps.anneal import anneal
 from ..steps.loss import check_loss, loss_and_grad
 from ..steps.step_off import step_off
 from ..steps.within_radius import (
     Visited,
+    cross_within,
     downhill,
+    fixed_radius,
     land_within,
     project_within,
-    solve_radius,
+    start_within,
     unvisited,
     visit,
 )
@@ -31,22 +34,21 @@ def pgd(
     x: ArrayLike,
     label: ArrayLike,
     *,
-    radius: ArrayLike | None = None,
+    radius: ArrayLike,
     ord: Order = 2,
     bounds: Bounds | None = None,
     target: ArrayLike | None = None,
     steps: int = 20,
-    search_steps: int = 8,
     loss: str = "soft_margin",
     optimizer: optax.GradientTransformation | None = None,
-    restarts: int = 1,
     key: Key | None = None,
 ) -> Perturbation:
-    """Steepest descent in the norm, projected on ball and box; or the least radius that it needs.
+    """Steepest descent in the norm, within a radius: each step projected on ball and box.
 
     As in the paper, but steps get shorter by a cosine, projections are the nearest points of ball
     and box together, and l1 steps move the coordinate with the largest gradient, or the next ones
-    where that is at its bound.
+    where that is at its bound. `over_restarts(pgd, num)` runs it from several random starts,
+    `over_radii(pgd)` searches the least radius at which it succeeds.
 
     Parameters
     ----------
@@ -54,22 +56,17 @@ def pgd(
         As of `minimal`.
     radius
         Only perturbations up to this norm, a number that may be traced: `found` says whether one
-        of them is adversarial, and `delta` is never longer. None: the least radius at which the
-        attack succeeds, by bisection.
+        of them is adversarial, and `delta` is never longer.
     steps
-        Gradients of one run.
-    search_steps
-        Radii tried, without `radius`; each costs one run.
+        Gradients.
     loss
         `"soft_margin"`, which settles the class by and by and ends as the margin; `"margin"`; or
         `"cross_entropy"`, which underflows for confident networks.
     optimizer
         An Optax optimiser that turns steepest-ascent directions, with lengths in units of the
         radius, into steps; None for plain steps.
-    restarts
-        Runs from random starts in the ball, of which the best counts; more than one needs `key`.
     key
-        Start at random; None: at `x`.
+        Start at random in the ball; None: at `x`.
 
     Returns
     -------
@@ -78,23 +75,15 @@ def pgd(
     Raises
     ------
     TypeError, ValueError
-        As of `minimal`; for options out of range, and for `restarts` without a `key`.
+        As of `minimal`; for options out of range.
     """
     check_loss(loss)
+    check_counts(steps=steps)
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
-
-    def attack(radius: Array, start: Array) -> tuple[Visited, Array]:
-        return descend_steepest(problem, radius, start, steps, loss, optimizer)
-
-    return solve_radius(
-        problem,
-        attack,
-        radius=radius,
-        steps=steps,
-        search_steps=search_steps,
-        restarts=restarts,
-        key=key,
-    )
+    size = fixed_radius(problem, radius)
+    start = start_within(problem, size, key)
+    best, finite = descend_steepest(problem, size, start, steps, loss, optimizer)
+    return finish(problem, cross_within(problem, best, size), steps, finite, size)
 
 
 def descend_steepest(

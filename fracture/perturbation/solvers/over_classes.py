@@ -1,19 +1,17 @@
-"""Solvers made of solvers: the best over several target classes, or over several starts."""
+"""A solver made of a solver: the best over several target classes."""
 
 from functools import lru_cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from ..._problem import pose
-from ..._typing import Bounds, Key, LogitsFn, Order
+from ..._typing import Bounds, LogitsFn, Order
 from .._options import check_counts
-from .._result import Perturbation, Status
+from .._result import Perturbation, best_of
 from .._solvers import Solver, as_solver
 from ..steps.linearise import linearise
-from ..steps.shortest import shortest
 
 
 @lru_cache  # the same object for the same arguments: `solve` does not compile it again
@@ -59,47 +57,6 @@ def over_classes(solver: str | Solver, num_classes: int = 9) -> Solver:
         runs = jax.vmap(
             lambda t: run(logits_fn, x, label, ord=ord, bounds=bounds, target=t, **options)
         )(near.closest(num_classes))
-        return _best(runs, near.classes.size)
+        return best_of(runs, near.classes.size)
 
     return best_class
-
-
-@lru_cache
-def over_restarts(solver: str | Solver, num: int) -> Solver:
-    """A solver that runs `solver` with `num` keys split from one, and keeps the best result.
-
-    Parameters
-    ----------
-    solver
-        A solver with a `key`, which starts at random when it is given one, or its name.
-    num
-        How many runs.
-
-    Returns
-    -------
-    A solver with the options of `solver` that requires `key`.
-
-    Raises
-    ------
-    ValueError
-        If `num` is no integer of at least 1, or there is no solver of that name.
-    """
-    check_counts(num=num)
-    run = as_solver(solver)
-
-    def best_restart(
-        logits_fn: LogitsFn, x: ArrayLike, label: ArrayLike, *, key: Key, **options: Any
-    ) -> Perturbation:
-        """Run from several random starts."""
-        keys = jax.random.split(key, num)
-        runs = jax.vmap(lambda k: run(logits_fn, x, label, key=k, **options))(keys)
-        return _best(runs, 0)
-
-    return best_restart
-
-
-def _best(runs: Perturbation, more_grads: int) -> Perturbation:
-    """The run with the smallest norm, with the gradients of all and `more_grads`."""
-    best = shortest(runs)
-    spent = jnp.sum(runs.num_grads, dtype=jnp.int32) + more_grads
-    return best._replace(num_grads=jnp.where(best.status == Status.MISCLASSIFIED, 0, spent))
