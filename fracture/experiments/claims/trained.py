@@ -21,14 +21,14 @@ from ..._typing import Key
 from ...compression import law_factors
 from ...drawing import Drawing, against_axis, distribution, scatter
 from ...norms import norm
-from ...optimal import nearest_neighbour
+from ...optimal import nearest_neighbour, twin_displacement
 from ...perturbation import SOLVERS, Status
 from ...training import fit
 from ...vocabulary import quantity
 from .. import verdicts
 from .._claim import Size, options_of
 from .._findings import Findings
-from .linear_hypercube import require_resolved, twin_displacement
+from .linear_hypercube import require_resolved
 
 SOURCE = "arXiv:2406.16200, Sections 5 and 6"
 WITHIN = 1.25  # two radii agree if their ratio is within this factor
