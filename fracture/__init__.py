@@ -13,10 +13,12 @@ __version__ = "0.1.0"
 _PARTS = (
     "adapters",
     "analysis",
+    "batching",
     "compression",
     "data",
     "drawing",
     "experiments",
+    "logits",
     "models",
     "norms",
     "optimal",

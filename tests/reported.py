@@ -149,7 +149,7 @@ def training(steps=(0, 1, 10, 100), layers=(1, 2, 4)):
     }
     attrs = {"title": "While training", "claim": "training", "axes": ["steps", "layers"]}
     made = dataset_of(values, ("steps", "layers", "seed"), coords, attrs)
-    fits = (Fit("ratio", -0.1, -0.12, -0.08, None, "layers = 2"),)
+    fits = (Fit("ratio", -0.1, -0.12, -0.08, None, "L = 2"),)
     summary = summarised(made, ["steps", "layers"])
     return Findings(made, summary, fits, (Verdict("Training", True, "makes fragile"),))
 

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from .._linalg import matmul, vdot
 from .._typing import LogitsFn, Order
-from ..norms import dual_order, norm
+from ..norms import dual_order, norm, positive
 from ._arrays import as_float, normalized, widest
 from ._jacobian import jacobian
 from ._margin import displacement_of, logits_of, margin_and_gradient
@@ -114,7 +114,7 @@ def alignment(gradient: Array, displacement: Array, ord: Order) -> Array:
     g = normalized(gradient)[0].astype(dtype)
     delta = normalized(displacement)[0].astype(dtype)
     steepest = norm(g, dual_order(ord)) * norm(delta, ord)
-    ratio = jnp.abs(vdot(g, delta)) / jnp.where(steepest > 0, steepest, 1)
+    ratio = jnp.abs(vdot(g, delta)) / positive(steepest)
     defined = (delta != 0).any() & jnp.isfinite(steepest)
     return jnp.where(defined, ratio, jnp.nan)
 

@@ -7,6 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._linalg import vdot
+from ..norms import positive
 from ._arrays import as_rows, squared_distances
 from ._spectrum import without_nan
 
@@ -67,7 +68,7 @@ def two_nn(points: ArrayLike, *, discard_fraction: float = 0.1) -> Float[Array, 
     survival = (count - rank).astype(dtype) / count.astype(dtype)
     y = -jnp.log(jnp.where(used, survival, 1))
     square = vdot(x, x)
-    slope = vdot(x, y) / jnp.where(square > 0, square, 1)
+    slope = vdot(x, y) / positive(square)
     slope = jnp.where(square > 0, slope, jnp.inf)
     return jnp.where(finite & (count >= 3) & used.any(), slope, jnp.nan)
 

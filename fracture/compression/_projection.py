@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int
 from .._checks import check_counts, traced
 from .._linalg import matmul, one_by_one_on_cpu, vdot
 from .._typing import Key
+from ..norms import positive
 from ._arrays import as_float, normalized, widest
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
 
@@ -199,7 +200,7 @@ def _projected_norm_jvp(rtol, primals, tangents):
     half_square_dot = vdot(projected, delta_dot) + vdot(
         coefficients, matmul(rows_dot, delta - projected)
     )
-    norm_dot = half_square_dot / jnp.where(norm > 0, norm, 1)
+    norm_dot = half_square_dot / positive(norm)
     return (norm, s), (norm_dot, values_tangent(u, vt, rows_dot, kept))
 
 

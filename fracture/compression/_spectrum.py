@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._linalg import matmul, one_by_one_on_cpu
-from ..norms import at_least_float32
+from ..norms import at_least_float32, positive
 from ._arrays import as_float, normalized
 
 METHODS = ("svd", "qr", "gram")
@@ -130,7 +130,7 @@ def _thin(matrix: Array, method: str) -> tuple[Array, Array, Array]:
         return matmul(q, u), s, vt
     eigenvalues, v = jnp.linalg.eigh(matmul(matrix.T, matrix))
     s, v = jnp.sqrt(eigenvalues[::-1].clip(0)), v[:, ::-1]
-    return matmul(matrix, v) / jnp.where(s > 0, s, 1)[None], s, v.T
+    return matmul(matrix, v) / positive(s)[None], s, v.T
 
 
 def _values(matrix: Array, method: str) -> Array:

@@ -5,7 +5,7 @@ labelled arrays, and read what they write on it from the attributes of `vocabula
 draws itself in two themes, and gives the same bytes every time.
 """
 
-from ._against import against_axis, against_coordinate, overview
+from ._against import against_axis, against_coordinate
 from ._distribution import distribution
 from ._drawing import THEMES, Drawing, Theme, data_uri, ordered_colours
 from ._format import MISSING, count, interval, number, pvalue, share
@@ -13,7 +13,6 @@ from ._marks import (
     MARKERS,
     band,
     counting_axis,
-    dimension_axis,
     finite,
     inverse_root,
     legend_below,
@@ -24,6 +23,7 @@ from ._marks import (
     say_nothing_there,
     span,
 )
+from ._overview import overview
 from ._pixels import channels, pixels
 from ._scatter import scatter
 from ._words import (
@@ -52,7 +52,6 @@ __all__ = [
     "count",
     "counting_axis",
     "data_uri",
-    "dimension_axis",
     "distribution",
     "explain",
     "finite",

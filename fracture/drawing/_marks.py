@@ -28,15 +28,10 @@ def medians(
     label: str,
     line: str = "none",
     fill: str | None = None,
-    at: str = "dim",
-    where: np.ndarray | None = None,
+    where: np.ndarray,
     log: bool = True,
 ) -> np.ndarray:
-    """Medians with error bars, the positive ones if `log`; returns all that was drawn.
-
-    `where` they stand along the axis `at` is its coordinate, unless given.
-    """
-    where = np.asarray(summary[at], float) if where is None else where
+    """Medians with error bars, the positive ones if `log`; returns all that was drawn."""
     middle = np.asarray(summary[name], float)
     kept = np.isfinite(middle) & ((middle > 0) | (not log))
     if not kept.any():
@@ -71,12 +66,10 @@ def band(
     colour: str,
     label: str,
     line: str = "-",
-    at: str = "dim",
-    where: np.ndarray | None = None,
+    where: np.ndarray,
     log: bool = True,
 ) -> np.ndarray:
     """Median and interval of a law; returns all that was drawn."""
-    where = np.asarray(summary[at], float) if where is None else where
     middle = np.asarray(summary[name], float)
     drawable = positive if log else finite
     drawn = [drawable(middle)]
@@ -124,14 +117,8 @@ def _ticks(ratio: float) -> tuple[float, ...]:
     return (1.0, 2.0, 5.0) if ratio < 300 else (1.0,)
 
 
-def dimension_axis(axes: Axes, dims: np.ndarray) -> None:
-    """Logarithmic dimension axis with a tick at every dimension, or at powers of 2 if crowded."""
-    counting_axis(axes, dims)
-    axes.set_xlabel("input dimension d (coordinates)")
-
-
 def counting_axis(axes: Axes, counts: np.ndarray) -> None:
-    """Logarithmic axis of whole numbers."""
+    """Logarithmic axis with a tick at every number, or at powers of 2 if crowded."""
     axes.set_xscale("log")
     # Close ones too, unless no power of 2 might be left.
     close = np.min(counts[1:] / counts[:-1], initial=np.inf) < 1.5

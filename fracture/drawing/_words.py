@@ -119,18 +119,34 @@ def phrase(quantity: Quantity) -> str:
 
 def intervals(data: xr.Dataset, names: Iterable[str]) -> str:
     """What to say of medians: that they have intervals only where one is finite."""
-    ends = (data[f"{name}_lo"] for name in names if f"{name}_lo" in data)
+    ends = [data[f"{name}_lo"] for name in names if f"{name}_lo" in data]
     if any(finite(end).size for end in ends):
         return "medians over seeds with 95 % confidence intervals"
-    return "medians over seeds; too few seeds for intervals"
+    return "medians over seeds" + ("; too few seeds for intervals" if ends else "")
+
+
+def sentences(*parts: str) -> str:
+    """Those that say something, as one text."""
+    return " ".join(filter(None, parts))
 
 
 def level(coordinate: xr.DataArray, at: int) -> str:
     """A value of an axis in words, such as `d = 16`; a text stands for itself."""
-    value = coordinate.values[at].item() if coordinate.dtype.kind != "O" else coordinate.values[at]
-    if isinstance(value, str):
-        return value
-    return f"{quantity_of(coordinate).symbol} = {value:g}"
+    value = coordinate.values.tolist()[at]
+    return value if is_text(coordinate) else f"{quantity_of(coordinate).symbol} = {value}"
+
+
+def ends_of(coordinate: xr.DataArray) -> str:
+    """From where to where an axis goes, for alternative texts."""
+    values = coordinate.values.tolist()
+    if is_text(coordinate):
+        return ", ".join(map(str, values))
+    return f"from {values[0]} to {values[-1]}" if values else "n/a"
+
+
+def is_text(coordinate: xr.DataArray) -> bool:
+    """Whether the values of an axis are texts, which have no order."""
+    return coordinate.dtype.kind in "USO"
 
 
 def _by_symbol(data: xr.Dataset) -> dict[str, Quantity]:

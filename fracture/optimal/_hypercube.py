@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import check_counts, require_single_or_double
 from .._linalg import matmul, one_by_one_on_cpu
-from ..norms import power_near
+from ..norms import positive, power_near
 
 
 class HypercubeRadius(NamedTuple):
@@ -100,7 +100,7 @@ def hypercube_radius(
 
     # Every factor is divided by about its largest entry, so that no product or square overflows.
     largest = jnp.max(jnp.abs(factors), axis=(1, 2))
-    scales, inverses = power_near(jnp.where(largest > 0, largest, 1))
+    scales, inverses = power_near(positive(largest))
     scaled = factors * inverses[:, None, None]
 
     upper, order = _sorted_triangle(mix(scaled, jnp.eye(dim, dtype=dtype)))
@@ -161,7 +161,7 @@ def _sorted_triangle(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
         rest, taken, order = carry
         lengths = jnp.where(taken, jnp.inf, jnp.sum(rest * rest, axis=0))
         column = jnp.argmin(lengths)
-        direction = rest[:, column] / jnp.sqrt(jnp.where(lengths[column] > 0, lengths[column], 1))
+        direction = rest[:, column] / jnp.sqrt(positive(lengths[column]))
         along = matmul(direction, rest)
         rest = rest - direction[:, None] * along[None]
         return rest, taken.at[column].set(True), order.at[step].set(column.astype(jnp.int32))

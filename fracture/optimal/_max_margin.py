@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, Int
 from .._checks import as_labels, check_counts, require_single_or_double
 from .._linalg import matmul
 from .._typing import Labels
-from ..norms import over_largest
+from ..norms import over_largest, positive
 
 
 class LinearMargin(NamedTuple):
@@ -130,22 +130,22 @@ def max_margin(
     else:
         points = centred
 
-    positive = labels == 1
-    members = jnp.stack([positive, ~positive], axis=1).astype(dtype)
-    both = positive.any() & ~positive.all() & valid
+    second = labels == 1
+    members = jnp.stack([second, ~second], axis=1).astype(dtype)
+    both = second.any() & ~second.all() & valid
     end = _solve(points, members, both, tol, max_steps)
 
     normal = end.best if basis is None else matmul(basis, end.best)
     length = jnp.linalg.vector_norm(normal)
-    normal = normal / jnp.where(length > 0, length, 1)
+    normal = normal / positive(length)
     heights = matmul(centred, normal)
-    least = jnp.min(jnp.where(positive, heights, jnp.inf))
-    most = jnp.max(jnp.where(positive, -jnp.inf, heights))
+    least = jnp.min(jnp.where(second, heights, jnp.inf))
+    most = jnp.max(jnp.where(second, -jnp.inf, heights))
     margin, gap = scale * (least - most) / 2, scale * jnp.maximum(end.upper - (least - most), 0) / 2
     bias = -scale * (least + most) / 2 - jnp.vdot(normal, centre)
     close = (gap <= tol * margin) | (end.upper <= tol)
 
-    alone = jnp.where(positive.all(), 1, -1).astype(dtype)
+    alone = jnp.where(second.all(), 1, -1).astype(dtype)
     trivial = valid & ~both
     bad = jnp.asarray(jnp.nan, dtype)
     return LinearMargin(
@@ -175,7 +175,7 @@ def _solve(
         multipliers = state.multipliers / matmul(members, matmul(members.T, state.multipliers))
         normal = matmul(signed.T, multipliers)
         length = jnp.linalg.vector_norm(normal)
-        lower = heights(normal)[1].sum() / jnp.where(length > 0, length, 1)
+        lower = heights(normal)[1].sum() / positive(length)
         better = (lower > state.lower) & (length > 0)
         return state._replace(
             multipliers=multipliers,
@@ -209,7 +209,7 @@ def _solve(
 
         def longest(du: jax.Array, ds: jax.Array) -> jax.Array:
             ratio = jnp.max(jnp.maximum(-du / u, -ds / s))
-            return jnp.minimum(1, 1 / jnp.where(ratio > 0, ratio, 1))
+            return jnp.minimum(1, 1 / positive(ratio))
 
         mean = jnp.vdot(u, s) / num
         du, ds = newton(jnp.zeros(num, dtype))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._linalg import matmul
-from ..norms import first
+from ..norms import first, positive
 
 
 def quadric_distance(
@@ -68,7 +68,7 @@ def quadric_distance(
     b = slope[0] + lowest * step[0]
     side = jnp.where(step[0] < 0, -1, 1).astype(dtype)
     root = jnp.sqrt(jnp.maximum(b * b - 2 * lowest * rest, 0)) - side * b
-    tau = side * 2 * jnp.maximum(rest, 0) / jnp.where(root > 0, root, 1)
+    tau = side * 2 * jnp.maximum(rest, 0) / positive(root)
     tau = jnp.where(curved & (root > 0), tau, 0)
     step = step.at[0].add(tau)
 

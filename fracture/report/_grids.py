@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import xarray as xr
 
 from ..drawing import count, formatter, interval, quantity_of
@@ -101,8 +100,3 @@ def for_terminal(columns: Sequence[Column]) -> tuple[Column, ...]:
         if sum(_WIDE if column.brief_interval else _NARROW for column in made) <= _TERMINAL:
             break
     return tuple(made)
-
-
-def is_missing(values: xr.DataArray) -> bool:
-    """Whether nothing finite was measured."""
-    return not np.isfinite(np.asarray(values, float)).any()

@@ -127,7 +127,7 @@ def test_a_second_axis_has_a_style_a_level_and_its_own_slopes():
     second = axis("layers", (1, 2, 4), quantity=Quantity("L", "hidden layers", form="count"))
     summary = summarised(second=second, law=False)
     fits = (
-        Fit("ratio", -0.5, -0.6, -0.4, None, "layers = 2"),
+        Fit("ratio", -0.5, -0.6, -0.4, None, "L = 2"),
         Fit("ratio", -1, -2, 0, None, "L = 4"),
     )
     made = drawing.against_axis(summary, ["ratio", "ratio_pair"], title="Fall", fits=fits)
@@ -330,3 +330,20 @@ def test_what_a_variable_is():
     assert drawing.quantity_of(labelled) == quantity("found", bound="lower")
     assert drawing.formatter(labelled)(0.5) == "50.0 %"
     assert drawing.quantity_of(known.rename("a_b").assign_attrs(units="1")).symbol == "a b"
+
+
+@pytest.mark.fast
+def test_texts_stand_at_their_place_in_an_overview():
+    model = Quantity("model", "kind of network")
+    one = summarised(("ratio",), axis("model", ("cnn", "mlp", "vit"), quantity=model), law=False)
+    other = summarised(("ratio",), axis("model", ("mlp", "vit"), quantity=model), law=False)
+    (axes,) = drawing.overview([("A", one, "ratio"), ("B", other, "ratio")]).draw().axes
+    first, second = (container.lines[0].get_xdata() for container in axes.containers)
+    assert (first.tolist(), second.tolist()) == ([0, 1, 2], [1, 2])
+
+
+@pytest.mark.fast
+def test_medians_without_intervals_are_not_said_to_have_too_few_seeds():
+    summary = summarised(("ratio",), law=False).drop_vars(["ratio_lo", "ratio_hi"])
+    caption = drawing.against_axis(summary, ["ratio"], title="Fall").caption
+    assert "Markers: medians over seeds." in caption

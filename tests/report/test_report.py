@@ -202,7 +202,7 @@ def test_two_axes_are_two_columns_and_every_row_is_there(rendered):
     for at, end in enumerate(("", "_lo", "_hi")):
         np.testing.assert_allclose(got[:, at], summary[f"ratio{end}"].values.ravel(), rtol=1e-9)
     (head, *rows) = rendered.page.tables["training-fitted-exponents.csv"]
-    assert rows == [["r_nn/r_opt", "layers = 2", "-0.1", "-0.12", "-0.08", ""]]
+    assert rows == [["r_nn/r_opt", "L = 2", "-0.1", "-0.12", "-0.08", ""]]
 
 
 def test_another_coordinate_is_the_columns_of_a_table(rendered):
