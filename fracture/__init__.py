@@ -13,9 +13,11 @@ __version__ = "0.1.0"
 _PARTS = (
     "adapters",
     "analysis",
+    "batching",
     "compression",
     "data",
     "experiments",
+    "logits",
     "models",
     "norms",
     "optimal",

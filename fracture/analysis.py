@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, PyTree
 from ._checks import as_labels, narrow, require_classes
 from ._network import takes_network
 from ._typing import Apply, Bounds, Labels, Order
+from .batching import in_chunks
 from .compression import (
     LayerCompression,
     effective_rank,
@@ -25,8 +26,7 @@ from .compression._alignment import contrast
 from .compression._projection import project_and_spectrum
 from .norms import at_least_float32, broadcast_bounds, check_order, norm
 from .optimal import nearest_neighbour
-from .perturbation import minimal
-from .perturbation._solvers import Solver, as_solver
+from .perturbation import Solver, as_solver, minimal
 from .theory import null_pvalue
 
 __all__ = ["Analysis", "analyze"]
@@ -197,6 +197,7 @@ def analyze(
     # Gathered here: the number of references is none of the compiled call's business.
     points = jnp.asarray(references)[near.index]
     other = jnp.where(near.index < 0, -1, narrow(reference_labels)[near.index])
+    batch_size = None if batch_size is None else min(batch_size, len(labels))
     sizes = (num_classes, layer_classes, chunk_size, batch_size)
     static = (apply, as_solver(solver), stages, ord, sizes, tuple(sorted(options.items())))
     examples = (
@@ -267,11 +268,7 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
             layers=layers,
         )
 
-    if batch_size is None:
-        return jax.vmap(one)(examples)
-    if batch_size == 1:  # large networks compile in half the time without `vmap`
-        return jax.lax.map(one, examples)
-    return jax.lax.map(one, examples, batch_size=min(batch_size, len(examples[0])))
+    return in_chunks(one, examples, batch_size)
 
 
 def _most_probable(logits, label, other, number: int | None):

@@ -4,31 +4,34 @@ A solver is a function of one input: `solver(logits_fn, x, label, *, ord=2, boun
 target=None, ...) -> Perturbation`. `minimal` is the one to reach for.
 """
 
-from ._affine import AffineRadius, affine, affine_radius
-from ._alma import alma
-from ._apgd import apgd
-from ._best_of import over_classes, over_restarts
-from ._ddn import ddn
-from ._deepfool import deepfool
-from ._fab import fab
-from ._fgsm import fgsm
-from ._fmn import fmn
-from ._margin import as_logits, margin
-from ._minimal import minimal
-from ._pgd import pgd
+from ..logits import as_logits, margin
 from ._radius import radius
-from ._refine import refine
 from ._residual import optimality_residual
-from ._result import Perturbation, Status
+from ._result import Perturbation, Solver, Status
 from ._solve import solve
-from ._solvers import SOLVERS
-from ._superdeepfool import superdeepfool
+from ._solvers import SOLVERS, as_solver
 from ._verify import Verification, verify
+from .solvers.affine import AffineRadius, affine, affine_radius
+from .solvers.alma import alma
+from .solvers.apgd import apgd
+from .solvers.ddn import ddn
+from .solvers.deepfool import deepfool
+from .solvers.fab import fab
+from .solvers.fgsm import fgsm
+from .solvers.fmn import fmn
+from .solvers.minimal import minimal
+from .solvers.over_classes import over_classes
+from .solvers.over_radii import over_radii
+from .solvers.over_restarts import over_restarts
+from .solvers.pgd import pgd
+from .solvers.refine import refine
+from .solvers.superdeepfool import superdeepfool
 
 __all__ = [
     "SOLVERS",
     "AffineRadius",
     "Perturbation",
+    "Solver",
     "Status",
     "Verification",
     "affine",
@@ -36,6 +39,7 @@ __all__ = [
     "alma",
     "apgd",
     "as_logits",
+    "as_solver",
     "ddn",
     "deepfool",
     "fab",
@@ -45,6 +49,7 @@ __all__ = [
     "minimal",
     "optimality_residual",
     "over_classes",
+    "over_radii",
     "over_restarts",
     "pgd",
     "radius",

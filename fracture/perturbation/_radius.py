@@ -7,14 +7,14 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._problem import pose
 from .._typing import Bounds, LogitsFn, Order
+from ..logits import margin
 from ..norms import dual_order, norm, steepest
-from ._margin import margin
-from ._minimal import minimal
-from ._problem import pose
 from ._residual import touch
 from ._result import Status
 from ._solvers import Solver, as_solver
+from .solvers.minimal import minimal
 
 
 def radius(

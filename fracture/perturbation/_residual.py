@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._problem import Problem, pose
 from .._typing import Bounds, LogitsFn, Order
 from ..norms import dual_order, norm
-from ._cut import linearise_at
-from ._problem import Problem, pose
+from .steps.halfspace import linearise_at
 
 
 def optimality_residual(

@@ -1,29 +1,24 @@
-"""A batch of inputs in one compiled call, on one device or many."""
+"""A solver on a batch of inputs, in one compiled call."""
 
 import inspect
-import os
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
-from jaxtyping import Array, PyTree
+from jaxtyping import PyTree
 
 from .._checks import as_labels
 from .._network import takes_network
 from .._typing import Apply, Bounds, Key, Labels
-from ..norms import broadcast_bounds, traced
-from ._minimal import minimal
+from ..batching import map_examples
+from ..norms import broadcast_bounds
 from ._options import check_counts
 from ._result import Perturbation
 from ._solvers import Solver, as_solver
-
-# Inputs at a time. Larger chunks are hardly faster on a CPU, and slower where a loop ends early.
-CHUNK = {"cpu": 256}
-CHUNK_ELSEWHERE = 8192
-SHARE = 0.5  # of a device's memory that a program may use for its intermediate results
+from .solvers.minimal import minimal
 
 
 @takes_network
@@ -54,8 +49,8 @@ def solve(
     inputs, labels
         Shapes (n, ...) and (n,); labels of any integer dtype.
     solver
-        Any solver, or the name of one of `SOLVERS`. Pass the same function object again, and
-        options as `options` rather than in a new `functools.partial`, or it compiles again.
+        Any solver, or the name of one of `SOLVERS`. Another function object, such as a new
+        lambda, compiles again; a new `functools.partial` of the same hashable parts does not.
     bounds
         `(lower, upper)` for all inputs.
     targets
@@ -93,118 +88,23 @@ def solve(
     _check(solver, inputs, labels, targets, batch_size, mesh, key, options)
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(inputs.shape[1:], inputs.dtype))
-    once = (apply, solver, tuple(sorted(options.items())))
-    static = (*once, mesh)
-    count = len(inputs)
-    if count == 0:
-        one = jax.tree.map(lambda a: jnp.zeros((1, *a.shape[1:]), a.dtype), (inputs, labels))
-        some = None if targets is None else jnp.ones(1, targets.dtype)
-        run = partial(_solve, *once, None, 1)
-        shapes = jax.eval_shape(run, (params, bounds, key), (*one, some, jnp.zeros(1, jnp.int32)))
-        return jax.tree.map(lambda a: jnp.zeros((0, *a.shape[1:]), a.dtype), shapes)
-
-    shards = 1 if mesh is None else mesh.size
-    examples = _padded((inputs, labels, targets, jnp.arange(count, dtype=jnp.int32)), shards)
-    shared = (params, bounds, key)
-    tracing = traced(shared, examples)
-    if mesh is not None:
-        shared = _placed(shared, NamedSharding(mesh, P()), tracing)
-        examples = _placed(examples, NamedSharding(mesh, P(mesh.axis_names)), tracing)
-    local = len(examples[0]) // shards
-    device = _device(inputs, mesh)
-    chunk = CHUNK.get(device.platform, CHUNK_ELSEWHERE) if batch_size is None else batch_size
-    chunk = _even(local, chunk)
-    if batch_size is None and not tracing:
-        chunk = _fitting(static, chunk, shared, examples, local, device)
-    result = _solve(*static, chunk, shared, examples)
-    if len(result.norm) == count:
-        return result
-    if mesh is not None:  # a part of the last shard is not a shard
-        result = _placed(result, NamedSharding(mesh, P()), tracing)
-    return jax.tree.map(lambda leaf: leaf[:count], result)
+    return map_examples(
+        _solve_one,
+        (apply, solver, tuple(sorted(options.items()))),
+        (params, bounds, key),
+        (inputs, labels, targets, jnp.arange(len(inputs), dtype=jnp.int32)),
+        batch_size=batch_size,
+        mesh=mesh,
+    )
 
 
-@partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
-def _solve(apply, solver, options, mesh, chunk, shared, examples):
-    def one(shared, example):
-        params, bounds, key = shared
-        x, label, target, index = example
-        own = {} if key is None else {"key": jax.random.fold_in(key, index)}
-        network = jax.jit(partial(apply, params))
-        return solver(network, x, label, bounds=bounds, target=target, **own, **dict(options))
-
-    def every(shared, examples):
-        # Chunks of one size, the last one padded, so that there is one program to compile.
-        count = len(examples[0])
-        solve = jax.vmap(partial(one, shared))
-        if chunk >= count:
-            return solve(examples)
-        split = lambda leaf: leaf.reshape(-1, chunk, *leaf.shape[1:])
-        join = lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count]
-        results = jax.lax.map(solve, jax.tree.map(split, _padded(examples, chunk)))
-        return jax.tree.map(join, results)
-
-    if mesh is not None:
-        spec = P(mesh.axis_names)
-        # The check of what varies over the mesh would reject networks with loops of their own.
-        every = jax.shard_map(
-            every, mesh=mesh, in_specs=(P(), spec), out_specs=spec, check_vma=False
-        )
-    return every(shared, examples)
-
-
-def _placed(tree: PyTree, sharding: NamedSharding, tracing: bool) -> PyTree:
-    """The arrays where they shall be; under a trace, only axes of type Explicit ask for it."""
-    if not tracing:
-        return jax.device_put(tree, sharding)
-    explicit = jax.sharding.AxisType.Explicit in sharding.mesh.axis_types
-    return jax.reshard(tree, sharding) if explicit else tree
-
-
-def _padded(examples: PyTree, multiple: int) -> PyTree:
-    """The examples, the last one repeated up to a multiple."""
-
-    def pad(leaf):
-        extra = -len(leaf) % multiple
-        return jnp.concatenate([leaf, jnp.repeat(leaf[-1:], extra, axis=0)]) if extra else leaf
-
-    return jax.tree.map(pad, examples)
-
-
-def _even(count: int, limit: int) -> int:
-    """The size of the fewest chunks of at most `limit`."""
-    return -(-count // -(-count // limit))
-
-
-def _fitting(static, chunk: int, shared, examples, local: int, device: jax.Device) -> int:
-    """`chunk`, or a smaller one whose program fits the device; the call reuses what compiles."""
-    memory = _memory(device)
-    while memory is not None and chunk > 1:
-        compiled = _solve.lower(*static, chunk, shared, examples).compile()
-        analysis = compiled.memory_analysis()
-        if analysis is None or analysis.temp_size_in_bytes <= SHARE * memory:
-            break
-        share = SHARE * memory / analysis.temp_size_in_bytes
-        chunk = _even(local, max(1, min(int(share * chunk), chunk - 1)))
-    return chunk
-
-
-def _memory(device: jax.Device) -> int | None:
-    """Bytes of memory, where they are known."""
-    stats = device.memory_stats()
-    if stats is not None and "bytes_limit" in stats:
-        return stats["bytes_limit"]
-    if device.platform != "cpu" or not hasattr(os, "sysconf"):
-        return None
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _device(inputs: Array, mesh: Mesh | None) -> jax.Device:
-    if mesh is not None:
-        return mesh.local_devices[0]
-    if isinstance(inputs, jax.core.Tracer):
-        return jax.devices()[0]
-    return min(inputs.devices(), key=lambda device: device.id)
+def _solve_one(apply, solver, options, shared, example) -> Perturbation:
+    """The result for one input, its target, and its place in the batch."""
+    params, bounds, key = shared
+    x, label, target, index = example
+    own = {} if key is None else {"key": jax.random.fold_in(key, index)}
+    network = jax.jit(partial(apply, params))
+    return solver(network, x, label, bounds=bounds, target=target, **own, **dict(options))
 
 
 def _check(solver, inputs, labels, targets, batch_size, mesh, key, options) -> None:

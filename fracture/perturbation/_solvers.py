@@ -1,23 +1,20 @@
 """Every solver by name."""
 
-from collections.abc import Callable
-from typing import TypeAlias
+from functools import lru_cache, partial
 
-from ._affine import affine
-from ._alma import alma
-from ._apgd import apgd
-from ._ddn import ddn
-from ._deepfool import deepfool
-from ._fab import fab
-from ._fgsm import fgsm
-from ._fmn import fmn
-from ._minimal import minimal
-from ._pgd import pgd
-from ._result import Perturbation
-from ._superdeepfool import superdeepfool
-
-Solver: TypeAlias = Callable[..., Perturbation]
-"""`solver(logits_fn, x, label, *, ord, bounds, target, ...) -> Perturbation` for one input."""
+from ._result import Solver
+from .solvers.affine import affine
+from .solvers.alma import alma
+from .solvers.apgd import apgd
+from .solvers.ddn import ddn
+from .solvers.deepfool import deepfool
+from .solvers.fab import fab
+from .solvers.fgsm import fgsm
+from .solvers.fmn import fmn
+from .solvers.minimal import minimal
+from .solvers.over_radii import over_radii
+from .solvers.pgd import pgd
+from .solvers.superdeepfool import superdeepfool
 
 SOLVERS: dict[str, Solver] = {
     "affine": affine,
@@ -28,8 +25,8 @@ SOLVERS: dict[str, Solver] = {
     "fab": fab,
     "alma": alma,
     "fgsm": fgsm,
-    "pgd": pgd,
-    "apgd": apgd,
+    "pgd": over_radii(pgd),
+    "apgd": over_radii(apgd),
     "minimal": minimal,
 }
 """Every solver by name."""
@@ -38,13 +35,40 @@ SOLVERS: dict[str, Solver] = {
 def as_solver(solver: str | Solver) -> Solver:
     """The solver of that name, or the function itself.
 
+    Parameters
+    ----------
+    solver
+        A function, or the name of one of `SOLVERS`.
+
+    Returns
+    -------
+    A function, the same object for the same name or function, and for `functools.partial` objects
+    of equal parts, as far as these are hashable: what is compiled for one serves the others.
+
     Raises
     ------
     ValueError
         If it is neither a name nor a function.
     """
+    if isinstance(solver, partial):
+        return _the_same(solver)
     if callable(solver):
         return solver
     if solver not in SOLVERS:
         raise ValueError(f"solver must be a function or one of {tuple(SOLVERS)}, got {solver!r}.")
     return SOLVERS[solver]
+
+
+def _the_same(solver: partial) -> Solver:
+    """One object for all partial objects of equal parts, which Python takes for different ones."""
+    parts = as_solver(solver.func), solver.args, tuple(sorted(solver.keywords.items()))
+    try:
+        hash(parts)
+    except TypeError:  # arrays, for example, are the same only if they are one object
+        return solver
+    return _bound(*parts)
+
+
+@lru_cache
+def _bound(function: Solver, args: tuple, keywords: tuple) -> Solver:
+    return partial(function, *args, **dict(keywords))

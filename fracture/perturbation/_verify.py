@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, PyTree
 from .._checks import as_labels
 from .._network import takes_network
 from .._typing import Apply, Bounds, Labels, Order
+from ..logits import margin
 from ..norms import as_number, broadcast_bounds, dual_order
-from ._margin import margin
 from ._result import Perturbation
 from ._widen import in_float64
 

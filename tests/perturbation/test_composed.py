@@ -12,12 +12,14 @@ from solving import check, mlp, mlp_task, run
 
 from fracture.perturbation import (
     SOLVERS,
+    Perturbation,
     Status,
     fab,
     fmn,
     minimal,
     optimality_residual,
     over_classes,
+    over_radii,
     over_restarts,
     pgd,
     refine,
@@ -89,18 +91,48 @@ def test_a_fixed_radius_decides(name, ord):
 
 def test_random_starts_depend_on_the_key_alone():
     params, inputs, labels = mlp_task(num=8)
-    run = functools.partial(solve, mlp, params, inputs, labels, solver=pgd, ord=np.inf, steps=3)
-    first, again = run(key=jax.random.key(0)), run(key=jax.random.key(0))
+    run = functools.partial(solve, mlp, params, inputs, labels, ord=np.inf, steps=3)
+    single = functools.partial(run, solver="pgd")
+    first, again = single(key=jax.random.key(0)), single(key=jax.random.key(0))
     np.testing.assert_array_equal(first.delta, again.delta)
-    assert (first.delta != run(key=jax.random.key(1)).delta).any()
-    several = run(key=jax.random.key(0), restarts=4)
-    assert several.norm.mean() < first.norm.mean()
-    adam = run(optimizer=optax.adam(0.1))
+    assert (first.delta != single(key=jax.random.key(1)).delta).any()
+    # The best of several starts at each radius, and the best of several searches.
+    for solver, grads in ((over_radii(over_restarts(pgd, 4)), 97), (over_restarts("pgd", 4), 100)):
+        several = run(solver=solver, key=jax.random.key(0))
+        assert several.norm.mean() < first.norm.mean()
+        np.testing.assert_array_equal(several.num_grads, grads)
+    adam = single(optimizer=optax.adam(0.1))
     assert adam.found.all()
-    with pytest.raises(ValueError, match="key"):
-        run(restarts=2)
+    with pytest.raises(TypeError, match="key"):
+        run(solver=over_restarts(pgd, 2), radius=1.0)
     with pytest.raises(ValueError, match="radius"):
-        run(radius=-1.0)
+        single(radius=-1.0)
+
+
+@pytest.mark.fast
+def test_a_search_over_radii_halves_a_bracket():
+    """An attack that needs a radius of 3.1, where the linearised boundary is at 1."""
+
+    def attack(logits_fn, x, label, *, radius, ord, bounds, target):
+        found = radius >= 3.1
+        status = jnp.where(found, Status.FOUND, Status.NOT_FOUND)
+        norm = jnp.where(found, radius, jnp.inf)
+        return Perturbation(radius * x, norm, found, label, radius, jnp.int32(5), status)
+
+    search = lambda num, **options: over_radii(attack, num)(
+        lambda z: z[0], jnp.ones(1), 0, ord=np.int64(2), **options
+    )
+    for num, want in [(2, np.inf), (3, 4), (4, 4), (5, 3.5), (6, 3.25), (7, 3.125), (8, 3.125)]:
+        got = search(num)  # at 1, 2, 4, 3, 3.5, 3.25, 3.125, 3.0625
+        assert got.found == (num > 2)
+        np.testing.assert_allclose(got.norm, want, rtol=1e-6)
+        np.testing.assert_allclose(got.delta, 1 if num == 2 else want, rtol=1e-6)
+        assert got.num_grads == 5 * num + 1
+    assert search(8, radius=2.0).status == Status.NOT_FOUND
+    assert search(8, radius=7.0).norm == 7
+    assert over_radii(attack, 8) is over_radii(attack, 8)
+    with pytest.raises(ValueError, match="num"):
+        over_radii(attack, 0)
 
 
 def test_every_class_finds_the_nearest_one():

@@ -4,7 +4,6 @@ import functools
 import os
 import subprocess
 import sys
-from importlib import import_module
 
 import chex
 import jax
@@ -13,11 +12,11 @@ import numpy as np
 import problems
 import pytest
 
+from fracture import batching
 from fracture.perturbation import affine, ddn, margin, minimal, refine, solve
+from fracture.perturbation._solve import _solve_one
 from fracture.perturbation._verify import verify
 from fracture.perturbation._widen import in_float64
-
-module = import_module("fracture.perturbation._solve")  # the package has a function of that name
 
 
 def mlp(params, x):
@@ -69,6 +68,30 @@ def test_compiles_once_and_maps_in_chunks():
 
 
 @pytest.mark.fast
+def test_partial_solvers_of_equal_parts_compile_once():
+    params, inputs, labels = task()
+    traces = []
+
+    def solver(scale, *args, num_classes, **options):
+        traces.append(scale)
+        return affine(*args, num_classes=num_classes, **options)
+
+    bound = lambda scale, **options: functools.partial(solver, scale, **options)
+    run = lambda solver: solve(mlp, params, inputs, labels, solver=solver)
+    first = run(bound(1, num_classes=2))
+    again = run(functools.partial(bound(1), num_classes=2))
+    np.testing.assert_array_equal(again.norm, first.norm)
+    assert traces == [1]
+    assert (run(bound(1, num_classes=1)).num_grads != first.num_grads).any()
+    run(bound(2, num_classes=2))
+    assert traces == [1, 1, 2]
+    whole = bound(np.arange(2), num_classes=2)  # an array has no hash
+    run(whole)
+    run(whole)
+    assert len(traces) == 4
+
+
+@pytest.mark.fast
 def test_targets_reach_their_class():
     params, inputs, labels = task()
     targets = (labels + 1) % 4
@@ -111,22 +134,22 @@ def test_chunks_get_smaller_until_the_program_fits(monkeypatch):
     params, inputs, labels = task(num=64)
     run = functools.partial(solve, mlp, params, inputs, labels, solver=affine)
     want = run()
-    static = (mlp, affine, (), None)
+    fixed = (_solve_one, (mlp, affine, ()), None)
     shared = (params, None, None)
     examples = (inputs, labels, None, jnp.arange(64, dtype=jnp.int32))
     size = lambda chunk: (
-        module._solve.lower(*static, chunk, shared, examples)
+        batching._mapped.lower(*fixed, chunk if chunk < 64 else None, shared, examples)
         .compile()
         .memory_analysis()
         .temp_size_in_bytes
     )
     limit = (size(64) + size(4)) // 2
-    monkeypatch.setattr(module, "_memory", lambda device: limit / module.SHARE)
-    chunk = module._fitting(static, 64, shared, examples, 64, jax.devices()[0])
+    monkeypatch.setattr(batching, "_memory", lambda device: limit / batching.SHARE)
+    chunk = batching._fitting(fixed, 64, shared, examples, 64, jax.devices()[0])
     assert 1 <= chunk < 64
     assert size(chunk) <= limit
     agree(run(), want)
-    monkeypatch.setattr(module, "_memory", lambda device: 1)  # nothing fits
+    monkeypatch.setattr(batching, "_memory", lambda device: 1)  # nothing fits
     agree(run(), want)
 
 
@@ -173,7 +196,8 @@ def test_a_mesh_of_one_device_and_misuse():
 def test_eight_devices():
     """In another process, since the number of devices is fixed when JAX starts."""
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-    env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    path = os.pathsep.join(filter(None, sys.path))  # with this folder's neighbours
+    env = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, __file__], env=env, capture_output=True, text=True, check=False
     )
@@ -210,8 +234,8 @@ def on_eight_devices():
     index = jnp.arange(200, dtype=jnp.int32)
     examples = jax.device_put((inputs[:200], labels[:200], None, index), spec)
     shared = jax.device_put((params, (-1.0, 2.0), None), whole)
-    static = (mlp, minimal, (("effort", "low"),), mesh, 7)
-    program = module._solve.lower(*static, shared, examples).compile().as_text()
+    fixed = (_solve_one, (mlp, minimal, (("effort", "low"),)), mesh)
+    program = batching._mapped.lower(*fixed, 7, shared, examples).compile().as_text()
     for name in ("all-reduce", "all-gather", "all-to-all", "collective-", "reduce-scatter"):
         assert name not in program
 

@@ -3,14 +3,22 @@
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._typing import Bounds, LogitsFn, Order
-from ._ball import farthest
-from ._bisect import cross_within, fixed_radius, land_within, linearised_distance, unvisited, visit
-from ._loss import check_loss, loss_and_grad
-from ._pgd import project
-from ._problem import pose
-from ._result import Perturbation, cross, finish
-from ._step_off import step_off
+from ..._problem import pose
+from ..._typing import Bounds, LogitsFn, Order
+from .._result import Perturbation, finish
+from ..steps.ball import farthest
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.ray import cross
+from ..steps.step_off import step_off
+from ..steps.within_radius import (
+    cross_within,
+    fixed_radius,
+    land_within,
+    linearised_distance,
+    project_within,
+    unvisited,
+    visit,
+)
 
 
 def fgsm(
@@ -61,7 +69,7 @@ def fgsm(
         size = fixed_radius(problem, radius)
     rest = problem.center - problem.origin
     move = farthest(jnp.where(finite, -grad, 0), size, problem.room(problem.center), ord)
-    delta = project(problem, rest + move, size)
+    delta = project_within(problem, rest + move, size)
     if radius is None:
         best = cross(problem, delta)
     else:

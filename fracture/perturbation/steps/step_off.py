@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..norms import positive
-from ._problem import Problem
+from ..._problem import Problem
+from ...norms import positive
 
 ATTEMPTS = 4  # the input itself and points nearby
 

@@ -1,19 +1,31 @@
 """Auto-PGD (Croce, Hein 2020, arXiv:2003.01690), in three norms."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, Key, LogitsFn, Order
-from ._bisect import Visited, land_within, solve_radius, unvisited, visit
-from ._descent import anneal
-from ._loss import check_loss, loss_and_grad
-from ._pgd import downhill, project
-from ._problem import Problem, pose
-from ._result import Perturbation
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, Key, LogitsFn, Order
+from .._options import check_counts
+from .._result import Perturbation, finish
+from ..steps.anneal import anneal
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.step_off import step_off
+from ..steps.within_radius import (
+    Visited,
+    cross_within,
+    downhill,
+    fixed_radius,
+    land_within,
+    project_within,
+    start_within,
+    unvisited,
+    visit,
+)
 
 FIRST = 2.0
 MOMENTUM = 0.75  # alpha
@@ -25,17 +37,15 @@ def apgd(
     x: ArrayLike,
     label: ArrayLike,
     *,
-    radius: ArrayLike | None = None,
+    radius: ArrayLike,
     ord: Order = 2,
     bounds: Bounds | None = None,
     target: ArrayLike | None = None,
     steps: int = 20,
-    search_steps: int = 8,
     loss: str = "soft_margin",
-    restarts: int = 1,
     key: Key | None = None,
 ) -> Perturbation:
-    """PGD with momentum, whose step is halved where the descent stalls; or the least radius needed.
+    """PGD with momentum, within a radius, whose step is halved where the descent stalls.
 
     The schedule of the paper, with the projections and l1 steps of `pgd`.
 
@@ -43,7 +53,7 @@ def apgd(
     ----------
     logits_fn, x, label, ord, bounds, target
         As of `minimal`.
-    radius, steps, search_steps, loss, restarts, key
+    radius, steps, loss, key
         As of `pgd`.
 
     Returns
@@ -53,33 +63,39 @@ def apgd(
     Raises
     ------
     TypeError, ValueError
-        As of `minimal`; for options out of range, and for `restarts` without a `key`.
+        As of `minimal`; for options out of range.
     """
     check_loss(loss)
+    check_counts(steps=steps)
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
-
-    def attack(radius: Array, start: Array) -> tuple[Visited, Array]:
-        return descend(problem, radius, start, steps, loss)
-
-    return solve_radius(
-        problem,
-        attack,
-        radius=radius,
-        steps=steps,
-        search_steps=search_steps,
-        restarts=restarts,
-        key=key,
-    )
+    size = fixed_radius(problem, radius)
+    start = start_within(problem, size, key)
+    best, finite = descend_with_momentum(problem, size, start, steps, loss)
+    return finish(problem, cross_within(problem, best, size), steps, finite, size)
 
 
-def descend(
+class State(NamedTuple):
+    """Where a run stands."""
+
+    delta: Array  # (d,): the displacement to evaluate next
+    before: Array  # (d,): the last one
+    value: Array  # of the loss there
+    lowest: tuple[Array, Array, Array]  # the least value, where that was, and the gradient there
+    share: Array  # length of a step over the radius
+    gains: Array  # steps since the last checkpoint that lowered the loss
+    stale: Array  # bool: nothing lower since the last checkpoint, at which it was not halved
+    best: Visited
+    finite: Array  # bool: all gradients were
+
+
+def descend_with_momentum(
     problem: Problem, radius: Array, start: Array, steps: int, loss: str
 ) -> tuple[Visited, Array]:
     """The best displacement of one run within `radius`, and whether all gradients were finite."""
     dtype = problem.center.dtype
 
-    def step(carry, inputs):
-        delta, before, last, lowest, share, gains, stale, best, finite = carry
+    def step(state, inputs):
+        delta, before, last, lowest, share, gains, stale, best, finite = state
         k, window = inputs
         landed, point = land_within(problem, delta)
         warmth = anneal(k.astype(dtype), steps, 1.0, 0.0)
@@ -103,20 +119,30 @@ def descend(
         before = jnp.where(halve | (k == 0), here, before)
 
         move = share * radius * downhill(problem, point, grad, share * radius)
-        ahead = project(problem, jnp.where(fine, here + move, here), radius)
+        ahead = project_within(problem, jnp.where(fine, here + move, here), radius)
         weight = jnp.where(k == 0, 1, MOMENTUM).astype(dtype)
         mixed = here + weight * (ahead - here) + (1 - weight) * (here - before)
-        following = project(problem, mixed, radius)
-        return (following, here, value, lowest, share, gains, stale, best, finite & fine), None
+        following = project_within(problem, mixed, radius)
+        return State(following, here, value, lowest, share, gains, stale, best, finite & fine), None
 
-    delta = project(problem, start, radius)
+    delta = project_within(problem, start, radius)
     far, zero, true = jnp.full((), jnp.inf, dtype), jnp.zeros((), dtype), jnp.ones((), bool)
     lowest = far, delta, jnp.zeros_like(delta)
-    init = (delta, delta, far, lowest, zero + FIRST, zero, ~true, unvisited(problem, delta), true)
+    init = State(
+        delta=delta,
+        before=delta,
+        value=far,
+        lowest=lowest,
+        share=zero + FIRST,
+        gains=zero,
+        stale=~true,
+        best=unvisited(problem, delta),
+        finite=true,
+    )
     xs = jnp.arange(steps), jnp.asarray(windows(steps), dtype)
-    (delta, *_, best, finite), _ = jax.lax.scan(step, problem.init(init), xs)
-    landed, point = land_within(problem, delta)
-    return visit(problem, best, landed, problem.read(point), radius), finite
+    end, _ = jax.lax.scan(step, problem.init(init), xs)
+    landed, point = land_within(problem, end.delta)
+    return visit(problem, end.best, landed, problem.read(point), radius), end.finite
 
 
 def windows(steps: int) -> np.ndarray:

@@ -1,19 +1,17 @@
 """Minimal perturbations of affine classifiers, exact, and the solver that linearises once."""
 
-from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from .._typing import Bounds, LogitsFn, Order
-from ._margin import as_logits
-from ._options import check_counts
-from ._problem import Problem, pose
-from ._result import Perturbation, cross, finish
-from ._step_off import step_off
+from ..._problem import pose
+from ..._typing import Bounds, LogitsFn, Order
+from .._result import Perturbation, finish
+from ..steps.linearise import linearise
+from ..steps.ray import cross
+from ..steps.step_off import step_off
 
 
 class AffineRadius(NamedTuple):
@@ -132,65 +130,3 @@ def affine(
     near = linearise(problem, problem.num_classes if num_classes is None else num_classes)
     best = cross(problem, near.nearest.delta)
     return finish(problem, best, near.classes.size, near.finite)
-
-
-class Nearest(NamedTuple):
-    """The nearest of several linearised boundaries."""
-
-    delta: Array  # from x
-    distance: Array
-    rival: Array
-
-
-class Linearisation(NamedTuple):
-    """What the boundaries linearised at x look like from there."""
-
-    nearest: Nearest
-    classes: Array  # (c,) int32, by decreasing logit
-    distances: Array  # (c,); inf where out of reach
-    finite: Array  # bool: all gradients are
-
-    def closest(self, count: int) -> Array:
-        """The `count` classes, or all if there are fewer, whose boundaries are nearest."""
-        return self.classes[jax.lax.top_k(-self.distances, min(count, self.classes.size))[1]]
-
-
-def linearise(problem: Problem, num_classes: int) -> Linearisation:
-    """Distances to the linearised boundaries with the classes of the largest logits.
-
-    One gradient a class, one in memory at a time.
-    """
-    logits, pull = jax.vjp(lambda z: as_logits(problem.logits_fn(z)), problem.base)
-    classes = rivals(problem, logits, num_classes)
-    every = jnp.arange(problem.num_classes, dtype=jnp.int32)
-    dtype = problem.center.dtype
-
-    def one(rival):
-        ahead = (every == problem.label).astype(logits.dtype)
-        (grad,) = pull(ahead - (every == rival).astype(logits.dtype))
-        excess = logits[problem.label] - logits[rival]
-        move, distance = problem.step(problem.origin, excess.astype(dtype), grad.astype(dtype))
-        distance = jnp.where(jnp.isfinite(excess), distance, jnp.inf)
-        return move, distance, jnp.all(jnp.isfinite(grad))
-
-    def closer(nearest, rival):
-        delta, distance, finite = one(rival)
-        candidate = Nearest(delta, distance, rival)
-        better = (distance < nearest.distance) | (nearest.rival < 0)
-        return jax.tree.map(partial(jnp.where, better), candidate, nearest), (distance, finite)
-
-    none = Nearest(
-        jnp.zeros_like(problem.origin), jnp.full((), jnp.inf, dtype), jnp.full((), -1, jnp.int32)
-    )
-    nearest, (distances, finite) = jax.lax.scan(closer, problem.init(none), classes)
-    return Linearisation(nearest, classes, distances, jnp.all(finite))
-
-
-def rivals(problem: Problem, logits: Array, num_classes: int) -> Array:
-    """The classes with the largest logits but the label; the target alone where there is one."""
-    check_counts(num_classes=num_classes)
-    if problem.targeted:
-        return problem.target[None]
-    others = jnp.arange(problem.num_classes - 1, dtype=jnp.int32)
-    others += (others >= problem.label).astype(jnp.int32)
-    return others[jax.lax.top_k(logits[others], min(num_classes, others.size))[1]]

@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._typing import Bounds, LogitsFn, Order
-from ._affine import linearise
-from ._descent import none_yet
-from ._options import check_counts, check_finite
-from ._problem import pose
-from ._result import Perturbation, finish, search
-from ._step_off import step_off
+from ..._problem import pose
+from ..._typing import Bounds, LogitsFn, Order
+from .._options import check_counts, check_finite
+from .._result import Perturbation, finish
+from ..steps.linearise import linearise
+from ..steps.ray import search
+from ..steps.shortest import none_yet
+from ..steps.step_off import step_off
 
 
 def superdeepfool(

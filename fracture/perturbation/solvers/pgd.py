@@ -6,15 +6,25 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, Key, LogitsFn, Order
-from ..norms import positive, steepest
-from ._ball import farthest, project_ball_box
-from ._bisect import ROUNDING, Visited, land_within, solve_radius, unvisited, visit
-from ._descent import anneal
-from ._loss import check_loss, loss_and_grad
-from ._problem import Problem, pose
-from ._result import Perturbation
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, Key, LogitsFn, Order
+from ...norms import positive
+from .._options import check_counts
+from .._result import Perturbation, finish
+from ..steps.anneal import anneal
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.step_off import step_off
+from ..steps.within_radius import (
+    Visited,
+    cross_within,
+    downhill,
+    fixed_radius,
+    land_within,
+    project_within,
+    start_within,
+    unvisited,
+    visit,
+)
 
 FIRST, LAST = 0.3, 0.01  # length of a step over the radius
 
@@ -24,22 +34,21 @@ def pgd(
     x: ArrayLike,
     label: ArrayLike,
     *,
-    radius: ArrayLike | None = None,
+    radius: ArrayLike,
     ord: Order = 2,
     bounds: Bounds | None = None,
     target: ArrayLike | None = None,
     steps: int = 20,
-    search_steps: int = 8,
     loss: str = "soft_margin",
     optimizer: optax.GradientTransformation | None = None,
-    restarts: int = 1,
     key: Key | None = None,
 ) -> Perturbation:
-    """Steepest descent in the norm, projected on ball and box; or the least radius that it needs.
+    """Steepest descent in the norm, within a radius: each step projected on ball and box.
 
     As in the paper, but steps get shorter by a cosine, projections are the nearest points of ball
     and box together, and l1 steps move the coordinate with the largest gradient, or the next ones
-    where that is at its bound.
+    where that is at its bound. `over_restarts(pgd, num)` runs it from several random starts,
+    `over_radii(pgd)` searches the least radius at which it succeeds.
 
     Parameters
     ----------
@@ -47,22 +56,17 @@ def pgd(
         As of `minimal`.
     radius
         Only perturbations up to this norm, a number that may be traced: `found` says whether one
-        of them is adversarial, and `delta` is never longer. None: the least radius at which the
-        attack succeeds, by bisection.
+        of them is adversarial, and `delta` is never longer.
     steps
-        Gradients of one run.
-    search_steps
-        Radii tried, without `radius`; each costs one run.
+        Gradients.
     loss
         `"soft_margin"`, which settles the class by and by and ends as the margin; `"margin"`; or
         `"cross_entropy"`, which underflows for confident networks.
     optimizer
         An Optax optimiser that turns steepest-ascent directions, with lengths in units of the
         radius, into steps; None for plain steps.
-    restarts
-        Runs from random starts in the ball, of which the best counts; more than one needs `key`.
     key
-        Start at random; None: at `x`.
+        Start at random in the ball; None: at `x`.
 
     Returns
     -------
@@ -71,26 +75,18 @@ def pgd(
     Raises
     ------
     TypeError, ValueError
-        As of `minimal`; for options out of range, and for `restarts` without a `key`.
+        As of `minimal`; for options out of range.
     """
     check_loss(loss)
+    check_counts(steps=steps)
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
-
-    def attack(radius: Array, start: Array) -> tuple[Visited, Array]:
-        return descend(problem, radius, start, steps, loss, optimizer)
-
-    return solve_radius(
-        problem,
-        attack,
-        radius=radius,
-        steps=steps,
-        search_steps=search_steps,
-        restarts=restarts,
-        key=key,
-    )
+    size = fixed_radius(problem, radius)
+    start = start_within(problem, size, key)
+    best, finite = descend_steepest(problem, size, start, steps, loss, optimizer)
+    return finish(problem, cross_within(problem, best, size), steps, finite, size)
 
 
-def descend(
+def descend_steepest(
     problem: Problem,
     radius: Array,
     start: Array,
@@ -118,31 +114,12 @@ def descend(
             with jax.numpy_dtype_promotion("standard"):
                 change, state = optimizer.update(uphill, state, landed / positive(radius))
             moved = landed + radius * change.astype(dtype)
-        delta = project(problem, jnp.where(fine, moved, landed), radius)
+        delta = project_within(problem, jnp.where(fine, moved, landed), radius)
         return (delta, state, best, finite & fine), None
 
-    delta = project(problem, start, radius)
+    delta = project_within(problem, start, radius)
     init = problem.init((delta, rule.init(delta), unvisited(problem, delta), jnp.ones((), bool)))
     ks = jnp.arange(steps).astype(dtype)
     (delta, _, best, finite), _ = jax.lax.scan(step, init, ks)
     landed, point = land_within(problem, delta)
     return visit(problem, best, landed, problem.read(point), radius), finite
-
-
-def downhill(problem: Problem, point: Array, grad: Array, length: Array) -> Array:
-    """Direction of a step of about `length` from a point, of norm 1 at most.
-
-    Steepest descent in the norm of the problem. For l1 that is one coordinate, whose bound may
-    be near: there, the exact steepest step of that length within the bounds, which goes on with
-    the next coordinates, so that it gets as sparse as the steps are short.
-    """
-    if problem.ord != 1 or problem.bounds is None:
-        return steepest(-grad, problem.ord)
-    room = problem.room(point.astype(grad.dtype))
-    return farthest(-grad, length, room, problem.ord) / positive(length)
-
-
-def project(problem: Problem, delta: Array, radius: Array) -> Array:
-    """The nearest displacement within radius and bounds, and so far inside that it stays there."""
-    inside = radius * (1 - ROUNDING * jnp.finfo(radius.dtype).eps)
-    return project_ball_box(delta, inside, problem.room(problem.origin), problem.ord)

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from .._typing import Order
-from ._problem import Problem
-from ._refine import slide
-from ._result import cross
+from ..._problem import Problem
+from ..._typing import Order
+from .ray import cross
+from .slide import slide
 
 RAY_STEPS = 10  # evaluations along each ray
 SAME = 1e-3  # minima whose norms differ by less, relatively, count as one

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._typing import Bounds, LogitsFn, Order
-from ._affine import linearise
-from ._options import check_counts, check_finite
-from ._problem import pose
-from ._result import Perturbation, cross, finish
-from ._step_off import step_off
+from ..._problem import pose
+from ..._typing import Bounds, LogitsFn, Order
+from .._options import check_counts, check_finite
+from .._result import Perturbation, finish
+from ..steps.linearise import linearise
+from ..steps.ray import cross
+from ..steps.step_off import step_off
 
 
 def deepfool(
@@ -59,7 +60,7 @@ def deepfool(
     def step(carry):
         delta, _, _, count = carry
         _, point = problem.land(problem.origin + delta)
-        near = linearise(problem._replace(x=point, base=point), num_classes)
+        near = linearise(problem, num_classes, point)
         moved = point.astype(dtype) + (1 + overshoot) * near.nearest.delta
         landed, point = problem.land(moved)
         landed = landed.astype(dtype)

@@ -1,6 +1,5 @@
-"""Attacks within a fixed radius, and the search for the least radius at which one succeeds."""
+"""What attacks within a fixed radius share: where they start, stay and end, and the best so far."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -9,14 +8,13 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Key
-from ..norms import norm, traced
-from ._ball import random_in_ball
-from ._options import check_counts, check_finite
-from ._problem import Problem, Reading
-from ._result import Crossing, Perturbation, cross, finish, nothing, shortest
+from ..._problem import Problem, Reading
+from ..._typing import Key
+from ...norms import norm, positive, steepest, traced
+from .._options import check_finite
+from .ball import farthest, project_ball_box, random_in_ball
+from .ray import Crossing, cross, no_crossing
 
-LOOK = 4  # evaluations of the search along the ray in each round
 ROUNDING = 16  # ulps by which projections stay inside the ball
 
 
@@ -26,57 +24,6 @@ class Visited(NamedTuple):
     delta: Array  # as stored
     reach: Array  # norm at which the margin, interpolated from x to there or beyond, vanishes
     crossed: Array  # bool: verified, and within the radius
-
-
-Attack = Callable[[Array, Array], tuple[Visited, Array]]
-"""From a radius and a first displacement to the best one, and whether all gradients were finite."""
-
-
-def solve_radius(
-    problem: Problem,
-    attack: Attack,
-    *,
-    radius: ArrayLike | None,
-    steps: int,
-    search_steps: int,
-    restarts: int,
-    key: Key | None,
-) -> Perturbation:
-    """The best of all restarts within `radius`, or, where it is None, at any radius.
-
-    Raises
-    ------
-    ValueError
-        For options out of range, and for restarts without a key.
-    """
-    check_counts(steps=steps, search_steps=search_steps, restarts=restarts)
-    if restarts > 1 and key is None:
-        raise ValueError(f"restarts start at random: {restarts} of them need a key.")
-    grads, limit = steps, jnp.full((), jnp.inf, problem.center.dtype)
-    if radius is None:
-        size, finite = linearised_distance(problem)
-        grads = 1 + steps * search_steps
-    else:
-        size, finite = fixed_radius(problem, radius), jnp.ones((), bool)
-        limit = size
-    rest = problem.center - problem.origin
-
-    def run(offset: Array) -> tuple[Crossing, Array]:
-        if radius is None:
-            return bisect(problem, attack, size, rest + size * offset, search_steps)
-        best, finite = attack(size, rest + size * offset)
-        return cross_within(problem, best, size), finite
-
-    if key is None:
-        best, fine = run(jnp.zeros_like(rest))
-    else:
-        draw = lambda key: random_in_ball(key, rest, problem.ord)
-        offsets = jax.vmap(draw)(jax.random.split(key, restarts))
-        if restarts > 1:  # of which one starts at x
-            offsets = offsets.at[0].set(0)
-        runs, fine = jax.vmap(run)(offsets)
-        best = shortest(runs)
-    return finish(problem, best, restarts * grads, finite & jnp.all(fine), limit)
 
 
 def fixed_radius(problem: Problem, radius: ArrayLike) -> Array:
@@ -106,34 +53,10 @@ def linearised_distance(problem: Problem) -> tuple[Array, Array]:
     return unit, jnp.all(jnp.isfinite(grad))
 
 
-def bisect(
-    problem: Problem, attack: Attack, unit: Array, start: Array, rounds: int
-) -> tuple[Crossing, Array]:
-    """Halve a bracket of radii: above, the least at which anything crosses; below, a failure.
-
-    Each round starts from the best crossing of all. The ray through what it finds is searched
-    for the boundary on both sides of the sphere, so that the bracket closes faster than by half.
-    """
-    dtype = problem.center.dtype
-
-    def step(carry, _):
-        radius, low, start, best, finite = carry
-        visited, fine = attack(radius, start)
-        found = cross(problem, visited.delta.astype(dtype), LOOK, LOOK)
-        best = jax.tree.map(lambda a, b: jnp.where(found.norm < best.norm, a, b), found, best)
-        low = jnp.where(found.norm <= radius, low, radius)
-        crossed = best.norm < jnp.inf
-        radius = jnp.where(crossed, (jnp.minimum(low, best.norm) + best.norm) / 2, 2 * radius)
-        start = jnp.where(crossed, best.delta, visited.delta).astype(dtype)
-        return (radius, low, start, best, finite & fine), None
-
-    true = jnp.ones((), bool)
-    init = problem.init((unit, jnp.zeros_like(unit), start, nothing(problem), true))
-    (*_, best, finite), _ = jax.lax.scan(step, init, length=rounds)
-    # Tighten the bracket; rounding may cost an ulp or two.
-    last = cross(problem, best.delta.astype(dtype))
-    closed = last.norm <= best.norm * (1 + jnp.finfo(dtype).eps ** 0.5)
-    return jax.tree.map(lambda a, b: jnp.where(closed, a, b), last, best), finite
+def start_within(problem: Problem, radius: Array, key: Key | None) -> Array:
+    """The first displacement of an attack: at x, or with a key anywhere in the ball around it."""
+    rest = problem.center - problem.origin
+    return rest if key is None else rest + radius * random_in_ball(key, rest, problem.ord)
 
 
 def cross_within(problem: Problem, visited: Visited, radius: Array) -> Crossing:
@@ -153,7 +76,7 @@ def cross_within(problem: Problem, visited: Visited, radius: Array) -> Crossing:
     shorter = found.norm <= radius
     either = jax.tree.map(lambda a, b: jnp.where(shorter, a, b), found, itself)
     inside = shorter | visited.crossed
-    return jax.tree.map(lambda a, b: jnp.where(inside, a, b), either, nothing(problem))
+    return jax.tree.map(lambda a, b: jnp.where(inside, a, b), either, no_crossing(problem))
 
 
 def unvisited(problem: Problem, delta: Array) -> Visited:
@@ -182,3 +105,22 @@ def land_within(problem: Problem, delta: Array) -> tuple[Array, Array]:
     grown = jnp.abs(landed.astype(delta.dtype)) > jnp.abs(delta)
     nearer = jnp.where(grown, jnp.nextafter(point, problem.x), point)
     return problem.land(nearer.astype(delta.dtype))
+
+
+def downhill(problem: Problem, point: Array, grad: Array, length: Array) -> Array:
+    """Direction of a step of about `length` from a point, of norm 1 at most.
+
+    Steepest descent in the norm of the problem. For l1 that is one coordinate, whose bound may
+    be near: there, the exact steepest step of that length within the bounds, which goes on with
+    the next coordinates, so that it gets as sparse as the steps are short.
+    """
+    if problem.ord != 1 or problem.bounds is None:
+        return steepest(-grad, problem.ord)
+    room = problem.room(point.astype(grad.dtype))
+    return farthest(-grad, length, room, problem.ord) / positive(length)
+
+
+def project_within(problem: Problem, delta: Array, radius: Array) -> Array:
+    """The nearest displacement within radius and bounds, and so far inside that it stays there."""
+    inside = radius * (1 - ROUNDING * jnp.finfo(radius.dtype).eps)
+    return project_ball_box(delta, inside, problem.room(problem.origin), problem.ord)

@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from .._typing import Bounds, Key, LogitsFn, Order
-from ._affine import linearise
-from ._cut import linearise_at
-from ._descent import none_yet
-from ._options import check_counts, check_finite
-from ._problem import pose
-from ._result import Perturbation, cross, finish
-from ._step_off import step_off
+from ..._problem import pose
+from ..._typing import Bounds, Key, LogitsFn, Order
+from .._options import check_counts, check_finite
+from .._result import Perturbation, finish
+from ..steps.halfspace import linearise_at
+from ..steps.linearise import linearise
+from ..steps.ray import cross
+from ..steps.shortest import none_yet
+from ..steps.step_off import step_off
 
 
 def fab(
@@ -74,7 +75,7 @@ def fab(
         landed, point = problem.land(problem.origin + delta)
         rival, fine = problem.target, jnp.ones((), bool)
         if not problem.targeted:
-            near = linearise(problem._replace(x=point, base=point), num_classes)
+            near = linearise(problem, num_classes, point)
             rival, fine = near.nearest.rival, near.finite
         reading, grad = problem.read_and_grad(point, rival)
         delta = landed.astype(dtype)

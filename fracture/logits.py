@@ -7,8 +7,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._checks import as_labels
-from .._typing import Labels
+from ._checks import as_labels
+from ._typing import Labels
 
 __all__ = ["as_logits", "margin"]
 

@@ -8,15 +8,16 @@ Solvers see the input as a vector, whatever its shape: XLA's reductions on CPUs 
 one long axis, and ten times slower over the axes of an image.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, PyTree
 
-from .._typing import Bounds, LogitsFn, Order
-from ..norms import (
+from ._typing import Bounds, LogitsFn, Order
+from .logits import as_logits, class_pair, compared
+from .norms import (
     at_least_float32,
     broadcast_bounds,
     check_order,
@@ -25,7 +26,6 @@ from ..norms import (
     norm,
     project_box,
 )
-from ._margin import as_logits, class_pair, compared
 
 ULPS = 4  # slack of the strict inequality, in units of eps times the largest logit
 MASK = 32  # so many times larger than both logits compared, another one is no measure of rounding
@@ -38,6 +38,56 @@ class Reading(NamedTuple):
     slack: Array  # rounding allowance of the margin
     crossed: Array  # margin < -slack, and inside the bounds
     answer: Array  # int32: the class with the largest logit
+
+
+def judge(
+    logits: Array,
+    point: Array,
+    label: Array,
+    target: Array,
+    bounds: tuple[Array, Array] | None,
+    eps: float,
+    least: Array | float = 0,
+) -> Reading:
+    """What logits at a point say about the label.
+
+    Parameters
+    ----------
+    logits
+        Shape `(K,)`.
+    point
+        Where they were evaluated, shape `(d,)`, as stored.
+    label, target
+        int32; a target of -1 stands for any other class.
+    bounds
+        Of the point: two vectors of its dtype, or None.
+    eps
+        Of the dtype in which the network computes.
+    least
+        The slack is no smaller.
+
+    Returns
+    -------
+    A `Reading`, in the working dtype.
+    """
+    wide = at_least_float32(logits)
+    own, rival = compared(wide, label, target)
+    margin = own - rival
+    sizes = jax.lax.stop_gradient(jnp.abs(wide))
+    pair = jax.lax.stop_gradient(jnp.maximum(jnp.abs(own), jnp.abs(rival)))
+    counts = jnp.isfinite(sizes) & (sizes <= MASK * pair)
+    slack = ULPS * eps * jnp.max(jnp.where(counts, sizes, 0))
+    slack = jnp.maximum(slack, jnp.asarray(least, slack.dtype))
+    inside: Array | bool = True
+    if bounds is not None:
+        inside = jnp.all((point >= bounds[0]) & (point <= bounds[1]))
+    dtype = at_least_float32(point).dtype
+    return Reading(
+        margin=margin.astype(dtype),
+        slack=slack.astype(dtype),
+        crossed=(margin < -slack) & inside,
+        answer=jnp.argmax(wide).astype(jnp.int32),
+    )
 
 
 class Problem(NamedTuple):
@@ -79,26 +129,13 @@ class Problem(NamedTuple):
 
     def read(self, point: Array, target: Array | None = None) -> Reading:
         """Evaluate the network at a point that was landed on."""
-        logits = as_logits(self.logits_fn(point))
-        wide = at_least_float32(logits)
-        own, rival = compared(wide, self.label, self.target if target is None else target)
-        margin = own - rival
-        sizes = jax.lax.stop_gradient(jnp.abs(wide))
-        pair = jax.lax.stop_gradient(jnp.maximum(jnp.abs(own), jnp.abs(rival)))
-        counts = jnp.isfinite(sizes) & (sizes <= MASK * pair)
-        slack = ULPS * self.eps * jnp.max(jnp.where(counts, sizes, 0))
+        return self.judge(as_logits(self.logits_fn(point)), point, target)
+
+    def judge(self, logits: Array, point: Array, target: Array | None = None) -> Reading:
+        """What the logits at a point that was landed on say."""
+        target = self.target if target is None else target
         # Logits may pass near 0 together, but the terms they are sums of stay as large as at x.
-        slack = jnp.maximum(slack, self.start.slack.astype(slack.dtype))
-        inside: Array | bool = True
-        if self.bounds is not None:
-            inside = jnp.all((point >= self.bounds[0]) & (point <= self.bounds[1]))
-        dtype = self.center.dtype
-        return Reading(
-            margin.astype(dtype),
-            slack.astype(dtype),
-            (margin < -slack) & inside,
-            jnp.argmax(wide).astype(jnp.int32),
-        )
+        return judge(logits, point, self.label, target, self.bounds, self.eps, self.start.slack)
 
     def read_and_grad(self, point: Array, target: Array | None = None) -> tuple[Reading, Array]:
         """`read` and the gradient of the margin, in the working dtype."""
@@ -164,6 +201,15 @@ def pose(
 ) -> Problem:
     """Check the arguments of a solver and evaluate the network at the input.
 
+    Parameters
+    ----------
+    logits_fn, x, label, ord, bounds, target
+        As of `perturbation.minimal`.
+
+    Returns
+    -------
+    A `Problem`, whose `posed` tells what depends on data.
+
     Raises
     ------
     TypeError, ValueError
@@ -185,29 +231,33 @@ def pose(
         lower, upper = broadcast_bounds(bounds, x)
         box = lower.ravel(), upper.ravel()
     x = x.ravel()
-    wide = at_least_float32(x)
-    problem = Problem(
+
+    def network(z: Array) -> Any:
         # A copy, which costs nothing once compiled: the network may donate what it is given.
-        lambda z: logits_fn(jnp.array(z.reshape(shape))),
-        x,
-        x,
-        project_box(x, box).astype(wide.dtype),
-        box,
-        ord,
-        label,
-        other,
-        target is not None,
-        posed,
-        Reading(*(jnp.zeros((), wide.dtype),) * 4),
-        num_classes,
-        float(jnp.finfo(logits.dtype).eps),
-        shape,
-    )
-    start = problem.read(x)
+        return logits_fn(jnp.array(z.reshape(shape)))
+
+    center = at_least_float32(project_box(x, box))
+    eps = float(jnp.finfo(logits.dtype).eps)
+    start = judge(as_logits(network(x)), x, label, other, box, eps)
     posed &= jnp.all(jnp.isfinite(x)) & jnp.isfinite(start.margin)
     if box is not None:
         posed &= jnp.all(box[0] <= box[1])
-    return problem._replace(posed=posed, start=start)
+    return Problem(
+        logits_fn=network,
+        x=x,
+        base=x,
+        center=center,
+        bounds=box,
+        ord=ord,
+        label=label,
+        target=other,
+        targeted=target is not None,
+        posed=posed,
+        start=start,
+        num_classes=num_classes,
+        eps=eps,
+        shape=shape,
+    )
 
 
 def _stored(x: Array) -> Array:

@@ -5,15 +5,17 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, LogitsFn, Order
-from ..norms import positive
-from ._cut import scaled, unscaled_norm
-from ._descent import anneal, none_yet
-from ._loss import check_loss, loss_and_grad
-from ._options import check_counts
-from ._problem import Problem, pose
-from ._result import Perturbation, cross, finish
-from ._step_off import step_off
+from ..._problem import Problem, pose
+from ..._typing import Bounds, LogitsFn, Order
+from ...norms import positive
+from .._options import check_counts
+from .._result import Perturbation, finish
+from ..steps.anneal import anneal
+from ..steps.halfspace import scaled, unscaled_norm
+from ..steps.loss import check_loss, loss_and_grad
+from ..steps.ray import cross
+from ..steps.shortest import none_yet
+from ..steps.step_off import step_off
 
 LAST = 0.01  # of the first step, at the end
 
@@ -67,11 +69,11 @@ def ddn(
     if not 0 < gamma < 1:
         raise ValueError(f"wanted 0 < gamma < 1, got {gamma}.")
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
-    delta, finite = descend(problem, steps, gamma, loss)
+    delta, finite = resize(problem, steps, gamma, loss)
     return finish(problem, cross(problem, delta), steps, finite)
 
 
-def descend(
+def resize(
     problem: Problem, steps: int, gamma: float = 0.05, loss: str = "soft_margin"
 ) -> tuple[Array, Array]:
     """The shortest adversarial displacement of a run, and whether all gradients were finite.

@@ -1,16 +1,12 @@
 """The rounding of a network, as its margin shows it, and the way out of it."""
 
-from typing import TYPE_CHECKING
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..norms import positive
-from ._problem import ULPS, Problem
-
-if TYPE_CHECKING:
-    from ._result import Crossing
+from ..._problem import ULPS, Problem
+from ...norms import positive
+from .ray import Crossing
 
 PROBES = 6  # of the margin at and beyond a point
 SPAN = 64  # slacks by which the margin should fall from the first to the last of them
@@ -21,7 +17,7 @@ DEVIATIONS = 12  # of the rounding, that the margin should be below zero
 CLEAR = 4  # times as far as it should be below zero, the margin falls from probe to probe
 
 
-def settle(problem: Problem, best: "Crossing") -> "Crossing":
+def settle(problem: Problem, best: Crossing) -> Crossing:
     """Push a crossing outwards by as much as the network's own rounding demands.
 
     What rounding does depends on the terms inside the network, which may be much larger than its

@@ -7,18 +7,19 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, LogitsFn, Order
-from ..norms import positive
-from ._affine import linearise
-from ._alma import augment
-from ._descent import Shortest, none_yet
-from ._fmn import shrink
-from ._problem import pose
-from ._refine import Slide, slide
-from ._result import Perturbation, finish, search
-from ._scatter import Plan, scatter
-from ._step_off import step_off
-from ._work import work
+from ..._problem import pose
+from ..._typing import Bounds, LogitsFn, Order
+from ...norms import positive
+from .._result import Perturbation, finish
+from ..steps.augment import augment
+from ..steps.linearise import linearise
+from ..steps.ray import search
+from ..steps.scatter import Plan, scatter
+from ..steps.shortest import Incumbent, none_yet
+from ..steps.shrink import shrink
+from ..steps.slide import Slide, slide
+from ..steps.step_off import step_off
+from ..steps.work import work
 
 SMALL = 4096  # numbers that a small network reads in a pass, about that of its weights
 FEW_DIMS = 64  # of its inputs: beyond, the directions of the rays cost more than the passes
@@ -143,26 +144,26 @@ def minimal(
     def onward(best, delta):
         return best.visit(slide(problem, delta, last_steps, best.across)), None
 
-    def descend(delta):
+    def from_halfway(delta):
         if single:  # one descent alone does best from `x` itself
             return shrink(problem, descent_steps)[0]
         return augment(problem, delta, descent_steps)[0]
 
-    best = problem.init(nothing(start, num_descents))
+    best = problem.init(no_runs(start, num_descents))
     if small:
         known = (near.nearest.distance > 0) & (near.nearest.distance < jnp.inf)
         scale = jnp.where(known, near.nearest.distance, positive(problem.size(problem.center)))
         plan = PLANS[effort]
         pool = scatter(problem, targets, scale, plan)
-        best = Best(pool.deltas, pool.norms, Shortest(pool.deltas[0], pool.norms[0]))
+        best = Best(pool.deltas, pool.norms, Incumbent(pool.deltas[0], pool.norms[0]))
         num_grads = plan.num_grads
     else:
         # The most promising one comes last, and is kept where none arrives.
         best, _ = jax.lax.scan(along, best, targets, reverse=True)
         num_grads = targets.size * (budget.target_steps + budget.steps)
-    starts = jnp.concatenate([best.near[:num_again], jax.lax.map(descend, best.near)])
+    starts = jnp.concatenate([best.near[:num_again], jax.lax.map(from_halfway, best.near)])
     # Where passes are cheap, the ends of all runs are searched, else that of the best.
-    ends = problem.init(nothing(start, len(starts) if small else 1))
+    ends = problem.init(no_runs(start, len(starts) if small else 1))
     best = ends._replace(across=best.across)
     best, _ = jax.lax.scan(onward, best, starts, reverse=True)
     num_grads += near.classes.size + num_descents * descent_steps + len(starts) * last_steps
@@ -199,7 +200,7 @@ class Best(NamedTuple):
 
     near: Array  # (count, d): the nearest points of the runs that came nearest, by `reach`
     reach: Array  # (count,)
-    across: Shortest
+    across: Incumbent
 
     def visit(self, run: Slide) -> "Best":
         """Take another run into account, which went on from `across`."""
@@ -209,7 +210,7 @@ class Best(NamedTuple):
         return Best(near[kept], reach[kept], run.across)
 
 
-def nothing(start: Array, count: int) -> Best:
+def no_runs(start: Array, count: int) -> Best:
     """Before the first of the runs from `start`."""
     reach = jnp.full(count, jnp.inf, start.dtype)
     return Best(jnp.tile(start, (count, 1)), reach, none_yet(start))

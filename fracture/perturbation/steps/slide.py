@@ -1,71 +1,19 @@
-"""Boundary refinement: slide a perturbation along the boundary to the nearest point of it."""
+"""A run along the boundary towards the point of it that is nearest to x."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from .._typing import Bounds, LogitsFn, Order
-from ..norms import positive
-from ._cut import Cut, combine, linearise_at, project
-from ._descent import Shortest, none_yet
-from ._options import check_counts
-from ._problem import Problem, pose
-from ._result import Perturbation, finish, search, shortest, stay
-from ._step_off import step_off
+from ..._problem import Problem
+from ...norms import positive
+from .halfspace import Cut, combine, linearise_at, project_cut
+from .shortest import Incumbent, none_yet
 
 PATIENCE = 2  # failures in a row before the steps get shorter
 OVERSHOOT = 3e-4  # of a step, relative to the displacement
 TRUST = 0.2  # the linearised margin is believed for so large a part of a displacement
-
-
-def refine(
-    logits_fn: LogitsFn,
-    x: ArrayLike,
-    label: ArrayLike,
-    delta: ArrayLike,
-    *,
-    ord: Order = 2,
-    bounds: Bounds | None = None,
-    target: ArrayLike | None = None,
-    steps: int = 20,
-) -> Perturbation:
-    """Improve a perturbation until it is a local minimum on the decision boundary.
-
-    Each step linearises the margin where it stands and projects `x` on that half-space within the
-    bounds: Newton's method for the nearest point of the boundary. Where that is no improvement,
-    the linearisation there is combined with the one before, as in a bundle method: so it
-    converges at kinks of the network and corners of the ball, too. After more failures it goes
-    only part of the way.
-
-    Parameters
-    ----------
-    logits_fn, x, label, ord, bounds, target
-        As of `minimal`.
-    delta
-        A displacement of the shape of `x`, adversarial or not far from it.
-    steps
-        Gradients.
-
-    Returns
-    -------
-    A `Perturbation`, no longer than `delta` where that is adversarial.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As of `minimal`; for `delta` of another shape.
-    """
-    problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
-    start = problem.displacement(delta)
-    check_counts(steps=steps)
-    run = slide(problem, start, steps)
-    # Searches end beyond the boundary: so the given one, too.
-    both = search(problem, run.near, run.across.delta), stay(problem, start)
-    best = shortest(jax.tree.map(lambda *leaves: jnp.stack(leaves), *both))
-    return finish(problem, best, steps, run.finite)
 
 
 class Slide(NamedTuple):
@@ -73,15 +21,27 @@ class Slide(NamedTuple):
 
     near: Array  # displacement close to the boundary; the last one where none was
     reach: Array  # about the norm at which the ray through it crosses; inf where nothing is near
-    across: Shortest
+    across: Incumbent
     finite: Array  # all gradients were
+
+
+class State(NamedTuple):
+    """Where a run along the boundary stands."""
+
+    run: Slide
+    aim: Array  # (d,): the displacement to evaluate next
+    cut: Cut  # of the last steps
+    level: Array  # multiplier of its projection
+    damping: Array  # the share of the way to that projection that is gone
+    failures: Array  # int32: steps in a row that came no nearer
+    slope: Array  # of the margin, relative to the displacement, where it was last believed
 
 
 def slide(
     problem: Problem,
     delta: Array,
     steps: int,
-    across: Shortest | None = None,
+    across: Incumbent | None = None,
     rival: Array | None = None,
     rival_steps: int = 0,
 ) -> Slide:
@@ -96,8 +56,8 @@ def slide(
     """
     dtype = problem.center.dtype
 
-    def step(carry, k):
-        run, aim, cut, level, damping, failures, before = carry
+    def step(state, k):
+        run, aim, cut, level, damping, failures, before = state
         landed, point = problem.land(problem.origin + aim)
         toward = None if rival is None else jnp.where(k < rival_steps, rival, problem.target)
         reading, grad = problem.read_and_grad(point, toward)
@@ -127,12 +87,19 @@ def slide(
         damping = jnp.where(nearer, jnp.minimum(2 * damping, 1), shortened)
         both = combine(problem, cut, fresh, here)
         cut = jax.tree.map(lambda a, b: jnp.where(nearer | (k == 0), a, b), fresh, both)
-        move, level = project(problem, cut, level)
+        move, level = project_cut(problem, cut, level)
         aim = run.near + damping * (move - run.near)
-        return (run, aim, cut, level, damping, failures, before), None
+        return State(run, aim, cut, level, damping, failures, before), None
 
     zero, true = jnp.zeros((), dtype), jnp.ones((), bool)
-    run = Slide(delta, zero + jnp.inf, none_yet(delta) if across is None else across, true)
-    cut = Cut(zero, jnp.zeros_like(delta), true)
-    init = problem.init((run, delta, cut, zero, zero + 1, jnp.int32(0), zero + jnp.inf))
-    return jax.lax.scan(step, init, jnp.arange(rival_steps + steps))[0][0]
+    init = State(
+        run=Slide(delta, zero + jnp.inf, none_yet(delta) if across is None else across, true),
+        aim=delta,
+        cut=Cut(zero, jnp.zeros_like(delta), true),
+        level=zero,
+        damping=zero + 1,
+        failures=jnp.int32(0),
+        slope=zero + jnp.inf,
+    )
+    init = problem.init(init)
+    return jax.lax.scan(step, init, jnp.arange(rival_steps + steps))[0].run

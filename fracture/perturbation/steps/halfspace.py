@@ -9,9 +9,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._typing import Order
-from ..norms import dual_order, halfspace_step, over_largest, positive
-from ._problem import Problem
+from ..._problem import Problem
+from ..._typing import Order
+from ...norms import dual_order, halfspace_step, over_largest, positive
 
 NEWTON_STEPS = 3  # of a projection in a box; the multiplier of the step before does the rest
 SHARES = (1 / 6, 1 / 2, 5 / 6)  # of the newer half-space, when two are combined
@@ -38,7 +38,7 @@ def linearise_at(delta: Array, margin: Array, grad: Array) -> Cut:
     return Cut(margin / scale - jnp.sum(normal * delta), normal, finite)
 
 
-def project(problem: Problem, cut: Cut, level: Array) -> tuple[Array, Array]:
+def project_cut(problem: Problem, cut: Cut, level: Array) -> tuple[Array, Array]:
     """The smallest displacement in half-space and bounds, and the multiplier that gives it.
 
     In a box δ = clip(−λv), v the normal (l2) or its signs (l∞), and λ is sought by a few steps of

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from ..norms import at_least_float32, positive
-from ._margin import as_logits
-from ._problem import Problem, Reading
+from ..._problem import Problem, Reading
+from ...logits import as_logits
+from ...norms import at_least_float32, positive
 
 LOSSES = ("soft_margin", "margin", "cross_entropy")
 WARM = 0.25  # first temperature, in units of the margin at x
@@ -34,7 +34,7 @@ def loss_and_grad(
 
     def function(point: Array) -> tuple[Array, tuple[Reading, Array]]:
         logits = as_logits(problem.logits_fn(point))
-        reading = problem._replace(logits_fn=lambda _: logits).read(point)
+        reading = problem.judge(logits, point)
         wide = at_least_float32(logits)
         if loss == "margin" or (loss == "soft_margin" and problem.targeted):
             value = reading.margin

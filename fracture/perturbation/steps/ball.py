@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from .._typing import Key, Order
-from ..norms import loop_init, norm, positive, project_ball, steepest
+from ..._typing import Key, Order
+from ...norms import loop_init, norm, positive, project_ball, steepest
 
 MAX_STEPS = 60  # of a root search; a guard, not a budget: a few suffice
 

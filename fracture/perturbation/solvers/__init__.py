@@ -1,0 +1,1 @@
+"""One paper, one solver, one file; and solvers made of solvers."""

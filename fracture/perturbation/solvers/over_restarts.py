@@ -1,0 +1,46 @@
+"""A solver made of a solver: the best over several starts."""
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+from jax.typing import ArrayLike
+
+from ..._typing import Key, LogitsFn
+from .._options import check_counts
+from .._result import Perturbation, best_of
+from .._solvers import Solver, as_solver
+
+
+@lru_cache  # the same object for the same arguments: `solve` does not compile it again
+def over_restarts(solver: str | Solver, num: int) -> Solver:
+    """A solver that runs `solver` with `num` keys split from one, and keeps the best result.
+
+    Parameters
+    ----------
+    solver
+        A solver with a `key`, which starts at random when it is given one, or its name.
+    num
+        How many runs.
+
+    Returns
+    -------
+    A solver with the options of `solver` that requires `key`.
+
+    Raises
+    ------
+    ValueError
+        If `num` is no integer of at least 1, or there is no solver of that name.
+    """
+    check_counts(num=num)
+    run = as_solver(solver)
+
+    def best_restart(
+        logits_fn: LogitsFn, x: ArrayLike, label: ArrayLike, *, key: Key, **options: Any
+    ) -> Perturbation:
+        """Run from several random starts."""
+        keys = jax.random.split(key, num)
+        runs = jax.vmap(lambda k: run(logits_fn, x, label, key=k, **options))(keys)
+        return best_of(runs, 0)
+
+    return best_restart

@@ -1,0 +1,1 @@
+"""What solvers share, each file named by what it does."""

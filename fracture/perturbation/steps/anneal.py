@@ -1,0 +1,11 @@
+"""How a quantity falls in the course of a run."""
+
+from math import pi
+
+import jax.numpy as jnp
+from jaxtyping import Array
+
+
+def anneal(k: Array, steps: int, first: float, last: float) -> Array:
+    """From `first` at step k = 0 to about `last` at the end, by a cosine."""
+    return last + (first - last) * (1 + jnp.cos(pi * k / steps)) / 2
