@@ -27,7 +27,7 @@ from ...data import mixed_hypercube
 from ...drawing import Drawing, against_axis, distribution
 from ...models import interpolate_hypercube
 from ...norms import norm
-from ...optimal import hypercube_radius
+from ...optimal import hypercube_radius, twin_displacement
 from ...perturbation import SOLVERS
 from ...vocabulary import quantity
 from .. import verdicts
@@ -169,16 +169,6 @@ def require_resolved(dims: Sequence[int], layers: int, dtype: DTypeLike) -> None
                 else "."
             )
         )
-
-
-def twin_displacement(
-    factors: Float[Array, "layers d d"], code: Float[Array, " d"]
-) -> Float[Array, " d"]:
-    """Way from x = A z to its twin, the point with the last coordinate flipped: -2 z_d A e_d."""
-    displacement = jnp.zeros_like(code).at[-1].set(-2 * code[-1])
-    for factor in factors:
-        displacement = factor @ displacement
-    return displacement
 
 
 def judge(dataset: xr.Dataset) -> Findings:

@@ -8,27 +8,29 @@ only, and the nearest training point of another class elsewhere.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import xarray as xr
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from ... import data, models, statistics
 from ..._typing import Key
 from ...compression import law_factors
 from ...drawing import Drawing, against_axis, distribution, scatter
 from ...norms import norm
-from ...optimal import nearest_neighbour
+from ...optimal import Bound, nearest_neighbour, optimum, twin_displacement
 from ...perturbation import SOLVERS, Status
 from ...training import fit
-from ...vocabulary import quantity
+from ...vocabulary import Quantity, quantity
 from .. import verdicts
 from .._claim import Size, options_of
 from .._findings import Findings
-from .linear_hypercube import require_resolved, twin_displacement
+from .linear_hypercube import require_resolved
 
 SOURCE = "arXiv:2406.16200, Sections 5 and 6"
 WITHIN = 1.25  # two radii agree if their ratio is within this factor
@@ -37,10 +39,12 @@ WITHIN = 1.25  # two radii agree if their ratio is within this factor
 class Cell(NamedTuple):
     """One trained network at some of its own training points."""
 
-    r_half: Annotated[
-        Float[Array, " example"],
-        quantity("r_half", meaning="half the distance to the other point", bound="upper"),
+    r_opt: Annotated[Float[Array, " example"], quantity("r_opt", bound="")]
+    side: Annotated[
+        Int[Array, " example"],
+        Quantity("side", "what r_opt is: 0 exact, 1 an upper and −1 a lower bound", form="count"),
     ]
+    r_half: Float[Array, " example"]
     radius_pair: Float[Array, " example"]  # inf where none was found, 0 where misclassified
     correct: Bool[Array, " example"]
     found: Bool[Array, " example"]
@@ -122,7 +126,10 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
         return found, factors
 
     found, factors = jax.vmap(attack)(inputs, labels, displacements, others)
+    best = jax.vmap(partial(optimum, task))(jnp.arange(num))
     return Cell(
+        r_opt=best.radius,
+        side=best.bound,
         r_half=jax.vmap(norm)(displacements) / 2,
         radius_pair=found.norm,
         correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
@@ -178,17 +185,28 @@ def describe(options):
     """Which networks, on what, against which yardstick."""
     kind = {"linear": "linear networks", "mlp": "two-layer ReLU networks"}[options.model]
     number = "d" if options.data == "points" else f"{options.points_per_dim} d"
-    yardstick = (
-        "the twin point, which differs in the last coordinate of z only"
+    other = (
+        "the twin, which differs in the last coordinate of z only"
         if options.data == "hypercube"
         else "the nearest training point of another class"
     )
     return (
         f"Trained networks: {kind} on the family “{options.data}”",
         f"Full-batch Adam on the squared error, {number} points, width {options.width_per_dim} d, "
-        f"{options.steps} steps; attacked at training points. Half the distance to {yardstick} is "
-        "an upper bound of the optimal radius.",
+        f"{options.steps} steps; attacked at training points. The other point is {other}; "
+        f"{_OPTIMA[options.data]}.",
     )
+
+
+_OPTIMA = {
+    "points": "the optimal classifier is the nearest point",
+    "hypercube": "half the distance to it is an upper bound of the optimal radius",
+    "mixture": "the optimal classifier is Bayes's, of whose radius a lower bound is known",
+    "spheres": "the optimal classifier decides by the length",
+    "subspace": "the optimal classifier decides by the first coefficient",
+    "correlated": "the optimal classifier is Bayes's",
+    "spiked": "the optimal classifier is Bayes's",
+}
 
 
 def judge(dataset: xr.Dataset) -> Findings:
@@ -197,17 +215,25 @@ def judge(dataset: xr.Dataset) -> Findings:
     middle = dataset[list(_MEDIANS)].where(keep).median("example", keep_attrs=True)
     ratio = (dataset["radius_pair"] / dataset["r_half"]).where(keep)
     law_e = (ratio / dataset["rho_net"]).median("example")
+    # Where the optimal classifier is wrong itself, there is nothing to compare with.
+    optimal = dataset["r_opt"].where(keep & (dataset["r_opt"] > 0))
+    middle["r_opt"] = optimal.median("example").assign_attrs(
+        quantity("r_opt", bound=_bound(dataset["side"])).attrs()
+    )
+    middle["ratio"] = (
+        (dataset["radius_pair"] / optimal).median("example").assign_attrs(quantity("ratio").attrs())
+    )
     middle["ratio_pair"] = ratio.median("example").assign_attrs(quantity("ratio_pair").attrs())
     middle["law_e"] = law_e.assign_attrs(quantity("law_e").attrs())
     middle = middle.where(share >= 0.9)
-    names = ["ratio_pair", "radius_pair", "r_half", "rho_net", *_FACTORS]
+    names = ["ratio", "ratio_pair", "radius_pair", "r_opt", "r_half", "rho_net", *_FACTORS]
     for name in ("rho_theory", "accuracy"):
         if dataset[name].notnull().any():
             middle[name] = dataset[name]
             names.append(name)
     middle["found"] = share
     summary = statistics.median_table(middle, [*names, "found"])
-    fits = (statistics.exponent(middle["ratio_pair"]), statistics.exponent(middle["rho_net"]))
+    fits = [statistics.exponent(middle[name]) for name in ("ratio", "ratio_pair", "rho_net")]
     found = []
     if "rho_theory" in middle:
         layers = options_of(Options, dataset).layers
@@ -235,6 +261,16 @@ def judge(dataset: xr.Dataset) -> Findings:
     return Findings(dataset, summary, tuple(f for f in fits if f is not None), tuple(found))
 
 
+def _bound(side: xr.DataArray) -> str:
+    """What all optimal radii are of the true ones."""
+    found = set(side.values[np.isfinite(side.values)].astype(int).tolist())
+    if found <= {Bound.EXACT}:
+        return "exact" if found else ""
+    if Bound.LOWER in found:
+        return "lower" if Bound.UPPER not in found else ""
+    return "upper"
+
+
 _FACTORS = ("law_e", "midpoint", "secant", "tangent")
 _MEDIANS = ("r_half", "radius_pair", "rho_net", *_FACTORS[1:])
 
@@ -249,12 +285,14 @@ def draw(findings: Findings) -> dict[str, Drawing]:
     return {
         "scaling": against_axis(
             summary,
-            ["ratio_pair"],
+            ["ratio", "ratio_pair"],
             title="Fragility ratio against dimension",
             fits=fits,
             guide=True,
         ),
-        "radii": against_axis(summary, ["r_half", "radius_pair"], title="Radii against dimension"),
+        "radii": against_axis(
+            summary, ["r_opt", "r_half", "radius_pair"], title="Radii against dimension"
+        ),
         "distribution": distribution(ratio, summary, title="Distribution of the fragility ratio"),
         "law-e": scatter(
             dataset["rho_net"],
