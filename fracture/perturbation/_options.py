@@ -7,7 +7,13 @@ import numpy as np
 
 
 def check_counts(**options: Any) -> None:
-    """Raise a ValueError unless each option is an integer of at least 1."""
+    """Raise a ValueError unless each option is an integer of at least 1.
+
+    Parameters
+    ----------
+    **options
+        By name, which errors repeat.
+    """
     for name, value in options.items():
         integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
         if not integer or value < 1:
@@ -15,7 +21,15 @@ def check_counts(**options: Any) -> None:
 
 
 def check_finite(least: int, **options: Any) -> None:
-    """Raise a ValueError unless each option is finite and at least `least`."""
+    """Raise a ValueError unless each option is finite and at least `least`.
+
+    Parameters
+    ----------
+    least
+        The lowest value allowed.
+    **options
+        By name, which errors repeat.
+    """
     for name, value in options.items():
         if not least <= value < inf:
             raise ValueError(f"{name} must be finite and at least {least}, got {value!r}.")

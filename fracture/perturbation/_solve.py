@@ -99,7 +99,21 @@ def solve(
 
 
 def _solve_one(apply, solver, options, shared, example) -> Perturbation:
-    """The result for one input, its target, and its place in the batch."""
+    """The result for one input, its target, and its place in the batch.
+
+    Parameters
+    ----------
+    apply, solver, options
+        As of `solve`; the options as sorted pairs.
+    shared
+        Parameters, bounds and key.
+    example
+        An input, its label, its target or None, and its index, which the key is folded with.
+
+    Returns
+    -------
+    A `Perturbation`.
+    """
     params, bounds, key = shared
     x, label, target, index = example
     own = {} if key is None else {"key": jax.random.fold_in(key, index)}

@@ -62,6 +62,11 @@ def fab(
     ------
     TypeError, ValueError
         As of `minimal`; for options out of range.
+
+    References
+    ----------
+    Croce, Hein (2020), "Minimally distorted adversarial examples with a fast adaptive boundary
+    attack", arXiv:1907.02044.
     """
     check_counts(steps=steps, num_classes=num_classes)
     check_finite(1, overshoot=overshoot)

@@ -49,6 +49,11 @@ def fmn(
     ------
     TypeError, ValueError
         As of `minimal`; for options out of range.
+
+    References
+    ----------
+    Pintor, Roli, Brendel, Biggio (2021), "Fast minimum-norm adversarial attacks through adaptive
+    norm constraints", arXiv:2102.12827.
     """
     if loss not in ("soft_margin", "margin"):
         raise ValueError(f"loss must be 'soft_margin' or 'margin', got {loss!r}.")

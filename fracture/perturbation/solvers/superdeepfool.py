@@ -58,6 +58,11 @@ def superdeepfool(
     ------
     TypeError, ValueError
         As of `minimal`; for options out of range.
+
+    References
+    ----------
+    Abdolahpourrostam, Abroshan, Moosavi-Dezfooli (2023), "SuperDeepFool: a new fast and accurate
+    minimal adversarial attack", arXiv:2303.12481.
     """
     check_counts(steps=steps, num_classes=num_classes)
     check_finite(0, overshoot=overshoot)

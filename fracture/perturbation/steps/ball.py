@@ -21,6 +21,21 @@ def project_ball_box(
     for l1, with the least t for which the norm fits. Clipping a projection on the ball to the box
     is in both, but not the nearest such point. Where the two do not meet, the point of the box
     with the least norm.
+
+    Parameters
+    ----------
+    y
+        Shape `(d,)`.
+    radius
+        A scalar, at least 0.
+    room
+        The bounds of δ, shape `(d,)` each; None for no box.
+    ord
+        1, 2 or inf.
+
+    Returns
+    -------
+    The nearest point, shape `(d,)`.
     """
     if room is None:
         return project_ball(y, radius, ord)
@@ -43,6 +58,21 @@ def farthest(
 
     `length * steepest(direction)` without a box. With one, it goes on with the other coordinates
     where some are at their bounds, and for l1 uses up the best of them one after the other.
+
+    Parameters
+    ----------
+    direction
+        Shape `(d,)`.
+    length
+        A scalar, at least 0.
+    room
+        The bounds of δ, shape `(d,)` each, with 0 between them; None for no box.
+    ord
+        1, 2 or inf.
+
+    Returns
+    -------
+    The move, shape `(d,)`.
     """
     if room is None:
         return length * steepest(direction, ord)
@@ -59,7 +89,21 @@ def farthest(
 
 
 def random_in_ball(key: Key, like: Array, ord: Order) -> Array:
-    """A vector drawn uniformly from the ball of radius 1, of the shape and dtype of `like`."""
+    """A vector drawn uniformly from the ball of radius 1, of the shape and dtype of `like`.
+
+    Parameters
+    ----------
+    key
+        Used once.
+    like
+        Shape `(d,)`.
+    ord
+        1, 2 or inf.
+
+    Returns
+    -------
+    The vector, shape `(d,)`.
+    """
     if ord == jnp.inf:
         return jax.random.uniform(key, like.shape, like.dtype, -1, 1)
     return jax.random.ball(key, like.size, float(ord), dtype=like.dtype)
