@@ -63,7 +63,7 @@ def map_examples(
 
     Raises
     ------
-    TypeError
+    ValueError
         If `static` is not hashable.
     """
     fixed = (function, static)
