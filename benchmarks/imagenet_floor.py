@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from _timing import bare_passes, compiling, memory, seconds
 
 from fracture import compression, data, models, perturbation
-from fracture.models._efficientnet_lite import SIZES
+from fracture.models import EFFICIENTNET_LITE_SIZES as SIZES
 
 PASSES = 20
 

@@ -1,9 +1,13 @@
-"""Labels at the door of every public function, in one form."""
+"""Arguments at the door of public functions: labels in one form, counts, numbers, dtypes."""
+
+from math import inf
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int
+from jax.typing import DTypeLike
+from jaxtyping import Array, Int, PyTree
 
 from ._typing import Labels
 
@@ -31,7 +35,7 @@ def as_labels(labels: Labels, name: str = "labels") -> Int[Array, "*shape"]:
     ValueError
         If lists are ragged, or integers too large for int32 while JAX has no 64 bits.
     """
-    if isinstance(labels, jax.Array) or _traced(labels):
+    if isinstance(labels, jax.Array) or traced(labels):
         array = jnp.asarray(labels)
         _require_integers(array.dtype, name)
         if array.dtype.itemsize < 4:
@@ -73,10 +77,40 @@ def narrow(labels: Int[Array, "*shape"]) -> Int[Array, "*shape"]:
     return jnp.where(fits, labels, -1).astype(jnp.int32)
 
 
-def _traced(labels: Labels) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(labels))
-
-
 def _require_integers(dtype: np.dtype, name: str) -> None:
     if not jnp.issubdtype(dtype, jnp.integer):
         raise TypeError(f"{name} must be integers, got {dtype}.")
+
+
+def traced(*trees: PyTree) -> bool:
+    """Whether any leaf has no value yet."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
+
+
+def check_counts(least: int = 1, /, **options: Any) -> None:
+    """Raise `ValueError` unless each option is an integer of at least `least`."""
+    for name, value in options.items():
+        integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not integer or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}.")
+
+
+def check_finite(least: int, /, **options: Any) -> None:
+    """Raise `ValueError` unless each option is finite and at least `least`."""
+    for name, value in options.items():
+        if not least <= value < inf:
+            raise ValueError(f"{name} must be finite and at least {least}, got {value!r}.")
+
+
+def float_dtype(dtype: DTypeLike | None) -> jnp.dtype:
+    """`dtype`, or JAX's default float where it is None; `TypeError` unless floating."""
+    chosen = jnp.result_type(float) if dtype is None else jnp.dtype(dtype)
+    if not jnp.issubdtype(chosen, jnp.floating):
+        raise TypeError(f"dtype must be floating, got {chosen}.")
+    return chosen
+
+
+def require_single_or_double(name: str, x: Array) -> None:
+    """Raise `TypeError` unless JAX has matrix decompositions for the dtype of `x`."""
+    if x.dtype not in (jnp.float32, jnp.float64):
+        raise TypeError(f"{name} must be float32 or float64, got {x.dtype}.")

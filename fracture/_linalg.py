@@ -1,12 +1,18 @@
-"""Factorizations under `vmap`: one matrix at a time on CPU, batched elsewhere."""
+"""Products in full float32 on any device, and factorizations under `vmap`."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
 Result = TypeVar("Result", bound=PyTree)
+
+# Devices that default to TF32 or bfloat16 passes keep three digits of a product.
+matmul = partial(jnp.matmul, precision="highest")
+vdot = partial(jnp.vdot, precision="highest")
 
 
 def one_by_one_on_cpu(factorize: Callable[[Array], Result]) -> Callable[[Array], Result]:

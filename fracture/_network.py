@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload, run
 from jaxtyping import PyTree
 
 from ._typing import Apply
-from .adapters._adapted import Adapted
+from .adapters import Adapted
 
 P = ParamSpec("P")
 Result = TypeVar("Result", covariant=True)

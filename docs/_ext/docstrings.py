@@ -36,7 +36,10 @@ def fields(cls: type) -> dict[str, tuple[str, str]]:
 def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Runs before napoleon, which then sees an Attributes section."""
     tabulated = isinstance(obj, type) and (hasattr(obj, "_fields") or issubclass(obj, enum.Enum))
-    if tabulated and "Attributes" not in lines:
+    if tabulated and "Attributes" in lines:
+        known = fields(obj)
+        lines[:] = [f"{line} : ``{known[line][0]}``" if line in known else line for line in lines]
+    elif tabulated:
         lines += ["", "Attributes", "----------"]
         for field, (kind, told) in fields(obj).items():
             lines += [f"{field} : ``{kind}``", f"    {told}"]

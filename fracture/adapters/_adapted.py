@@ -14,19 +14,27 @@ from .._typing import Apply
 
 @dataclass(frozen=True, eq=False)  # compared and hashed like a function, which it is
 class Adapted:
-    """A network of another framework, in evaluation mode, as pure functions."""
+    """A network of another framework, in evaluation mode, as pure functions.
+
+    Attributes
+    ----------
+    apply
+        `apply(params, x) -> logits[K]` for one input.
+    params
+        Arrays only: `params["params"]` is what training changes.
+    features
+        `features(params, x)`: what each layer returns, under the framework's own name for it, and
+        `"logits"`; a layer that is called again gets `":1"` behind its name. None where the
+        framework cannot tell.
+    module
+        `module(params)`: the framework's own object with these parameters, for its layers; None
+        where it has none.
+    """
 
     apply: Apply
-    """`apply(params, x) -> logits[K]` for one input."""
     params: PyTree
-    """Arrays only: `params["params"]` is what training changes."""
     features: Callable[[PyTree, Array], dict[str, Array]] | None
-    """`features(params, x)`: what each layer returns, under the framework's own name for it, and
-    `"logits"`; a layer that is called again gets `":1"` behind its name. None where the framework
-    cannot tell."""
     module: Callable[[PyTree], Any] | None
-    """`module(params)`: the framework's own object with these parameters, for its layers; None
-    where it has none."""
 
     def __call__(self, x: ArrayLike) -> Array:
         """The logits of one input: what solvers and measures of one input take."""

@@ -1,6 +1,6 @@
 """What a network reads and how its features lie: spectra, dimensions, projections, collapse."""
 
-from ._alignment import margin_compression, span_compression
+from ._alignment import contrast, margin_compression, span_compression
 from ._collapse import NeuralCollapse, neural_collapse
 from ._dimension import effective_rank, numerical_rank, participation_ratio, stable_rank
 from ._factors import LawFactors, law_factors
@@ -9,7 +9,7 @@ from ._jacobian import jacobian
 from ._layer_features import LayerFeatures, layer_features
 from ._layer_flow import LayerFlow, layer_flow
 from ._layers import LayerCompression, layer_compression
-from ._projection import Projection, null_ratio, project, random_subspace
+from ._projection import Projection, null_ratio, project, project_and_spectrum, random_subspace
 from ._similarity import linear_cka
 from ._spectrum import feature_spectrum, spectrum
 
@@ -20,6 +20,7 @@ __all__ = [
     "LayerFlow",
     "NeuralCollapse",
     "Projection",
+    "contrast",
     "effective_rank",
     "feature_spectrum",
     "jacobian",
@@ -35,6 +36,7 @@ __all__ = [
     "numerical_rank",
     "participation_ratio",
     "project",
+    "project_and_spectrum",
     "random_subspace",
     "span_compression",
     "spectrum",

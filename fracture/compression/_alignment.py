@@ -5,8 +5,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._linalg import matmul, vdot
 from .._typing import LogitsFn, Order
-from ..norms import dual_order, norm
+from ..norms import dual_order, norm, positive
 from ._arrays import as_float, normalized, widest
 from ._jacobian import jacobian
 from ._margin import displacement_of, logits_of, margin_and_gradient
@@ -113,14 +114,28 @@ def alignment(gradient: Array, displacement: Array, ord: Order) -> Array:
     g = normalized(gradient)[0].astype(dtype)
     delta = normalized(displacement)[0].astype(dtype)
     steepest = norm(g, dual_order(ord)) * norm(delta, ord)
-    ratio = jnp.abs(jnp.vdot(g, delta, precision="highest")) / jnp.where(steepest > 0, steepest, 1)
+    ratio = jnp.abs(vdot(g, delta)) / positive(steepest)
     defined = (delta != 0).any() & jnp.isfinite(steepest)
     return jnp.where(defined, ratio, jnp.nan)
 
 
-def contrast(logits: Array) -> Array:
-    """Logits, or their gradients as rows, without what they share: K - 1 contrasts (Helmert)."""
-    return jnp.matmul(jnp.asarray(_helmert(len(logits)), logits.dtype), logits, precision="highest")
+def contrast(logits: Float[Array, "K ..."]) -> Float[Array, "K-1 ..."]:
+    r"""Logits, or their gradients as rows, without what they share: K - 1 contrasts.
+
+    The products with the rows of a Helmert matrix, orthonormal and each of sum zero: a shift of
+    all logits, which moves no boundary, is gone, and nothing else.
+
+    Parameters
+    ----------
+    logits
+        Shape `(K,)`, or `(K, d)` with a gradient for each logit.
+
+    Returns
+    -------
+    Float[Array, "K-1 ..."]
+        As many differences as there are logits, less one (none for one); in their dtype.
+    """
+    return matmul(jnp.asarray(_helmert(len(logits)), logits.dtype), logits)
 
 
 def _helmert(size: int) -> np.ndarray:

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array
 
+from ..norms import at_least_float32, power_near
+
 
 def as_float(array: ArrayLike, name: str) -> Array:
     """`array` as a real floating-point `jax.Array`, its dtype kept.
@@ -18,11 +20,6 @@ def as_float(array: ArrayLike, name: str) -> Array:
         got = getattr(array, "dtype", type(array).__name__)
         raise TypeError(f"{name} must be an array of a real floating-point dtype, got {got}.")
     return jnp.asarray(array)
-
-
-def at_least_float32(array: Array) -> Array:
-    """Widen float16 and bfloat16 to float32, which the factorizations need."""
-    return array.astype(widest(array.dtype, jnp.float32))
 
 
 def widest(*dtypes: DTypeLike) -> jnp.dtype:
@@ -62,16 +59,11 @@ def squared_distances(columns: Array, x: Array) -> Array:
 
 
 def normalized(array: Array) -> tuple[Array, Array]:
-    """`(array / scale, scale)` with entries below 2, safe to square, and a power of two as scale.
+    """`(array / scale, scale)` with entries of at most 4, safe to square, and a power of two.
 
     The scale is 1 where no entry is different from zero, or one is not finite, and a constant for
-    derivatives: what is divided by it is multiplied again, or scale-free. The division is a
-    multiplication by an exact power: XLA may turn `x / a / b` into `x / (a * b)`, and a division
-    into a multiplication by a reciprocal that it flushes to zero.
+    derivatives: what is divided by it is multiplied again, or scale-free.
     """
-    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(array)))
-    usable = (largest > 0) & jnp.isfinite(largest)
-    exponent = jnp.frexp(jnp.where(usable, largest, 1))[1] - 1
-    exponent = exponent.clip(jnp.finfo(array.dtype).minexp, -jnp.finfo(array.dtype).minexp)
-    one = jnp.ones((), array.dtype)
-    return array * jnp.ldexp(one, -exponent), jnp.ldexp(one, exponent)
+    largest = jnp.max(jnp.abs(array))
+    scale, inverse = power_near(jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1))
+    return array * inverse, scale

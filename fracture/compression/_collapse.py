@@ -8,21 +8,40 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._checks import as_labels
+from .._linalg import matmul
 from .._typing import Labels
 from ._arrays import as_float, as_rows, centred, normalized, squared_distances, widest
 from ._spectrum import as_matrix, decompose, default_rtol, without_nan
 
 
 class NeuralCollapse(NamedTuple):
-    """All zero at full collapse; K classes, their means less the mean of the means."""
+    """All zero at full collapse; K classes, their means less the mean of the means.
 
-    nc1: Float[Array, ""]  # Tr(Σ_W Σ_B⁺) / K: variance within classes over that between them
-    nc2_equinorm_means: Float[Array, ""]  # standard deviation over mean, of the means' norms
-    nc2_equinorm_weights: Float[Array, ""]  # the same, of the norms of the classifier's rows
-    nc2_equiangular_means: Float[Array, ""]  # mean of |cos + 1/(K - 1)| over pairs of means
-    nc2_equiangular_weights: Float[Array, ""]  # the same, over pairs of the classifier's rows
-    nc3: Float[Array, ""]  # ‖W/‖W‖_F - M/‖M‖_F‖_F², the rows of M the means; at most 4
-    nc4: Float[Array, ""]  # share of inputs not decided as by the nearest class mean
+    Attributes
+    ----------
+    nc1
+        Tr(Σ_W Σ_B⁺) / K: variance within classes over that between them.
+    nc2_equinorm_means
+        Standard deviation over mean, of the means' norms.
+    nc2_equinorm_weights
+        The same, of the norms of the classifier's rows.
+    nc2_equiangular_means
+        Mean of |cos + 1/(K - 1)| over pairs of means.
+    nc2_equiangular_weights
+        The same, over pairs of the classifier's rows.
+    nc3
+        ‖W/‖W‖_F - M/‖M‖_F‖_F², the rows of M the means; at most 4.
+    nc4
+        Share of inputs not decided as by the nearest class mean.
+    """
+
+    nc1: Float[Array, ""]
+    nc2_equinorm_means: Float[Array, ""]
+    nc2_equinorm_weights: Float[Array, ""]
+    nc2_equiangular_means: Float[Array, ""]
+    nc2_equiangular_weights: Float[Array, ""]
+    nc3: Float[Array, ""]
+    nc4: Float[Array, ""]
 
 
 def neural_collapse(
@@ -98,7 +117,7 @@ def neural_collapse(
 
     # Which of the two is larger decides what is divided: neither product overflows.
     relative = offset_scale / scale / weight_scale
-    logits = _matmul(rows, weight.T) / relative.clip(1) + (offset * relative.clip(None, 1))[None]
+    logits = matmul(rows, weight.T) / relative.clip(1) + (offset * relative.clip(None, 1))[None]
     distances = jax.vmap(squared_distances, (None, 0))(at_origin.T, means)
     differs = jnp.argmax(logits, axis=1) != jnp.argmin(distances, axis=0)
 
@@ -121,7 +140,7 @@ def _within_over_between(within: Array, between: Array) -> Array:
     _, s, vt = decompose(between, "qr")
     rank_bound = jnp.arange(len(s)) < len(between) - 1  # the means sum to zero
     kept = (s > default_rtol(between.shape, s.dtype) * s[0]) & rank_bound
-    whitened = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)[None] * _matmul(within, vt.T)
+    whitened = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)[None] * matmul(within, vt.T)
     return jnp.sum(whitened**2) / len(within)
 
 
@@ -134,7 +153,7 @@ def _excess_of_cosines(vectors: Array) -> Array:
     """Mean over pairs of |cos + 1/(K - 1)|: K vectors cannot all have smaller cosines."""
     num = len(vectors)
     units, _ = _norms(vectors)
-    excess = jnp.abs(_matmul(units, units.T) + 1 / (num - 1))
+    excess = jnp.abs(matmul(units, units.T) + 1 / (num - 1))
     return jnp.sum(excess * (1 - jnp.eye(num, dtype=excess.dtype))) / (num * (num - 1))
 
 
@@ -148,7 +167,3 @@ def _norms(vectors: Array) -> tuple[Array, Array]:
 def _unit(matrix: Array) -> Array:
     matrix, _ = normalized(matrix)
     return matrix / jnp.linalg.matrix_norm(matrix)
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision="highest")

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from ._arrays import as_float, at_least_float32, normalized
+from ..norms import at_least_float32
+from ._arrays import as_float, normalized
 
 
 def effective_rank(singular_values: ArrayLike) -> Float[Array, ""]:

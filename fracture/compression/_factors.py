@@ -6,24 +6,37 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._linalg import vdot
 from .._typing import Bounds, LogitsFn, Order
-from ..norms import broadcast_bounds, dual_order, halfspace_step, norm
-from ..perturbation import margin
+from ..logits import margin
+from ..norms import at_least_float32, broadcast_bounds, dual_order, halfspace_step, norm
 from ._alignment import alignment
-from ._arrays import as_float, at_least_float32, normalized
+from ._arrays import as_float, normalized
 from ._margin import displacement_of, logits_of, margin_and_gradient
 
 
 class LawFactors(NamedTuple):
-    r"""Factors of $r / (\|\Delta\|_p / 2)$; all but the first and the last are 1 where affine."""
+    r"""Factors of $r / (\|\Delta\|_p / 2)$; all but the first and the last are 1 where affine.
 
-    rho_net: Float[Array, ""]  # |⟨∇m, Δ⟩| / (‖∇m‖_p* ‖Δ‖_p): how well the network reads Δ
-    midpoint: Float[
-        Array, ""
-    ]  # 2 m(x) / (m(x) - m(x + Δ)): boundary before (<1) or past the middle
-    secant: Float[Array, ""]  # (m(x) - m(x + Δ)) / |⟨∇m, Δ⟩|: drop over its linear prediction
-    tangent: Float[Array, ""]  # r over that of the linearised margin within the bounds
-    box: Float[Array, ""]  # β: that of the linearised margin, within the bounds over without them
+    Attributes
+    ----------
+    rho_net
+        |⟨∇m, Δ⟩| / (‖∇m‖_p* ‖Δ‖_p): how well the network reads Δ.
+    midpoint
+        2 m(x) / (m(x) - m(x + Δ)): boundary before (<1) or past the middle.
+    secant
+        (m(x) - m(x + Δ)) / |⟨∇m, Δ⟩|: drop over its linear prediction.
+    tangent
+        r over that of the linearised margin within the bounds.
+    box
+        β: that of the linearised margin, within the bounds over without them.
+    """
+
+    rho_net: Float[Array, ""]
+    midpoint: Float[Array, ""]
+    secant: Float[Array, ""]
+    tangent: Float[Array, ""]
+    box: Float[Array, ""]
 
 
 def law_factors(
@@ -100,7 +113,7 @@ def law_factors(
     drop = here - there
     # Scales apart from directions: no square, and no sum of products, over- or underflows.
     (g, steep), (v, long) = normalized(gradient), normalized(delta)
-    slope = jnp.abs(jnp.vdot(g, v, precision="highest"))
+    slope = jnp.abs(vdot(g, v))
     linear = here / steep / norm(g, dual_order(ord))
     box = jnp.ones_like(drop)
     if bounds is not None:

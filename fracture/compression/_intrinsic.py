@@ -6,6 +6,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._linalg import vdot
+from ..norms import positive
 from ._arrays import as_rows, squared_distances
 from ._spectrum import without_nan
 
@@ -65,8 +67,8 @@ def two_nn(points: ArrayLike, *, discard_fraction: float = 0.1) -> Float[Array, 
     x = jnp.where(used, log_ratio, 0)
     survival = (count - rank).astype(dtype) / count.astype(dtype)
     y = -jnp.log(jnp.where(used, survival, 1))
-    square = jnp.vdot(x, x, precision="highest")
-    slope = jnp.vdot(x, y, precision="highest") / jnp.where(square > 0, square, 1)
+    square = vdot(x, x)
+    slope = vdot(x, y) / positive(square)
     slope = jnp.where(square > 0, slope, jnp.inf)
     return jnp.where(finite & (count >= 3) & used.any(), slope, jnp.nan)
 

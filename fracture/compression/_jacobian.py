@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._checks import check_counts
 from ._arrays import as_float, widest
 
 
@@ -78,6 +79,5 @@ def map_rows(fn: Callable[[Array], Array], rows: Array, chunk_size: int | None) 
     """`fn` of each row, `chunk_size` rows at a time (None: all together)."""
     if chunk_size is None:
         return jax.vmap(fn)(rows)
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
+    check_counts(chunk_size=chunk_size)
     return jax.lax.map(fn, rows, batch_size=min(chunk_size, len(rows)))

@@ -17,11 +17,21 @@ from ._spectrum import feature_spectrum
 
 
 class LayerFeatures(NamedTuple):
-    """One entry per stage, for the features that enter it, and a last one for the logits."""
+    """One entry per stage, for the features that enter it, and a last one for the logits.
 
-    spectra: tuple[Float[Array, " k"], ...]  # standard deviations along the principal axes
-    effective_rank: Float[Array, " layers+1"]  # of each spectrum; 0 for constant features
-    dim: Int[Array, " layers+1"]  # number of features
+    Attributes
+    ----------
+    spectra
+        Standard deviations along the principal axes.
+    effective_rank
+        Effective rank of each spectrum; 0 for constant features.
+    dim
+        Number of features.
+    """
+
+    spectra: tuple[Float[Array, " k"], ...]
+    effective_rank: Float[Array, " layers+1"]
+    dim: Int[Array, " layers+1"]
 
 
 def layer_features(

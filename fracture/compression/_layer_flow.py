@@ -8,9 +8,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from .._linalg import matmul
 from .._typing import LogitsFn
+from ..norms import at_least_float32
 from ._alignment import contrast
-from ._arrays import as_float, at_least_float32, normalized, widest
+from ._arrays import as_float, normalized, widest
 from ._dimension import effective_rank
 from ._jacobian import jacobian
 from ._layers import as_pair, ending_in, stack
@@ -19,12 +21,24 @@ from ._spectrum import spectrum
 
 
 class LayerFlow(NamedTuple):
-    r"""One entry per layer, the input first; $h_l$ the features that enter stage l."""
+    r"""One entry per layer, the input first; $h_l$ the features that enter stage l.
 
-    discarded: Float[Array, " layers"]  # 1 - ‖P Δh_l‖²/‖Δh_l‖², P on the row space of ∂h_{l+1}/∂h_l
-    rank: Int[Array, " layers"]  # of that row space; -1 where something is not finite
-    dim: Int[Array, " layers"]  # number of features
-    effective_rank: Float[Array, " layers"]  # of ∂h_l/∂x, the Jacobian from the input
+    Attributes
+    ----------
+    discarded
+        1 - ‖P Δh_l‖²/‖Δh_l‖², P on the row space of ∂h_{l+1}/∂h_l.
+    rank
+        Dimension of that row space; -1 where something is not finite.
+    dim
+        Number of features.
+    effective_rank
+        Effective rank of ∂h_l/∂x, the Jacobian from the input.
+    """
+
+    discarded: Float[Array, " layers"]
+    rank: Int[Array, " layers"]
+    dim: Int[Array, " layers"]
+    effective_rank: Float[Array, " layers"]
 
 
 def layer_flow(
@@ -106,4 +120,4 @@ def _product(step: Array, from_input: Array) -> Array:
     """At a scale of about 1: a product of many Jacobians neither under- nor overflows."""
     dtype = widest(step.dtype, from_input.dtype)
     factors = [normalized(matrix.astype(dtype))[0] for matrix in (step, from_input)]
-    return jnp.matmul(*factors, precision="highest")
+    return matmul(*factors)

@@ -19,13 +19,27 @@ from ._projection import Projection, project_and_spectrum
 
 
 class LayerCompression(NamedTuple):
-    r"""One entry per layer, the input first; $h_l$ the features that enter stage l."""
+    r"""One entry per layer, the input first; $h_l$ the features that enter stage l.
 
-    ratio: Float[Array, " layers"]  # ‖P Δh_l‖ / ‖Δh_l‖, P on the row space of ∂(logits)/∂h_l
-    rank: Int[Array, " layers"]  # of that row space; -1 where something is not finite
-    dim: Int[Array, " layers"]  # number of features
-    effective_rank: Float[Array, " layers"]  # of the Jacobian of the logit differences
-    null_ratio: Float[Array, " layers"]  # root mean square of the ratio for a random subspace
+    Attributes
+    ----------
+    ratio
+        ‖P Δh_l‖ / ‖Δh_l‖, P on the row space of ∂(logits)/∂h_l.
+    rank
+        Dimension of that row space; -1 where something is not finite.
+    dim
+        Number of features.
+    effective_rank
+        Effective rank of the Jacobian of the logit differences.
+    null_ratio
+        Root mean square of the ratio for a random subspace.
+    """
+
+    ratio: Float[Array, " layers"]
+    rank: Int[Array, " layers"]
+    dim: Int[Array, " layers"]
+    effective_rank: Float[Array, " layers"]
+    null_ratio: Float[Array, " layers"]
 
 
 def layer_compression(

@@ -6,8 +6,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import LogitsFn
-from ..perturbation import as_logits, margin
-from ._arrays import as_float, at_least_float32, widest
+from ..logits import as_logits, margin
+from ..norms import at_least_float32
+from ._arrays import as_float, widest
 
 
 def logits_of(logits_fn: LogitsFn, x: Array) -> Array:

@@ -9,20 +9,33 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
-from .._linalg import one_by_one_on_cpu
+from .._checks import check_counts, traced
+from .._linalg import matmul, one_by_one_on_cpu, vdot
 from .._typing import Key
-from ..norms import traced
+from ..norms import positive
 from ._arrays import as_float, normalized, widest
 from ._spectrum import as_matrix, decompose, default_rtol, values_tangent, without_nan
 
 
 class Projection(NamedTuple):
-    r"""How much of a displacement lies in a subspace of $\mathbb{R}^d$."""
+    r"""How much of a displacement lies in a subspace of $\mathbb{R}^d$.
 
-    ratio: Float[Array, ""]  # ‖P Δ‖ / ‖Δ‖; NaN for a zero displacement or input not finite
-    rank: Int[Array, ""]  # dimension of the subspace under rtol; -1 for input not finite
-    rtol: Float[Array, ""]  # smallest singular value kept, relative to the largest
-    null_ratio: Float[Array, ""]  # root mean square of the ratio for a random subspace
+    Attributes
+    ----------
+    ratio
+        ‖P Δ‖ / ‖Δ‖; NaN for a zero displacement or input not finite.
+    rank
+        Dimension of the subspace under rtol; -1 for input not finite.
+    rtol
+        Smallest singular value kept, relative to the largest.
+    null_ratio
+        Root mean square of the ratio for a random subspace.
+    """
+
+    ratio: Float[Array, ""]
+    rank: Int[Array, ""]
+    rtol: Float[Array, ""]
+    null_ratio: Float[Array, ""]
 
 
 def project(
@@ -91,8 +104,7 @@ def null_ratio(rank: ArrayLike, dim: int) -> Float[Array, "..."]:
     ValueError
         If `dim` is less than 1 or a `rank` that is not traced exceeds it.
     """
-    if dim < 1:
-        raise ValueError(f"dim must be at least 1, got {dim}.")
+    check_counts(dim=dim)
     if not traced(rank) and np.any(np.asarray(rank) > dim):
         raise ValueError(f"a rank must be at most dim = {dim}, got {rank}.")
     return jnp.sqrt(jnp.minimum(jnp.asarray(rank, float) / dim, 1))
@@ -128,9 +140,27 @@ def random_subspace(
 
 
 def project_and_spectrum(
-    matrix_rows: ArrayLike, displacement: ArrayLike, rtol: float | None
-) -> tuple[Projection, Array]:
-    """`project`, with the singular values of the rows."""
+    matrix_rows: ArrayLike, displacement: ArrayLike, rtol: float | None = None
+) -> tuple[Projection, Float[Array, " values"]]:
+    """`project`, with the singular values of the rows from the same decomposition.
+
+    Parameters
+    ----------
+    matrix_rows, displacement, rtol
+        As of `project`.
+
+    Returns
+    -------
+    projection
+        What `project` returns.
+    singular_values
+        The `min(k, d)` of them, descending, as of `spectrum`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `project`.
+    """
     rows, delta = as_matrix(matrix_rows, "matrix_rows"), as_float(displacement, "displacement")
     if delta.size != rows.shape[1]:
         raise ValueError(f"displacement {delta.shape} does not fit the rows, {rows.shape}.")
@@ -154,7 +184,7 @@ def project_and_spectrum(
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _projected_norm(rows: Array, delta: Array, rtol: float) -> tuple[Array, Array]:
     _, s, vt = decompose(rows, "qr")
-    inside = jnp.where(s > rtol * s[0], _matvec(vt, delta), 0)
+    inside = jnp.where(s > rtol * s[0], matmul(vt, delta), 0)
     return jnp.linalg.vector_norm(inside), s
 
 
@@ -163,16 +193,15 @@ def _projected_norm_jvp(rtol, primals, tangents):
     (rows, delta), (rows_dot, delta_dot) = primals, tangents
     u, s, vt = decompose(rows, "qr")
     kept = s > rtol * s[0]
-    inside = jnp.where(kept, _matvec(vt, delta), 0)
+    inside = jnp.where(kept, matmul(vt, delta), 0)
     norm = jnp.linalg.vector_norm(inside)
-    projected = _matvec(vt.T, inside)
-    coefficients = _matvec(u, inside / jnp.where(kept, s, 1))
-    half_square_dot = jnp.vdot(projected, delta_dot, precision="highest") + jnp.vdot(
-        coefficients, _matvec(rows_dot, delta - projected), precision="highest"
+    projected = matmul(vt.T, inside)
+    coefficients = matmul(u, inside / jnp.where(kept, s, 1))
+    half_square_dot = vdot(projected, delta_dot) + vdot(
+        coefficients, matmul(rows_dot, delta - projected)
     )
-    norm_dot = half_square_dot / jnp.where(norm > 0, norm, 1)
+    norm_dot = half_square_dot / positive(norm)
     return (norm, s), (norm_dot, values_tangent(u, vt, rows_dot, kept))
 
 
-_matvec = partial(jnp.matmul, precision="highest")
 _orthonormal = one_by_one_on_cpu(lambda matrix: jnp.linalg.qr(matrix)[0])

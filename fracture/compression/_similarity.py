@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._linalg import matmul
 from ._arrays import as_rows, centred, normalized, widest
 from ._spectrum import without_nan
 
@@ -51,14 +52,10 @@ def linear_cka(features: ArrayLike, other: ArrayLike) -> Float[Array, ""]:
     (x, _, x_finite), (y, _, y_finite) = without_nan(x.astype(dtype)), without_nan(y.astype(dtype))
     x, y = normalized(centred(x))[0], normalized(centred(y))[0]
     if max(x.shape[1], y.shape[1]) <= len(x):
-        product = jnp.sum(_matmul(y.T, x) ** 2)
-        squares = _matmul(x.T, x), _matmul(y.T, y)
+        product = jnp.sum(matmul(y.T, x) ** 2)
+        squares = matmul(x.T, x), matmul(y.T, y)
     else:
-        squares = _matmul(x, x.T), _matmul(y, y.T)
+        squares = matmul(x, x.T), matmul(y, y.T)
         product = jnp.sum(squares[0] * squares[1])
     norms = jnp.linalg.matrix_norm(squares[0]) * jnp.linalg.matrix_norm(squares[1])
     return jnp.where(x_finite & y_finite, product / norms, jnp.nan)
-
-
-def _matmul(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, precision="highest")

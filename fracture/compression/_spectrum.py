@@ -8,12 +8,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._linalg import one_by_one_on_cpu
-from ._arrays import as_float, at_least_float32, normalized
+from .._linalg import matmul, one_by_one_on_cpu
+from ..norms import at_least_float32, positive
+from ._arrays import as_float, normalized
 
 METHODS = ("svd", "qr", "gram")
-
-_matmul = partial(jnp.matmul, precision="highest")
 
 
 def spectrum(matrix: ArrayLike, *, method: str = "svd") -> Float[Array, " k"]:
@@ -128,17 +127,17 @@ def _thin(matrix: Array, method: str) -> tuple[Array, Array, Array]:
     if method == "qr":
         q, r = jnp.linalg.qr(matrix)
         u, s, vt = jnp.linalg.svd(r)
-        return _matmul(q, u), s, vt
-    eigenvalues, v = jnp.linalg.eigh(_matmul(matrix.T, matrix))
+        return matmul(q, u), s, vt
+    eigenvalues, v = jnp.linalg.eigh(matmul(matrix.T, matrix))
     s, v = jnp.sqrt(eigenvalues[::-1].clip(0)), v[:, ::-1]
-    return _matmul(matrix, v) / jnp.where(s > 0, s, 1)[None], s, v.T
+    return matmul(matrix, v) / positive(s)[None], s, v.T
 
 
 def _values(matrix: Array, method: str) -> Array:
     """What `_thin` calls s, in about half the time."""
     tall = matrix.T if matrix.shape[0] < matrix.shape[1] else matrix
     if method == "gram":
-        return jnp.sqrt(jnp.linalg.eigvalsh(_matmul(tall.T, tall))[::-1].clip(0))
+        return jnp.sqrt(jnp.linalg.eigvalsh(matmul(tall.T, tall))[::-1].clip(0))
     small = jnp.linalg.qr(tall, mode="r") if method == "qr" else tall
     return jnp.linalg.svd(small, compute_uv=False)
 
@@ -170,4 +169,4 @@ def _singular_values_jvp(method, primals, tangents):
 
 def values_tangent(u: Array, vt: Array, tangent: Array, kept: Array) -> Array:
     """Derivative of the singular values along `tangent`; 0 where not kept."""
-    return kept.astype(u.dtype) * jnp.sum(_matmul(u.T, tangent) * vt, axis=1)
+    return kept.astype(u.dtype) * jnp.sum(matmul(u.T, tangent) * vt, axis=1)

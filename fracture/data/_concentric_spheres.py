@@ -1,6 +1,7 @@
 """Classes on concentric spheres."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 import jax
@@ -8,17 +9,27 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, float_dtype
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 
 
 class ConcentricSpheres(NamedTuple):
-    """Points uniform on spheres around the origin, one sphere a class."""
+    """Points uniform on spheres around the origin, one sphere a class.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        Class of each point, the number of its sphere.
+    radii
+        Of each sphere; the optimal radius of class i is half the gap to the nearest other.
+    """
 
     inputs: Float[Array, "n d"]
     labels: Int[Array, " n"]
-    radii: Float[Array, " classes"]  # the optimal radius of class i is half the nearest gap
+    radii: Float[Array, " classes"]
 
 
 def concentric_spheres(
@@ -63,10 +74,9 @@ def concentric_spheres(
     ----------
     Gilmer et al. (2018), "Adversarial spheres", arXiv:1801.02774, Section 3 (radii 1 and 1.3).
     """
-    for name, value in (("dim", dim), ("num", num), ("number of radii", len(radii))):
-        at_least(name, value, 1)
-    if not all(radius > 0 for radius in radii):
-        raise ValueError(f"radii must be positive, got {tuple(radii)}.")
+    check_counts(dim=dim, num=num)
+    if not radii or not all(0 < radius < inf for radius in radii):
+        raise ValueError(f"radii must be one or several positive numbers, got {tuple(radii)}.")
     dtype = float_dtype(dtype)
     lengths = jnp.asarray(radii, dtype)
 

@@ -8,15 +8,23 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from ._checks import float_dtype
+from .._checks import float_dtype
 from ._resize import area_resize
 
 
 class Digits(NamedTuple):
-    """Ten thousand images of handwritten digits."""
+    """Ten thousand images of handwritten digits.
 
-    inputs: Float[Array, "n side side 1"]  # grey levels in [0, 1]
-    labels: Int[Array, " n"]  # 0 … 9
+    Attributes
+    ----------
+    inputs
+        Images of grey levels in [0, 1].
+    labels
+        The digits, 0 … 9.
+    """
+
+    inputs: Float[Array, "n side side 1"]
+    labels: Int[Array, " n"]
 
 
 def digits(side: int = 28, *, dtype: DTypeLike = jnp.float32) -> Digits:

@@ -8,20 +8,35 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, float_dtype
+from .._linalg import matmul
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 from ._means import orthogonal_means
 
 
 class GaussianClasses(NamedTuple):
-    """Points of K equally likely Gaussian classes that share their covariance."""
+    """Points of K equally likely Gaussian classes that share their covariance.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        Class of each point.
+    means
+        Mean of each class, one a row.
+    covariance
+        Of every class.
+    factor
+        A square root of it: covariance = factor @ factor.T.
+    """
 
     inputs: Float[Array, "n d"]
     labels: Int[Array, " n"]
     means: Float[Array, "classes d"]
     covariance: Float[Array, "d d"]
-    factor: Float[Array, "d d"]  # covariance = factor @ factor.T
+    factor: Float[Array, "d d"]
 
 
 def spiked_covariance(
@@ -70,7 +85,7 @@ def spiked_covariance(
     Johnstone (2001), "On the distribution of the largest eigenvalue in principal components
     analysis", Annals of Statistics 29(2) (the spiked model).
     """
-    at_least("dim", dim, 1)
+    check_counts(dim=dim)
     dtype = float_dtype(dtype)
     if len(spikes) > dim or not all(spike > -1 for spike in spikes):
         raise ValueError(f"spikes must be at most {dim} numbers above -1, got {tuple(spikes)}.")
@@ -79,7 +94,7 @@ def spiked_covariance(
     excess = jnp.asarray(spikes, dtype)
 
     def identity_plus(scale: jax.Array) -> jax.Array:
-        outer = jnp.matmul(directions * scale[None], directions.T, precision="highest")
+        outer = matmul(directions * scale[None], directions.T)
         return jnp.eye(dim, dtype=dtype) + outer
 
     covariance, factor = identity_plus(excess), identity_plus(jnp.sqrt(1 + excess) - 1)
@@ -127,7 +142,7 @@ def correlated_gaussians(
     TypeError
         If `dtype` is not floating.
     """
-    at_least("dim", dim, 1)
+    check_counts(dim=dim)
     dtype = float_dtype(dtype)
     if not -1 < correlation < 1:
         raise ValueError(f"correlation must lie between -1 and 1, got {correlation}.")
@@ -146,15 +161,14 @@ def _sample(
     covariance: jax.Array,
     factor: jax.Array,
 ) -> GaussianClasses:
-    at_least("num", num, 1)
-    at_least("num_classes", num_classes, 1)
+    check_counts(num=num, num_classes=num_classes)
     dim, dtype = factor.shape[0], factor.dtype
     key_means, key_points = jax.random.split(key)
     means = orthogonal_means(key_means, num_classes, dim, separation / 2**0.5, dtype)
 
     def draw(item: Key, index: jax.Array) -> jax.Array:
         white = jax.random.normal(item, (dim,), dtype)
-        return means[index % num_classes] + jnp.matmul(factor, white, precision="highest")
+        return means[index % num_classes] + matmul(factor, white)
 
     labels = jnp.arange(num, dtype=jnp.int32) % num_classes
     return GaussianClasses(draw_items(draw, key_points, num), labels, means, covariance, factor)

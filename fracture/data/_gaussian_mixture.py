@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, check_finite, float_dtype
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 from ._means import orthogonal_means, random_means
 
@@ -16,14 +16,30 @@ _MEANS = {"orthogonal": orthogonal_means, "random": random_means}
 
 
 class GaussianMixture(NamedTuple):
-    """Points of K classes, each a mixture of equally likely Gaussian clusters."""
+    """Points of K classes, each a mixture of equally likely Gaussian clusters.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        Class of each point.
+    clusters
+        The cluster of each point.
+    means
+        Centre of each cluster, one a row.
+    mean_labels
+        The class of each cluster.
+    noise
+        Standard deviation of every coordinate, in every cluster.
+    """
 
     inputs: Float[Array, "n d"]
     labels: Int[Array, " n"]
-    clusters: Int[Array, " n"]  # the cluster of each point
+    clusters: Int[Array, " n"]
     means: Float[Array, "clusters d"]
-    mean_labels: Int[Array, " clusters"]  # the class of each cluster
-    noise: Float[Array, ""]  # standard deviation of every coordinate, in every cluster
+    mean_labels: Int[Array, " clusters"]
+    noise: Float[Array, ""]
 
 
 def gaussian_mixture(
@@ -71,8 +87,8 @@ def gaussian_mixture(
     Raises
     ------
     ValueError
-        If a size is below 1, `noise` negative, `means` unknown, or more orthogonal means are
-        wanted than there are dimensions.
+        If a size is below 1, `noise` negative or not finite, `means` unknown, or more orthogonal
+        means are wanted than there are dimensions.
     TypeError
         If `dtype` is not floating.
 
@@ -81,13 +97,10 @@ def gaussian_mixture(
     Frei, Vardi, Bartlett, Srebro (2023), "The double-edged sword of implicit bias",
     arXiv:2303.01456, Section 2 (nearly orthogonal clusters of length √d).
     """
-    sizes = {"dim": dim, "num": num, "num_classes": num_classes}
-    for name, value in (sizes | {"clusters_per_class": clusters_per_class}).items():
-        at_least(name, value, 1)
+    check_counts(dim=dim, num=num, num_classes=num_classes, clusters_per_class=clusters_per_class)
+    check_finite(0, noise=noise)
     if means not in _MEANS:
         raise ValueError(f"means must be one of {sorted(_MEANS)}, got {means!r}.")
-    if noise < 0:
-        raise ValueError(f"noise must not be negative, got {noise}.")
     dtype = float_dtype(dtype)
     num_clusters = num_classes * clusters_per_class
     key_means, key_points = jax.random.split(key)

@@ -7,16 +7,24 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, float_dtype
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 
 
 class GaussianPoints(NamedTuple):
-    """As many points as dimensions, each the only one of its class."""
+    """As many points as dimensions, each the only one of its class.
 
-    inputs: Float[Array, "d d"]  # row i is the point of class i
-    labels: Int[Array, " d"]  # 0 … d − 1
+    Attributes
+    ----------
+    inputs
+        Points; row i is that of class i.
+    labels
+        The numbers 0 … d − 1.
+    """
+
+    inputs: Float[Array, "d d"]
+    labels: Int[Array, " d"]
 
 
 def gaussian_points(key: Key, dim: int, *, dtype: DTypeLike | None = None) -> GaussianPoints:
@@ -48,7 +56,7 @@ def gaussian_points(key: Key, dim: int, *, dtype: DTypeLike | None = None) -> Ga
     Gao et al. (2024), "Feature compression is the root cause of adversarial fragility in neural
     network classifiers", arXiv:2406.16200, Section 3.
     """
-    at_least("dim", dim, 1)
+    check_counts(dim=dim)
     dtype = float_dtype(dtype)
     inputs = draw_items(lambda item, _: jax.random.normal(item, (dim,), dtype), key, dim)
     return GaussianPoints(inputs, jnp.arange(dim, dtype=jnp.int32))

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
+from .._checks import check_counts, float_dtype
 from .._files import open_regular
 from .._packages import folder_of, missing
-from ._checks import float_dtype
 from ._load import LabelledData, PathLike
 
 if TYPE_CHECKING:
@@ -126,6 +126,11 @@ def imagenet_classes() -> tuple[str, ...]:
     """Names of the 1000 classes of ImageNet's challenge, in their customary order.
 
     From WordNet; `IMAGENET_NOTICE.md` beside the file says how it came here.
+
+    Returns
+    -------
+    tuple of str
+        Name c is that of label c.
     """
     text = resources.files("fracture.data").joinpath("imagenet_classes.txt").read_text("utf-8")
     return tuple(text.splitlines())
@@ -135,8 +140,7 @@ def _load(
     files: Sequence[Path], labels: Sequence[int], side: int, dtype: DTypeLike
 ) -> LabelledData:
     dtype = float_dtype(dtype)
-    if side < 1:
-        raise ValueError(f"side must be at least 1, got {side}.")
+    check_counts(side=side)
     try:
         from PIL import Image, UnidentifiedImageError
     except ModuleNotFoundError:

@@ -7,19 +7,34 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, check_finite, float_dtype
+from .._linalg import matmul
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 
 
 class LinearSubspace(NamedTuple):
-    """Two classes in an m-dimensional subspace, told apart by the first coordinate in it."""
+    """Two classes in an m-dimensional subspace, told apart by the first coordinate in it.
+
+    Attributes
+    ----------
+    inputs
+        Points, one a row.
+    labels
+        1 where the first coefficient is positive, else 0.
+    coefficients
+        Coordinates in the subspace.
+    basis
+        Orthonormal columns; the first is normal to the boundary.
+    noise
+        Standard deviation of every coordinate off the subspace.
+    """
 
     inputs: Float[Array, "n d"]
-    labels: Int[Array, " n"]  # 1 where the first coefficient is positive, else 0
-    coefficients: Float[Array, "n m"]  # coordinates in the subspace
-    basis: Float[Array, "d m"]  # orthonormal columns; the first is normal to the boundary
-    noise: Float[Array, ""]  # standard deviation of every coordinate off the subspace
+    labels: Int[Array, " n"]
+    coefficients: Float[Array, "n m"]
+    basis: Float[Array, "d m"]
+    noise: Float[Array, ""]
 
 
 def linear_subspace(
@@ -64,7 +79,7 @@ def linear_subspace(
     Raises
     ------
     ValueError
-        If a size is out of range, or `margin` or `noise` negative.
+        If a size is out of range, or `margin` or `noise` negative or not finite.
     TypeError
         If `dtype` is not floating.
 
@@ -73,12 +88,10 @@ def linear_subspace(
     Melamed, Yehudai, Vardi (2023), "Adversarial examples exist in two-layer ReLU networks for
     low dimensional linear subspaces", arXiv:2303.00783, Section 3.
     """
-    for name, value in (("dim", dim), ("num", num), ("intrinsic_dim", intrinsic_dim)):
-        at_least(name, value, 1)
+    check_counts(dim=dim, num=num, intrinsic_dim=intrinsic_dim)
+    check_finite(0, margin=margin, noise=noise)
     if intrinsic_dim > dim:
         raise ValueError(f"intrinsic_dim must be at most dim = {dim}, got {intrinsic_dim}.")
-    if margin < 0 or noise < 0:
-        raise ValueError(f"margin and noise must not be negative, got {margin} and {noise}.")
     dtype = float_dtype(dtype)
     key_basis, key_points = jax.random.split(key)
     basis = jax.random.orthogonal(key_basis, dim, (), dtype, intrinsic_dim)
@@ -88,8 +101,8 @@ def linear_subspace(
         inside = jax.random.normal(key_inside, (intrinsic_dim,), dtype)
         inside = inside.at[0].add(jnp.where(inside[0] > 0, margin, -margin))
         outside = noise * jax.random.normal(key_outside, (dim,), dtype)
-        along = jnp.matmul(basis.T, outside, precision="highest")
-        return outside + jnp.matmul(basis, inside - along, precision="highest"), inside
+        along = matmul(basis.T, outside)
+        return outside + matmul(basis, inside - along), inside
 
     inputs, coefficients = draw_items(draw, key_points, num)
     labels = (coefficients[:, 0] > 0).astype(jnp.int32)

@@ -14,8 +14,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import float_dtype
 from .._files import check_expansion, open_regular
-from ._checks import float_dtype
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -34,7 +34,15 @@ _DAMAGED = (
 
 
 class LabelledData(NamedTuple):
-    """Inputs and labels read from files."""
+    """Inputs and labels read from files.
+
+    Attributes
+    ----------
+    inputs
+        Images or vectors, one an item.
+    labels
+        Class of each item, from 0.
+    """
 
     inputs: Float[Array, "n ..."]
     labels: Int[Array, " n"]

@@ -7,18 +7,31 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from .._checks import check_counts, float_dtype
+from .._linalg import matmul
 from .._typing import Key
-from ._checks import at_least, float_dtype
 from ._items import draw_items
 
 
 class MixedHypercube(NamedTuple):
-    """Points x = A z of two classes, told apart by the last entry of the code z."""
+    """Points x = A z of two classes, told apart by the last entry of the code z.
 
-    inputs: Float[Array, "n d"]  # factors applied to the codes in turn
-    labels: Int[Array, " n"]  # 1 where the last entry of the code is +1, else 0
-    codes: Float[Array, "n d"]  # z, entries ±1
-    factors: Float[Array, "layers d d"]  # A = factors[-1] @ … @ factors[0]
+    Attributes
+    ----------
+    inputs
+        Points A z, one a row: the factors applied to the codes in turn.
+    labels
+        1 where the last entry of the code is +1, else 0.
+    codes
+        The z, entries ±1, one a row.
+    factors
+        Of the mixing matrix A = factors[-1] @ … @ factors[0].
+    """
+
+    inputs: Float[Array, "n d"]
+    labels: Int[Array, " n"]
+    codes: Float[Array, "n d"]
+    factors: Float[Array, "layers d d"]
 
 
 def mixed_hypercube(
@@ -59,8 +72,7 @@ def mixed_hypercube(
     ----------
     Gao et al. (2024), arXiv:2406.16200, Section 4 (one layer) and its extension to several.
     """
-    for name, value in (("dim", dim), ("num", num), ("layers", layers)):
-        at_least(name, value, 1)
+    check_counts(dim=dim, num=num, layers=layers)
     dtype = float_dtype(dtype)
     key_factors, key_codes = jax.random.split(key)
     factors = jax.random.normal(key_factors, (layers, dim, dim), dtype)
@@ -69,7 +81,7 @@ def mixed_hypercube(
         code = jax.random.rademacher(item, (dim,), dtype)
         x = code
         for factor in factors:
-            x = jnp.matmul(factor, x, precision="highest")
+            x = matmul(factor, x)
         return x, code
 
     inputs, codes = draw_items(draw, key_codes, num)

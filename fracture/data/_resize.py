@@ -4,6 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._checks import check_counts
+
 
 def area_resize(images: Float[Array, "*n h w c"], side: int) -> Float[Array, "*n {side} {side} c"]:
     r"""Images as seen by `side` × `side` pixels, each the mean over the area that it covers.
@@ -35,8 +37,7 @@ def area_resize(images: Float[Array, "*n h w c"], side: int) -> Float[Array, "*n
         raise ValueError(f"images must have shape (..., h, w, c), got {images.shape}.")
     if not jnp.issubdtype(images.dtype, jnp.floating):
         raise TypeError(f"images must be floating, got {images.dtype}.")
-    if side < 1:
-        raise ValueError(f"side must be at least 1, got {side}.")
+    check_counts(side=side)
     height, width = images.shape[-3:-1]
     rows = jnp.asarray(_overlap(side, height), images.dtype)
     columns = jnp.asarray(_overlap(side, width), images.dtype)

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from ._checks import at_least
+from .._checks import check_counts
 
 Task = TypeVar("Task", bound=Any)
 
@@ -31,7 +31,7 @@ def split(task: Task, num_train: int) -> tuple[Task, Task]:
     ValueError
         If a part would be empty.
     """
-    at_least("num_train", num_train, 1)
+    check_counts(num_train=num_train)
     total = task.inputs.shape[0]
     if num_train >= total:
         raise ValueError(f"num_train must be less than the {total} items, got {num_train}.")

@@ -7,7 +7,11 @@ pytree, and `apply(params, x)` maps ONE input to its logits. Any NNX module beco
 
 from ._cnn import CNN, cnn
 from ._dense import MLP, DeepLinear, deep_linear, mlp
-from ._efficientnet_lite import EfficientNetLite, efficientnet_lite
+from ._efficientnet_lite import (
+    SIZES as EFFICIENTNET_LITE_SIZES,
+    EfficientNetLite,
+    efficientnet_lite,
+)
 from ._interpolators import interpolate_hypercube, interpolate_points, linear_apply
 from ._network import Network, functional
 from ._pretrained import pretrained
@@ -16,6 +20,7 @@ from ._vit import ViT, vit
 
 __all__ = [
     "CNN",
+    "EFFICIENTNET_LITE_SIZES",
     "MLP",
     "DeepLinear",
     "EfficientNetLite",

@@ -9,6 +9,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from .._checks import check_counts
 from ._conv import Conv
 from ._network import Network, functional
 from ._parts import (
@@ -16,11 +17,11 @@ from ._parts import (
     Activation,
     Staged,
     Stages,
+    as_counts,
     find_activation,
     image_shape,
     layer_names,
     normalizations,
-    positive,
     takes_input,
 )
 
@@ -45,8 +46,8 @@ class CNN(Staged):
         self.input_shape = image_shape(input_shape)
         if head not in ("average", "flatten"):
             raise ValueError(f'head must be "average" or "flatten", got {head!r}.')
-        channels = positive("channels", channels)
-        positive("num_outputs, kernel_size and stride", [num_outputs, kernel_size, stride])
+        channels = as_counts("channels", channels)
+        check_counts(num_outputs=num_outputs, kernel_size=kernel_size, stride=stride)
         self.activation = find_activation(activation)
         self.average = head == "average"
         height, width, depth = self.input_shape
@@ -115,6 +116,12 @@ def cnn(
         "flatten" reads every position of the last maps, "average" their means over positions.
     dtype
         Dtype of the parameters; inputs should have the same.
+
+    Returns
+    -------
+    Network
+        `init(key)` draws parameters, `apply(params, x)` maps one input to `num_outputs` logits;
+        `features` and `stages` give its layers.
 
     Raises
     ------

@@ -10,6 +10,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from .._checks import check_counts
 from ._network import Network, functional
 from ._parts import (
     LINEAR,
@@ -17,10 +18,10 @@ from ._parts import (
     Activation,
     Staged,
     Stages,
+    as_counts,
     find_activation,
     layer_names,
     normalizations,
-    positive,
     takes_input,
 )
 
@@ -38,7 +39,7 @@ class DeepLinear(Staged):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.input_shape = positive("input_shape", input_shape)
+        self.input_shape = as_counts("input_shape", input_shape)
         sizes = _sizes(self.input_shape, widths, num_outputs)
         self.layers = nnx.List(
             nnx.Linear(n, m, use_bias=bias, param_dtype=dtype, kernel_init=LINEAR, rngs=rngs)
@@ -66,7 +67,7 @@ class MLP(Staged):
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
-        self.input_shape = positive("input_shape", input_shape)
+        self.input_shape = as_counts("input_shape", input_shape)
         self.activation = find_activation(activation)
         sizes = _sizes(self.input_shape, widths, num_outputs)
         self.layers = nnx.List(
@@ -112,6 +113,12 @@ def deep_linear(
     dtype
         Dtype of the parameters; inputs should have the same.
 
+    Returns
+    -------
+    Network
+        `init(key)` draws parameters, `apply(params, x)` maps one input to `num_outputs` logits;
+        `features` and `stages` give its layers.
+
     Raises
     ------
     ValueError
@@ -152,6 +159,12 @@ def mlp(
     dtype
         Dtype of the parameters; inputs should have the same.
 
+    Returns
+    -------
+    Network
+        `init(key)` draws parameters, `apply(params, x)` maps one input to `num_outputs` logits;
+        `features` and `stages` give its layers.
+
     Raises
     ------
     ValueError
@@ -179,5 +192,5 @@ def _sizes(
     input_shape: tuple[int, ...], widths: Sequence[int], num_outputs: int
 ) -> tuple[int, ...]:
     """Number of units from the input to the logits."""
-    hidden = positive("widths", widths)
-    return (math.prod(input_shape), *hidden, *positive("num_outputs", [num_outputs]))
+    check_counts(num_outputs=num_outputs)
+    return (math.prod(input_shape), *as_counts("widths", widths), num_outputs)

@@ -21,11 +21,21 @@ MEAN, SCALE = 0.498, 0.502
 
 
 class Size(NamedTuple):
-    """What tells one EfficientNet-Lite from another."""
+    """What tells one EfficientNet-Lite from another.
 
-    width: float  # factor of the channels
-    depth: float  # factor of the blocks in a group
-    side: int  # of the images, in pixels
+    Attributes
+    ----------
+    width
+        Factor of the channels.
+    depth
+        Factor of the blocks in a group.
+    side
+        Height and width of the images, in pixels.
+    """
+
+    width: float
+    depth: float
+    side: int
 
 
 SIZES = {"lite0": Size(1.0, 1.0, 224), "lite1": Size(1.0, 1.1, 240), "lite2": Size(1.1, 1.2, 260)}
@@ -152,6 +162,12 @@ def efficientnet_lite(
         Number K of logits; 1000 for the published weights.
     dtype
         Dtype of the parameters; inputs should have the same.
+
+    Returns
+    -------
+    Network
+        `init(key)` draws parameters, `apply(params, x)` maps one input to `num_outputs` logits;
+        `features` and `stages` give its layers.
 
     Raises
     ------

@@ -5,14 +5,32 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._linalg import one_by_one_on_cpu
+from .._linalg import matmul, one_by_one_on_cpu
 
 
 def linear_apply(
     weight: Float[ArrayLike, "K d"], x: Float[ArrayLike, "*input"]
 ) -> Float[Array, " K"]:
-    """Logits `weight @ x` of one input of any shape with d entries; `weight` is the parameters."""
-    return jnp.matmul(jnp.asarray(weight), jnp.ravel(x), precision="highest")
+    """Logits `weight @ x` of one input: an `apply` whose parameters are the weight.
+
+    Parameters
+    ----------
+    weight
+        Shape `(K, d)`.
+    x
+        One input of any shape, with d entries.
+
+    Returns
+    -------
+    Float[Array, "K"]
+        The logits, in full precision.
+
+    Raises
+    ------
+    TypeError
+        If the shapes do not fit.
+    """
+    return matmul(jnp.asarray(weight), jnp.ravel(x))
 
 
 def interpolate_points(inputs: Float[ArrayLike, "..."]) -> Float[Array, "d d"]:
@@ -26,6 +44,11 @@ def interpolate_points(inputs: Float[ArrayLike, "..."]) -> Float[Array, "d d"]:
     inputs
         Point i of class i in row i, so $X^\top$; linearly independent. (Entries are not finite
         where they are dependent.)
+
+    Returns
+    -------
+    Float[Array, "d d"]
+        W, one row a class; for `linear_apply`.
 
     Raises
     ------
@@ -54,6 +77,11 @@ def interpolate_hypercube(factors: Float[ArrayLike, "..."]) -> Float[Array, "2 d
         $H_1, \ldots, H_L$ in the order in which they act on z. Their product is never formed:
         $H_l Q_{l-1} = Q_l R_l$ in turn, and the last pivots multiply.
 
+    Returns
+    -------
+    Float[Array, "2 d"]
+        One row a class; for `linear_apply`.
+
     Raises
     ------
     ValueError
@@ -70,7 +98,7 @@ def interpolate_hypercube(factors: Float[ArrayLike, "..."]) -> Float[Array, "2 d
     decompose = one_by_one_on_cpu(lambda matrix: tuple(jnp.linalg.qr(matrix)))
 
     def multiply(basis, factor):
-        basis, triangle = decompose(jnp.matmul(factor, basis, precision="highest"))
+        basis, triangle = decompose(matmul(factor, basis))
         return basis, triangle[-1, -1]
 
     identity = jnp.eye(factors.shape[1], dtype=factors.dtype)

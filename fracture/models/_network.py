@@ -14,19 +14,30 @@ BATCH = "batch"
 
 
 class Network(NamedTuple):
-    """A network as pure functions; map over inputs, parameters or keys with `jax.vmap`."""
+    """A network as pure functions; map over inputs, parameters or keys with `jax.vmap`.
+
+    Attributes
+    ----------
+    init
+        `init(key) -> params`: nested dicts of arrays.
+    apply
+        `apply(params, x) -> logits[K]` for one input.
+    features
+        `features(params, x)`: what each layer returns, by name, from the input to
+        `"logits"`.
+    stages
+        `stages(params)`: the layers as functions; applied in turn they are `apply`.
+    train_apply
+        `train_apply(params, xs) -> (logits[n, K], statistics)` for a batch, with the
+        statistics of this batch; for `fracture.training.fit`. None where training needs
+        nothing but `apply`.
+    """
 
     init: Callable[[Key], Any]
-    """`init(key) -> params`: nested dicts of arrays."""
     apply: Apply
-    """`apply(params, x) -> logits[K]` for one input."""
     features: Callable[[Any, Array], dict[str, Array]]
-    """`features(params, x)`: what each layer returns, by name, from the input to `"logits"`."""
     stages: Callable[[Any], list[Callable[[Array], Array]]]
-    """`stages(params)`: the layers as functions; applied in turn they are `apply`."""
     train_apply: TrainApply | None = None
-    """`train_apply(params, xs) -> (logits[n, K], statistics)` for a batch, with the statistics of
-    this batch; for `fracture.training.fit`. None where training needs nothing but `apply`."""
 
 
 def functional(factory: Callable[[nnx.Rngs], nnx.Module]) -> Network:

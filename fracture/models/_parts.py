@@ -8,6 +8,7 @@ from flax import nnx
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
+from .._checks import check_counts
 from ._network import BATCH
 
 Stages = dict[str, Callable[..., Array]]
@@ -114,17 +115,16 @@ def layer_names(prefix: str, number: int) -> list[str]:
     return [f"{prefix}_{i + 1:0{digits}d}" for i in range(number)]
 
 
-def positive(name: str, values: Sequence[int]) -> tuple[int, ...]:
+def as_counts(name: str, values: Sequence[int]) -> tuple[int, ...]:
     """`values` as a tuple, after a check that they are integers of at least 1."""
-    values = tuple(values)
-    if any(not isinstance(v, int) or v < 1 for v in values):
-        raise ValueError(f"{name} must be integers of at least 1, got {values}.")
-    return values
+    for value in values:
+        check_counts(**{name: value})
+    return tuple(values)
 
 
 def image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     """The input shape of a network on images, checked."""
-    shape = positive("input_shape", shape)
+    shape = as_counts("input_shape", shape)
     if len(shape) != 3:
         raise ValueError(f"input_shape must be (height, width, channels), got {shape}.")
     height, width, channels = shape

@@ -8,6 +8,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from .._checks import check_counts
 from ._conv import Conv
 from ._network import Network, functional
 from ._parts import (
@@ -15,9 +16,9 @@ from ._parts import (
     BatchNorm,
     Staged,
     Stages,
+    as_counts,
     image_shape,
     layer_names,
-    positive,
     takes_input,
 )
 
@@ -86,10 +87,10 @@ class ResNet(Staged):
         rngs: nnx.Rngs,
     ):
         self.input_shape = image_shape(input_shape)
-        channels = positive("channels", channels)
+        channels = as_counts("channels", channels)
         if not channels:
             raise ValueError(f"channels must have an entry for each stage, got {channels}.")
-        positive("num_outputs and blocks_per_stage", [num_outputs, blocks_per_stage])
+        check_counts(num_outputs=num_outputs, blocks_per_stage=blocks_per_stage)
         maps = channels[0]
         self.conv = NormConv(self.input_shape[2], maps, stride=2, dtype=dtype, rngs=rngs)
         layers = []

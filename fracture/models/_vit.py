@@ -9,6 +9,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from .._checks import check_counts
 from ._network import Network, functional
 from ._parts import (
     LINEAR,
@@ -17,7 +18,6 @@ from ._parts import (
     Stages,
     image_shape,
     layer_names,
-    positive,
     takes_input,
 )
 
@@ -79,8 +79,8 @@ class ViT(Staged):
         rngs: nnx.Rngs,
     ):
         self.input_shape = image_shape(input_shape)
-        positive("num_outputs and patch_size", [num_outputs, patch_size])
-        positive("width, depth, num_heads and mlp_ratio", [width, depth, num_heads, mlp_ratio])
+        check_counts(num_outputs=num_outputs, patch_size=patch_size, width=width)
+        check_counts(depth=depth, num_heads=num_heads, mlp_ratio=mlp_ratio)
         *sides, channels = self.input_shape
         if any(side % patch_size for side in sides):
             raise ValueError(
@@ -160,6 +160,12 @@ def vit(
         Hidden units of each block's MLP, as a multiple of `width`.
     dtype
         Dtype of the parameters; inputs should have the same.
+
+    Returns
+    -------
+    Network
+        `init(key)` draws parameters, `apply(params, x)` maps one input to `num_outputs` logits;
+        `features` and `stages` give its layers.
 
     Raises
     ------

@@ -7,22 +7,30 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float, Int
 
-from .._checks import as_labels, narrow
-from .._linalg import one_by_one_on_cpu
+from .._checks import as_labels, narrow, require_single_or_double
+from .._linalg import matmul, one_by_one_on_cpu
 from .._typing import Labels
 from ..norms import over_largest
-from ._checks import require_float
 from ._quadric import quadric_distance
 
 
 class BayesRadius(NamedTuple):
-    """Smallest displacement to where another class is as likely; `vmap` adds an axis."""
+    """Smallest displacement to where another class is as likely; `vmap` adds an axis.
 
-    radius: Float[
-        Array, ""
-    ]  # l2, in units of the inputs; 0 where misclassified, inf: no such point
-    displacement: Float[Array, " d"]  # the way there; 0 where there is none to go
-    label: Int[Array, ""]  # the class met there; the given one where there is none
+    Attributes
+    ----------
+    radius
+        Its l2 norm, in units of the inputs; 0 where misclassified, inf where there is no such
+        point.
+    displacement
+        The way there; 0 where there is none to go.
+    label
+        The class met there; the given one where there is none.
+    """
+
+    radius: Float[Array, ""]
+    displacement: Float[Array, " d"]
+    label: Int[Array, ""]
 
 
 def bayes_radius_shared(
@@ -69,7 +77,7 @@ def bayes_radius_shared(
     ----------
     Hastie, Tibshirani, Friedman (2009), "The elements of statistical learning", Section 4.3.
     """
-    require_float("x", x)
+    require_single_or_double("x", x)
     label = narrow(as_labels(label))
     _check(x, means, priors, covariance.shape, x.shape * 2)
     lower = jnp.linalg.cholesky(covariance)
@@ -138,7 +146,7 @@ def bayes_radius(
     Hastie, Tibshirani, Friedman (2009), Section 4.3 (quadratic discriminant); Moré (1993),
     "Generalizations of the trust region problem", Optimization Methods and Software 2.
     """
-    require_float("x", x)
+    require_single_or_double("x", x)
     label = narrow(as_labels(label))
     _check(x, means, priors, covariances.shape, (means.shape[0], *x.shape * 2))
     # In units of the spread of class y, so that no square over- or underflows.
@@ -149,7 +157,7 @@ def bayes_radius(
     identity = jnp.eye(x.size, dtype=x.dtype)
     precision = jax.vmap(lambda factor: cho_solve((factor, True), identity))(lower)
     offset = (x[None] - means) / unit
-    gradient = jax.vmap(lambda p, o: jnp.matmul(p, o, precision="highest"))(precision, offset)
+    gradient = jax.vmap(matmul)(precision, offset)
     log_det = 2 * jnp.log(jnp.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)
     log_density = jnp.log(priors) - (jnp.sum(offset * gradient, axis=1) + log_det) / 2
 

@@ -6,18 +6,30 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from .._linalg import one_by_one_on_cpu
-from ..norms import power_near
-from ._checks import require_float
+from .._checks import check_counts, require_single_or_double
+from .._linalg import matmul, one_by_one_on_cpu
+from ..norms import positive, power_near
 
 
 class HypercubeRadius(NamedTuple):
-    """Nearest point of the other class, for one code; `vmap` adds an axis to each field."""
+    """Nearest point of the other class, for one code; `vmap` adds an axis to each field.
 
-    radius: Float[Array, ""]  # half the distance to it, in units of the inputs
-    code: Float[Array, " d"]  # its code; the displacement is A (code − z)
-    num_nodes: Int[Array, ""]  # partial codes visited
-    proven: Bool[Array, ""]  # no code is nearer; else `radius` is an upper bound
+    Attributes
+    ----------
+    radius
+        Half the distance to it, in units of the inputs.
+    code
+        Its code; the displacement is A (code − z).
+    num_nodes
+        Partial codes visited.
+    proven
+        Whether no code is nearer; else `radius` is an upper bound.
+    """
+
+    radius: Float[Array, ""]
+    code: Float[Array, " d"]
+    num_nodes: Int[Array, ""]
+    proven: Bool[Array, ""]
 
 
 class _Search(NamedTuple):
@@ -81,32 +93,58 @@ def hypercube_radius(
             f"mixing must be (d, d) or (layers, d, d) and code (d,), got {mixing.shape} and "
             f"{code.shape}."
         )
-    require_float("code", code)
-    if max_nodes < 1:
-        raise ValueError(f"max_nodes must be at least 1, got {max_nodes}.")
+    require_single_or_double("code", code)
+    check_counts(max_nodes=max_nodes)
     dtype, dim = code.dtype, code.shape[0]
     factors = factors.astype(dtype)
 
     # Every factor is divided by about its largest entry, so that no product or square overflows.
     largest = jnp.max(jnp.abs(factors), axis=(1, 2))
-    scales, inverses = power_near(jnp.where(largest > 0, largest, 1))
+    scales, inverses = power_near(positive(largest))
+    scaled = factors * inverses[:, None, None]
 
-    def apply(x: jax.Array) -> jax.Array:
-        for factor, inverse in zip(factors, inverses, strict=True):
-            x = jnp.matmul(factor * inverse, x, precision="highest")
-        return x
-
-    upper, order = _sorted_triangle(apply(jnp.eye(dim, dtype=dtype)))
+    upper, order = _sorted_triangle(mix(scaled, jnp.eye(dim, dtype=dtype)))
     signs = code[order]
     flips, num_nodes, done = _search(upper * signs[None], max_nodes)
 
     moved = jnp.zeros(dim, dtype).at[order].set(flips)  # in the order of the coordinates
-    length = jnp.linalg.vector_norm(apply(code * moved))
+    length = jnp.linalg.vector_norm(mix(scaled, code * moved))
     radius = jnp.prod(scales) * length
     usable = jnp.isfinite(radius) & (jnp.abs(code) == 1).all()
     return HypercubeRadius(
         jnp.where(usable, radius, jnp.nan), code * (1 - 2 * moved), num_nodes, done & usable
     )
+
+
+def twin_displacement(
+    factors: Float[Array, "layers d d"], code: Float[Array, " d"]
+) -> Float[Array, " d"]:
+    """Way from A z to its twin, the point with the last coordinate of z flipped: -2 z_d A e_d.
+
+    Parameters
+    ----------
+    factors
+        Factors of A, applied first to last, shape `(layers, d, d)`.
+    code
+        z, entries ±1, shape `(d,)`. The last entry is the class.
+
+    Returns
+    -------
+    Float[Array, "d"]
+        In units of the inputs; half its length bounds the optimal radius from above.
+
+    References
+    ----------
+    Gao et al. (2024), arXiv:2406.16200, Section 4.
+    """
+    return mix(factors, jnp.zeros_like(code).at[-1].set(-2 * code[-1]))
+
+
+def mix(factors: Float[Array, "layers d d"], x: Float[Array, "d ..."]) -> Float[Array, "d ..."]:
+    """A x, factor by factor: the product of several is too ill conditioned to be formed."""
+    for factor in factors:
+        x = matmul(factor, x)
+    return x
 
 
 def _sorted_triangle(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -123,8 +161,8 @@ def _sorted_triangle(matrix: jax.Array) -> tuple[jax.Array, jax.Array]:
         rest, taken, order = carry
         lengths = jnp.where(taken, jnp.inf, jnp.sum(rest * rest, axis=0))
         column = jnp.argmin(lengths)
-        direction = rest[:, column] / jnp.sqrt(jnp.where(lengths[column] > 0, lengths[column], 1))
-        along = jnp.matmul(direction, rest, precision="highest")
+        direction = rest[:, column] / jnp.sqrt(positive(lengths[column]))
+        along = matmul(direction, rest)
         rest = rest - direction[:, None] * along[None]
         return rest, taken.at[column].set(True), order.at[step].set(column.astype(jnp.int32))
 

@@ -7,21 +7,39 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_factor, cho_solve
 from jaxtyping import Array, Bool, Float, Int
 
-from .._checks import as_labels
+from .._checks import as_labels, check_counts, require_single_or_double
+from .._linalg import matmul
 from .._typing import Labels
-from ..norms import over_largest
-from ._checks import require_float
+from ..norms import over_largest, positive
 
 
 class LinearMargin(NamedTuple):
-    """A hyperplane between two classes; class 1 lies where `weight · x + bias` is positive."""
+    """A hyperplane between two classes; class 1 lies where `weight · x + bias` is positive.
 
-    weight: Float[Array, "*input"]  # of length 1
+    Attributes
+    ----------
+    weight
+        Normal of the hyperplane, of length 1.
+    bias
+        In units of the inputs.
+    margin
+        Least distance of a point on its right side; evaluated.
+    gap
+        No hyperplane has a margin above margin + gap.
+    separable
+        Whether the margin is positive.
+    converged
+        Whether the gap is as small as was asked for, or proves inseparability.
+    num_steps
+        Steps of the interior-point method.
+    """
+
+    weight: Float[Array, "*input"]
     bias: Float[Array, ""]
-    margin: Float[Array, ""]  # least distance of a point on its right side; evaluated
-    gap: Float[Array, ""]  # no hyperplane has a margin above margin + gap
-    separable: Bool[Array, ""]  # the margin is positive
-    converged: Bool[Array, ""]  # the gap is as small as was asked for, or proves inseparability
+    margin: Float[Array, ""]
+    gap: Float[Array, ""]
+    separable: Bool[Array, ""]
+    converged: Bool[Array, ""]
     num_steps: Int[Array, ""]
 
 
@@ -88,9 +106,10 @@ def max_margin(
     labels = as_labels(labels)
     if inputs.ndim < 2 or labels.shape != inputs.shape[:1] or inputs.size == 0:
         raise ValueError(f"Wanted inputs (n, ...), labels (n,): {inputs.shape}, {labels.shape}.")
-    require_float("inputs", inputs)
-    if max_steps < 1 or (tol is not None and not tol > 0):
-        raise ValueError(f"max_steps and tol must be positive, got {max_steps} and {tol}.")
+    require_single_or_double("inputs", inputs)
+    check_counts(max_steps=max_steps)
+    if tol is not None and not tol > 0:
+        raise ValueError(f"tol must be positive, got {tol}.")
     dtype = inputs.dtype
     if tol is None:
         tol = 1e-8 if dtype == jnp.float64 else 1e-3
@@ -111,22 +130,22 @@ def max_margin(
     else:
         points = centred
 
-    positive = labels == 1
-    members = jnp.stack([positive, ~positive], axis=1).astype(dtype)
-    both = positive.any() & ~positive.all() & valid
+    second = labels == 1
+    members = jnp.stack([second, ~second], axis=1).astype(dtype)
+    both = second.any() & ~second.all() & valid
     end = _solve(points, members, both, tol, max_steps)
 
-    normal = end.best if basis is None else jnp.matmul(basis, end.best, precision="highest")
+    normal = end.best if basis is None else matmul(basis, end.best)
     length = jnp.linalg.vector_norm(normal)
-    normal = normal / jnp.where(length > 0, length, 1)
-    heights = jnp.matmul(centred, normal, precision="highest")
-    least = jnp.min(jnp.where(positive, heights, jnp.inf))
-    most = jnp.max(jnp.where(positive, -jnp.inf, heights))
+    normal = normal / positive(length)
+    heights = matmul(centred, normal)
+    least = jnp.min(jnp.where(second, heights, jnp.inf))
+    most = jnp.max(jnp.where(second, -jnp.inf, heights))
     margin, gap = scale * (least - most) / 2, scale * jnp.maximum(end.upper - (least - most), 0) / 2
     bias = -scale * (least + most) / 2 - jnp.vdot(normal, centre)
     close = (gap <= tol * margin) | (end.upper <= tol)
 
-    alone = jnp.where(positive.all(), 1, -1).astype(dtype)
+    alone = jnp.where(second.all(), 1, -1).astype(dtype)
     trivial = valid & ~both
     bad = jnp.asarray(jnp.nan, dtype)
     return LinearMargin(
@@ -145,7 +164,6 @@ def _solve(
 ) -> _State:
     """Nearest points of two convex hulls; `members` (n, 2) says which point is in which."""
     dtype, num = points.dtype, points.shape[0]
-    matmul = lambda a, b: jnp.matmul(a, b, precision="highest")
     signed = points * (members[:, :1] - members[:, 1:])
 
     def heights(normal: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -157,7 +175,7 @@ def _solve(
         multipliers = state.multipliers / matmul(members, matmul(members.T, state.multipliers))
         normal = matmul(signed.T, multipliers)
         length = jnp.linalg.vector_norm(normal)
-        lower = heights(normal)[1].sum() / jnp.where(length > 0, length, 1)
+        lower = heights(normal)[1].sum() / positive(length)
         better = (lower > state.lower) & (length > 0)
         return state._replace(
             multipliers=multipliers,
@@ -191,7 +209,7 @@ def _solve(
 
         def longest(du: jax.Array, ds: jax.Array) -> jax.Array:
             ratio = jnp.max(jnp.maximum(-du / u, -ds / s))
-            return jnp.minimum(1, 1 / jnp.where(ratio > 0, ratio, 1))
+            return jnp.minimum(1, 1 / positive(ratio))
 
         mean = jnp.vdot(u, s) / num
         du, ds = newton(jnp.zeros(num, dtype))

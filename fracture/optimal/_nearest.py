@@ -10,7 +10,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from .._checks import as_labels
+from .._checks import as_labels, check_counts
+from .._linalg import matmul
 from .._typing import Labels, Order
 from ..norms import check_order, norm, power_near
 
@@ -18,10 +19,18 @@ _NUM_CANDIDATES = 4  # their distances are computed again by subtraction
 
 
 class NearestNeighbour(NamedTuple):
-    """Nearest reference of another class, for each query."""
+    """Nearest reference of another class, for each query.
 
-    radius: Float[Array, " n"]  # half the distance; inf where there is none, nan for a bad query
-    index: Int[Array, " n"]  # type: ignore[assignment]  # of the reference; -1: there is none
+    Attributes
+    ----------
+    radius
+        Half the distance to it; inf where there is none, nan for a bad query.
+    index
+        Its number among the references; -1 where there is none.
+    """
+
+    radius: Float[Array, " n"]
+    index: Int[Array, " n"]  # type: ignore[assignment]
 
 
 def nearest_neighbour(
@@ -35,9 +44,10 @@ def nearest_neighbour(
 ) -> NearestNeighbour:
     r"""Half the distance from each query to the nearest reference of another class.
 
-    At a point of the reference set this is the exact radius of the nearest-neighbour classifier,
-    the optimal one when the references are all that can occur. With a sample of the references it
-    is an upper bound that falls as references are added (`nearest_neighbour_by_count`).
+    So far the nearest-neighbour classifier keeps its answer at a point of the reference set, and
+    no classifier that is right on all references tolerates more at both ends of a nearest pair:
+    the optimal radius when the references are all that can occur. With a sample of them it is an
+    upper bound that falls as references are added (`nearest_neighbour_by_count`).
 
     For `ord=2`, candidates are chosen by $\|q\|^2 - 2 q^\top r + \|r\|^2$, in full precision and
     after centring, less what its rounding can add, and the distances of the best four are computed
@@ -79,8 +89,7 @@ def nearest_neighbour(
     """
     query_labels, reference_labels = _check(queries, query_labels, references, reference_labels)
     ord = check_order(ord)
-    if chunk_size < 1:
-        raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
+    check_counts(chunk_size=chunk_size)
     size = min(chunk_size, np.shape(references)[0])
     return _search(
         queries, query_labels, references, reference_labels, ord=float(ord), chunk_size=size
@@ -217,7 +226,7 @@ def _search(
         if ord != 2:
             return jax.lax.map(lambda query: halves(chunk, query), points)
         other = chunk * inverse - centre
-        cross = jnp.matmul(centred, other.T, precision="highest")
+        cross = matmul(centred, other.T)
         squares = jnp.sum(centred * centred, axis=1)[:, None] + jnp.sum(other * other, axis=1)[None]
         bound = (1 - rounding) * squares - 2 * cross - lost
         return jnp.where(jnp.isfinite(chunk).all(axis=1)[None], bound, jnp.inf)

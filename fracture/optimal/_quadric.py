@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from .._linalg import matmul
+from ..norms import first, positive
+
 
 def quadric_distance(
     hessian: Float[Array, "d d"],
@@ -16,9 +19,9 @@ def quadric_distance(
 
     In the eigenbasis of H, $\delta_i = -g_i / (\mu + h_i)$ with the one $\mu \ge \max(0, -h_1)$,
     $h_1$ the smallest eigenvalue, at which q vanishes: q grows with μ, so bisection finds it,
-    on the logarithm of the excess $e = \mu - \max(0, -h_1)$. In the hard case g has no part
-    along the first eigenvector and q is still positive as e → 0: the rest of the way is along
-    that eigenvector.
+    among the floating-point numbers that the excess $e = \mu - \max(0, -h_1)$ can be. In the hard
+    case g has no part along the first eigenvector and q is still positive as e → 0: the rest of
+    the way is along that eigenvector.
 
     Parameters
     ----------
@@ -44,7 +47,7 @@ def quadric_distance(
     dtype = gradient.dtype
     curvature, basis = jnp.linalg.eigh(hessian)
     curvature = jnp.where(jnp.abs(curvature) <= rounding, 0, curvature)
-    slope = jnp.matmul(basis.T, gradient, precision="highest")
+    slope = matmul(basis.T, gradient)
     lowest = curvature[0]
     curved = lowest < 0
     shift = jnp.maximum(-lowest, 0)  # μ = shift + excess
@@ -55,20 +58,9 @@ def quadric_distance(
         ratio = slope / (denominator + excess)
         return -ratio, value - jnp.sum(ratio * ratio * (shift + excess + curvature / 2))
 
-    def halve(_: jax.Array, bracket: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        low, high = bracket
-        middle = (low + high) / 2
-        outside = at(jnp.exp2(middle))[1] > 0
-        return jnp.where(outside, low, middle), jnp.where(outside, middle, high)
-
     info = jnp.finfo(dtype)
-    ends = (jnp.asarray(info.minexp + 24, dtype), jnp.asarray(info.maxexp - 24, dtype))
-    num_steps = info.nmant + info.bits // 4
-    low, high = jnp.exp2(jnp.stack(jax.lax.fori_loop(0, num_steps, halve, ends)))
-    # One Newton step for the bits that the logarithm does not resolve.
-    ratio = slope / (denominator + high)
-    rate = jnp.sum(ratio * ratio * (shift + high) / (denominator + high))
-    excess = jnp.clip(high - at(high)[1] / jnp.where(rate > 0, rate, 1), low, high)
+    least, most = (jnp.exp2(jnp.asarray(e, dtype)) for e in (info.minexp + 24, info.maxexp - 24))
+    excess = first(lambda excess: at(excess)[1] > 0, least, most)
     step, rest = at(excess)
 
     # What is left of q, all of it in the hard case, is made up for along the first eigenvector:
@@ -76,12 +68,12 @@ def quadric_distance(
     b = slope[0] + lowest * step[0]
     side = jnp.where(step[0] < 0, -1, 1).astype(dtype)
     root = jnp.sqrt(jnp.maximum(b * b - 2 * lowest * rest, 0)) - side * b
-    tau = side * 2 * jnp.maximum(rest, 0) / jnp.where(root > 0, root, 1)
+    tau = side * 2 * jnp.maximum(rest, 0) / positive(root)
     tau = jnp.where(curved & (root > 0), tau, 0)
     step = step.at[0].add(tau)
 
-    exists = curved | (at(jnp.exp2(ends[0]))[1] <= 0)
-    displacement = jnp.where(exists & (value > 0), jnp.matmul(basis, step, precision="highest"), 0)
+    exists = curved | (at(least)[1] <= 0)
+    displacement = jnp.where(exists & (value > 0), matmul(basis, step), 0)
     distance = jnp.where(exists, jnp.linalg.vector_norm(displacement), jnp.inf)
     distance = jnp.where(value > 0, distance, 0)
     bad = jnp.isnan(value) | jnp.isnan(curvature).any() | jnp.isnan(slope).any()

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_counts
 from ._law import Law, make_law
 from ._quadrature import log_ratio, normalise
 
@@ -19,6 +20,11 @@ def pairwise_radius() -> Law:
     $1 / \|r_i - r_j\|$ with $r_i$ the rows of $X^{-1}$; distributed as $|N(0, 1)| / \sqrt 2$ in
     every dimension.
 
+    Returns
+    -------
+    Law
+        Of the radius, in units of the points' coordinates.
+
     References
     ----------
     Gao et al., arXiv:2406.16200, for the rate; the exact law is this project's.
@@ -28,6 +34,16 @@ def pairwise_radius() -> Law:
 
 def pairwise_optimal_radius(dim: int) -> Law:
     r"""Family A: half the distance of two points of R^dim, $\tfrac12 \sqrt{2 \chi^2_d}$.
+
+    Parameters
+    ----------
+    dim
+        Dimension d, at least 1.
+
+    Returns
+    -------
+    Law
+        Of the radius, in units of the points' coordinates.
 
     Raises
     ------
@@ -43,6 +59,16 @@ def hypercube_optimal_radius(dim: int) -> Law:
     The true optimum is a minimum over all points of the other class (`fracture.optimal`): smaller
     for about half of the points up to d = 20, practically never at d = 64 and beyond.
 
+    Parameters
+    ----------
+    dim
+        Dimension d, at least 1.
+
+    Returns
+    -------
+    Law
+        Of the radius, in units of the points' coordinates.
+
     Raises
     ------
     ValueError
@@ -53,8 +79,7 @@ def hypercube_optimal_radius(dim: int) -> Law:
 
 def _chi(degrees: int, scale: float) -> Law:
     """Law of `scale` times the length of a standard Gaussian vector with `degrees` entries."""
-    if degrees < 1:
-        raise ValueError(f"dim must be at least 1, got {degrees}.")
+    check_counts(dim=degrees)
     if degrees == 1:
         return half_normal(scale)
     n = degrees - 1

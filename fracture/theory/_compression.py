@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from .._checks import check_counts
 from ._chi import HALF_WIDTH
 from ._law import Law, make_law
 from ._quadrature import log_ratio, normalise
@@ -27,15 +28,20 @@ def compression(dim: int, directions: int = 1) -> Law:
     directions
         Dimension k of the subspace, 1 to d - 1. (With k = d the ratio is 1, which has no density.)
 
+    Returns
+    -------
+    Law
+        Of the share, between 0 and 1.
+
     Raises
     ------
     ValueError
-        If `directions` is not between 1 and `dim` - 1.
+        If `dim` is less than 2, or `directions` not between 1 and `dim` - 1.
     """
-    if not 1 <= directions < dim:
-        raise ValueError(
-            f"directions must be at least 1 and less than dim, got {directions} for dim {dim}."
-        )
+    check_counts(2, dim=dim)
+    check_counts(directions=directions)
+    if directions >= dim:
+        raise ValueError(f"directions must be less than dim = {dim}, got {directions}.")
     # The angle θ = arcsin ρ has a smooth density, sin^a θ cos^b θ: no singularity at either end.
     a, b = directions - 1, dim - directions - 1
     mode = a / (a + b) if a else 0.0  # sin² θ at the largest density

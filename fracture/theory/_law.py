@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from ..norms import at_least_float32, first
+
 
 class Law(NamedTuple):
     """A distribution on the non-negative numbers: four pure functions of arrays.
@@ -16,16 +18,23 @@ class Law(NamedTuple):
     `vmap` and `grad`, and follow its dtype (float32 is as accurate as its rounded argument allows
     in every dimension). Outside the support the density is 0; a probability outside [0, 1] has
     the quantile NaN; NaN gives NaN. `quantile(0)` and `quantile(1)` are the ends of the support.
+
+    Attributes
+    ----------
+    pdf
+        `pdf(x)`: density; None for an empirical law, which has none.
+    cdf
+        `cdf(x)`: probability of a value of at most `x`.
+    quantile
+        `quantile(u)`: smallest x with `cdf(x) >= u`.
+    sample
+        `sample(key, shape=(), dtype=None)`: independent draws.
     """
 
     pdf: Callable[..., Array] | None
-    """`pdf(x)`: density; None for an empirical law, which has none."""
     cdf: Callable[..., Array]
-    """`cdf(x)`: probability of a value of at most `x`."""
     quantile: Callable[..., Array]
-    """`quantile(u)`: smallest x with `cdf(x) >= u`."""
     sample: Callable[..., Array]
-    """`sample(key, shape=(), dtype=None)`: independent draws."""
 
 
 def empirical(samples: Float[ArrayLike, " n"]) -> Law:
@@ -38,6 +47,11 @@ def empirical(samples: Float[ArrayLike, " n"]) -> Law:
     ----------
     samples
         Draws, shape `(n,)`, n at least 1, without NaN.
+
+    Returns
+    -------
+    Law
+        Without a density; draws have the dtype of `samples` unless another is asked for.
 
     Raises
     ------
@@ -88,9 +102,9 @@ def make_law(
         return draw(key, shape, jnp.dtype(dtype or jnp.result_type(float)))
 
     return Law(
-        _at_least_float32(pdf),
-        _at_least_float32(_with_derivative(cdf, pdf)),
-        _at_least_float32(_with_derivative(quantile, slope)),
+        _in_float32(pdf),
+        _in_float32(_with_derivative(cdf, pdf)),
+        _in_float32(_with_derivative(quantile, slope)),
         sample,
     )
 
@@ -101,40 +115,22 @@ def _with_derivative(function, derivative):
     return function
 
 
-def _at_least_float32(function: Callable[[Array], Array]) -> Callable[[ArrayLike], Array]:
+def _in_float32(function: Callable[[Array], Array]) -> Callable[[ArrayLike], Array]:
     @jax.jit  # the loops inside would compile again at every call outside jit
     def wrapped(x: ArrayLike) -> Array:
         x = as_float(x)
-        wide = x.astype(jnp.float32) if jnp.finfo(x.dtype).bits < 32 else x
-        return function(wide).astype(x.dtype)
+        return function(at_least_float32(x)).astype(x.dtype)
 
     return wrapped
 
 
 def _inverse(cdf: Callable[[Array], Array], upper: float) -> Callable[[Array], Array]:
-    """Quantile function of a law on [0, upper], to the last bit of `cdf`.
-
-    Non-negative floats are ordered like the integers with the same bits. Bisecting on those takes
-    as many steps as a float has bits, at any scale from the smallest subnormal number to infinity,
-    and needs neither a starting point nor a tolerance.
-    """
+    """Quantile function of a law on [0, upper], to the last bit of `cdf`."""
 
     def quantile(u: Array) -> Array:
-        bits = jnp.finfo(u.dtype).bits
-        integer = jnp.dtype(f"int{bits}")
-        as_number = lambda i: jax.lax.bitcast_convert_type(i, u.dtype)
         end = jnp.full(u.shape, upper, u.dtype)
-        top = jax.lax.bitcast_convert_type(end, integer)
-
-        def halve(_, bracket):
-            low, high = bracket
-            middle = low + (high - low) // 2
-            right = cdf(as_number(middle)) < u
-            return jnp.where(right, middle + 1, low), jnp.where(right, high, middle)
-
-        _, high = jax.lax.fori_loop(0, bits, halve, (jnp.zeros_like(top), top))
-        x = jnp.where(u == 1, end, as_number(high))
-        return jnp.where((u >= 0) & (u <= 1), x, jnp.nan)
+        x = first(lambda x: cdf(x) >= u, jnp.zeros_like(end), end)
+        return jnp.where((u >= 0) & (u <= 1), jnp.where(u == 1, end, x), jnp.nan)
 
     return quantile
 

@@ -26,6 +26,11 @@ def pivot(layers: int = 1) -> Law:
         Number of mixing matrices, 1 or 2. For more there is no simple closed form: use
         `empirical(sample_hypercube(key, num, dim, layers=layers).network)`.
 
+    Returns
+    -------
+    Law
+        Of the radius, in units of the points' coordinates.
+
     Raises
     ------
     ValueError

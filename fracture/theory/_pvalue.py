@@ -6,6 +6,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from ..norms import positive
 from ._chi import HALF_WIDTH
 from ._law import as_float
 
@@ -82,7 +83,7 @@ def _density(angle: Array, a: Array, b: Array, mode: Array) -> Array:
 
 def _log_ratio(excess: Array, mode: Array, root: Array, balanced: Array) -> Array:
     """log(root² / mode), where balanced less its term of first order, excess / mode."""
-    mode = jnp.where(mode > 0, mode, 1)
+    mode = positive(mode)
     excess = excess / mode
     near = jnp.abs(excess) < 0.5
     log = jnp.log1p(jnp.where(near, excess, 0))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from .._checks import check_counts
 from .._linalg import one_by_one_on_cpu
 from .._typing import Key, Order
 from ..norms import dual_order, norm
@@ -22,12 +23,18 @@ ELEMENTS = 2**21  # entries of the matrices held at once
 
 
 class Radii(NamedTuple):
-    """Joint draws of the two radii of one point; entry i of both belongs to the same draw."""
+    """Joint draws of the two radii of one point; entry i of both belongs to the same draw.
+
+    Attributes
+    ----------
+    optimal
+        Radius of the optimal classifier (in family B: the claimed one).
+    network
+        Radius of the interpolating network.
+    """
 
     optimal: Float[Array, " num"]
-    """Radius of the optimal classifier (in family B: the claimed one)."""
     network: Float[Array, " num"]
-    """Radius of the interpolating network."""
 
     @property
     def ratio(self) -> Array:
@@ -53,12 +60,18 @@ def sample_points(key: Key, num: int, dim: int, *, dtype: DTypeLike | None = Non
     dtype
         float32 or float64; JAX's default if None.
 
+    Returns
+    -------
+    Radii
+        Shape `(num,)` each, in units of the points' coordinates.
+
     Raises
     ------
     ValueError
         If `num` is less than 1 or `dim` less than 2.
     """
-    _check(num, dim)
+    check_counts(num=num)
+    check_counts(2, dim=dim)
     dtype = jnp.dtype(dtype or jnp.result_type(float))
 
     invert = one_by_one_on_cpu(
@@ -122,9 +135,8 @@ def sample_hypercube(
     ValueError
         If `num` or `layers` is less than 1, `dim` less than 2, or `ord` is not the order of a norm.
     """
-    _check(num, dim)
-    if layers < 1:
-        raise ValueError(f"layers must be at least 1, got {layers}.")
+    check_counts(num=num, layers=layers)
+    check_counts(2, dim=dim)
     dual = dual_order(ord)
     dtype = jnp.dtype(dtype or jnp.result_type(float))
 
@@ -155,9 +167,21 @@ def sample_hypercube(
 
 
 def mixing_compression(key: Key, dim: int, layers: int, *, num: int = 4096) -> Law:
-    """Family B with several mixing layers: empirical law of the compression ratio, `num` draws.
+    """Family B with several mixing layers: empirical law of the compression ratio.
 
     `compression(dim)` is the exact law for one layer.
+
+    Parameters
+    ----------
+    key, dim, layers
+        As of `sample_hypercube`.
+    num
+        Number of draws.
+
+    Returns
+    -------
+    Law
+        As of `empirical`.
 
     Raises
     ------
@@ -169,10 +193,3 @@ def mixing_compression(key: Key, dim: int, layers: int, *, num: int = 4096) -> L
 
 def _unit(x: Array) -> Array:
     return x / jnp.linalg.vector_norm(x)
-
-
-def _check(num: int, dim: int) -> None:
-    if num < 1:
-        raise ValueError(f"num must be at least 1, got {num}.")
-    if dim < 2:
-        raise ValueError(f"dim must be at least 2, got {dim}.")

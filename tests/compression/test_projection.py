@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from fracture.compression import null_ratio, project, random_subspace
+from fracture.compression import (
+    contrast,
+    null_ratio,
+    project,
+    project_and_spectrum,
+    random_subspace,
+)
 
 
 def reference(rows, delta, rank):
@@ -155,3 +161,21 @@ def test_null_ratio():
 def test_misuse_is_an_error(error, call):
     with pytest.raises(error):
         call()
+
+
+@pytest.mark.fast
+def test_contrasts_keep_everything_but_the_shift():
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    got = contrast(jnp.asarray(logits))
+    assert got.shape == (4, 3)
+    centred = logits - logits.mean(0)
+    np.testing.assert_allclose(got.T @ got, centred.T @ centred, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(contrast(jnp.asarray(logits + 7.0)), got, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.fast
+def test_projection_comes_with_the_spectrum():
+    rows, delta = np.random.default_rng(1).normal(size=(3, 6)), jnp.arange(6.0)
+    projection, values = project_and_spectrum(jnp.asarray(1e-3 * rows), delta)
+    np.testing.assert_allclose(values, np.linalg.svd(1e-3 * rows, compute_uv=False), rtol=1e-12)
+    np.testing.assert_array_equal(projection, project(jnp.asarray(1e-3 * rows), delta))

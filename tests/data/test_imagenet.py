@@ -184,7 +184,7 @@ def test_missing_files_packages_and_sizes(tmp_path, monkeypatch):
     (tmp_path / "labels").write_text("none.png,1\n")
     with pytest.raises(FileNotFoundError, match=r"none\.png"):
         data.load_photographs(tmp_path, tmp_path / "labels", 8)
-    with pytest.raises(ValueError, match="side must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="side must be an integer of at least 1, got 0"):
         data.load_photographs(tmp_path, tmp_path / "labels", 0)
     with pytest.raises(TypeError, match="dtype must be floating"):
         data.load_photographs(tmp_path, tmp_path / "labels", 8, dtype=jnp.int32)

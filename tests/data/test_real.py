@@ -69,9 +69,9 @@ def test_area_resize_of_a_constant(dtype):
 
 @pytest.mark.fast
 def test_area_resize_wrong_use():
-    with pytest.raises(ValueError, match="side must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="side must be an integer of at least 1, got 0"):
         data.area_resize(jnp.zeros((4, 4, 1)), 0)
-    with pytest.raises(ValueError, match="side must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="side must be an integer of at least 1, got 0"):
         data.digits(0)
 
 

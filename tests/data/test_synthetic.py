@@ -207,16 +207,28 @@ def test_covariances_are_as_named():
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda: data.gaussian_points(KEY, 0), "dim must be at least 1, got 0"),
-        (lambda: data.mixed_hypercube(KEY, 3, 0), "num must be at least 1"),
-        (lambda: data.mixed_hypercube(KEY, 3, 2, layers=0), "layers must be at least 1"),
+        (lambda: data.gaussian_points(KEY, 0), "dim must be an integer of at least 1, got 0"),
+        (lambda: data.mixed_hypercube(KEY, 3, 0), "num must be an integer"),
+        (
+            lambda: data.mixed_hypercube(KEY, 3, 2, layers=0),
+            "layers must be an integer",
+        ),
         (lambda: data.gaussian_mixture(KEY, 3, 2, means="equal"), "means must be one of"),
         (lambda: data.gaussian_mixture(KEY, 3, 2, num_classes=4), "At most 3 orthogonal means"),
-        (lambda: data.gaussian_mixture(KEY, 3, 2, noise=-1.0), "noise must not be negative"),
-        (lambda: data.concentric_spheres(KEY, 3, 2, radii=()), "number of radii"),
-        (lambda: data.concentric_spheres(KEY, 3, 2, radii=(1.0, 0.0)), "radii must be positive"),
+        (
+            lambda: data.gaussian_mixture(KEY, 3, 2, noise=-1.0),
+            "noise must be finite",
+        ),
+        (lambda: data.concentric_spheres(KEY, 3, 2, radii=()), "one or several positive"),
+        (
+            lambda: data.concentric_spheres(KEY, 3, 2, radii=(1.0, 0.0)),
+            r"got \(1\.0, 0\.0\)",
+        ),
         (lambda: data.linear_subspace(KEY, 3, 2, intrinsic_dim=4), "at most dim = 3"),
-        (lambda: data.linear_subspace(KEY, 3, 2, intrinsic_dim=2, margin=-1.0), "margin and noise"),
+        (
+            lambda: data.linear_subspace(KEY, 3, 2, intrinsic_dim=2, margin=-1.0),
+            "margin must be",
+        ),
         (lambda: data.spiked_covariance(KEY, 3, 2, spikes=(-1.0,)), "spikes must be"),
         (lambda: data.spiked_covariance(KEY, 1, 2, spikes=(1.0, 2.0)), "spikes must be at most 1"),
         (lambda: data.correlated_gaussians(KEY, 3, 2, correlation=1.0), "between -1 and 1"),

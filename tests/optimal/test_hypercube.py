@@ -129,7 +129,7 @@ def test_singular_and_bad_matrices():
 def test_wrong_use():
     with pytest.raises(ValueError, match=r"got \(3, 3\) and \(4,\)"):
         hypercube_radius.__wrapped__(jnp.eye(3), jnp.ones(4))
-    with pytest.raises(ValueError, match="max_nodes must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="max_nodes must be an integer of at least 1, got 0"):
         hypercube_radius(jnp.eye(3), jnp.ones(3), max_nodes=0)
     with pytest.raises(TypeError, match="code must be float32 or float64, got bfloat16"):
         hypercube_radius(jnp.eye(3), jnp.ones(3, jnp.bfloat16))

@@ -178,7 +178,7 @@ def test_wrong_use():
         raw(x.astype(jnp.bfloat16), y)
     with pytest.raises(TypeError, match="labels must be integers, got float64"):
         raw(x, y.astype(float))
-    with pytest.raises(ValueError, match="max_steps and tol must be positive, got 0 and None"):
+    with pytest.raises(ValueError, match="max_steps must be an integer of at least 1, got 0"):
         raw(x, y, max_steps=0)
-    with pytest.raises(ValueError, match=r"must be positive, got 100 and 0\.0"):
+    with pytest.raises(ValueError, match=r"tol must be positive, got 0\.0"):
         raw(x, y, tol=0.0)

@@ -167,7 +167,7 @@ def test_references_are_not_copied():
         ({0: QUERIES.astype(int), 2: REFERENCES.astype(int)}, TypeError, "floating dtype"),
         ({3: REFERENCE_LABELS.astype(float)}, TypeError, "labels must be integers, got float64"),
         ({"ord": 3}, ValueError, "ord must be 1, 2 or inf, got 3"),
-        ({"chunk_size": 0}, ValueError, "chunk_size must be at least 1"),
+        ({"chunk_size": 0}, ValueError, "chunk_size must be an integer of at least 1"),
     ],
 )
 def test_wrong_use(change, error, message):
