@@ -10,12 +10,11 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
-from .._checks import as_labels
+from .._checks import as_labels, check_counts
 from .._network import takes_network
 from .._typing import Apply, Bounds, Key, Labels
 from ..batching import map_examples
 from ..norms import broadcast_bounds
-from ._options import check_counts
 from ._result import Perturbation
 from ._solvers import Solver, as_solver
 from .solvers.minimal import minimal

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from ..._checks import check_counts
 from ..._problem import Problem, pose
 from ..._typing import Bounds, LogitsFn, Order
 from ...norms import positive
-from .._options import check_counts
 from .._result import Perturbation, finish
 from ..steps.anneal import anneal
 from ..steps.halfspace import scaled, unscaled_norm

@@ -2,9 +2,9 @@
 
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from .._options import check_counts
 from .._result import Perturbation, finish
 from ..steps.ray import cross
 from ..steps.shrink import shrink

@@ -6,10 +6,10 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from ..._checks import check_counts
 from ..._problem import Problem, pose
 from ..._typing import Bounds, Key, LogitsFn, Order
 from ...norms import positive
-from .._options import check_counts
 from .._result import Perturbation, finish
 from ..steps.anneal import anneal
 from ..steps.loss import check_loss, loss_and_grad

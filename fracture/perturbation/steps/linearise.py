@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..._checks import check_counts
 from ..._problem import Problem
 from ...logits import as_logits
-from .._options import check_counts
 
 
 class Nearest(NamedTuple):

@@ -8,10 +8,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from ..._checks import check_finite, traced
 from ..._problem import Problem, Reading
 from ..._typing import Key
-from ...norms import norm, positive, steepest, traced
-from .._options import check_finite
+from ...norms import norm, positive, steepest
 from .ball import farthest, project_ball_box, random_in_ball
 from .ray import Crossing, cross, no_crossing
 
