@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 from jaxtyping import PyTree
 
-from .norms import traced
+from ._checks import traced
 
 __all__ = ["in_chunks", "map_examples"]
 
@@ -63,7 +63,7 @@ def map_examples(
 
     Raises
     ------
-    TypeError
+    ValueError
         If `static` is not hashable.
     """
     fixed = (function, static)

@@ -19,6 +19,15 @@ def as_logits(outputs: Any) -> Float[Array, " k"]:
     A single output f, a scalar or of shape (1,), stands for the two logits (f/2, -f/2): label 0
     wins where f > 0, label 1 where f < 0, and the margin of label 0 is f.
 
+    Parameters
+    ----------
+    outputs
+        What the network returned for one input: a scalar, or a vector of shape (K,).
+
+    Returns
+    -------
+    The logits, shape (K,), or (2,) where there was one output; in its dtype.
+
     Raises
     ------
     ValueError
@@ -80,7 +89,20 @@ def margin(
 
 
 def compared(logits: Array, label: Array, target: Array) -> tuple[Array, Array]:
-    """The label's logit and the target's, or the largest other one where `target` is -1."""
+    """The label's logit and the target's, or the largest other one where `target` is -1.
+
+    Parameters
+    ----------
+    logits
+        Shape (K,).
+    label, target
+        int32, valid or not.
+
+    Returns
+    -------
+    own, rival
+        Two scalars; `rival` is -inf where there is no other class.
+    """
     classes = jnp.arange(logits.size, dtype=jnp.int32)
     rival = jnp.where(target < 0, classes != label, classes == target)
     own = jnp.sum(jnp.where(classes == label, logits, 0))
@@ -90,7 +112,27 @@ def compared(logits: Array, label: Array, target: Array) -> tuple[Array, Array]:
 def class_pair(
     label: Labels, target: Labels | None, num_classes: int
 ) -> tuple[Array, Array, Array]:
-    """Label and target, -1 for none, as int32; and whether both are in range and differ."""
+    """Label and target, -1 for none, as int32; and whether both are in range and differ.
+
+    Parameters
+    ----------
+    label, target
+        Class indices, concrete or traced; None for no target.
+    num_classes
+        K.
+
+    Returns
+    -------
+    label, target, valid
+        Scalars: int32, int32 and bool. What is out of range comes out as 0.
+
+    Raises
+    ------
+    TypeError
+        If an index is no integer.
+    ValueError
+        For a Python or NumPy integer out of range, two that are the same, or an array of them.
+    """
     if _is_number(label) and _is_number(target) and label == target:
         raise ValueError(f"the target must be another class than the label, got {target} for both.")
     own, valid = class_index(label, num_classes, "label")
@@ -101,7 +143,29 @@ def class_pair(
 
 
 def class_index(index: Labels, num_classes: int, name: str) -> tuple[Array, Array]:
-    """The index as int32 and whether it is in range; an integer that is no array must be."""
+    """The index as int32 and whether it is in range; an integer that is no array must be.
+
+    Parameters
+    ----------
+    index
+        One class index, concrete or traced.
+    num_classes
+        K.
+    name
+        What errors call it.
+
+    Returns
+    -------
+    index, valid
+        Scalars: int32, 0 where out of range, and bool.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer.
+    ValueError
+        For a Python or NumPy integer out of range, or more than one.
+    """
     if _is_number(index) and not 0 <= index < num_classes:
         raise ValueError(f"{name} must be in [0, {num_classes}), got {index}.")
     index = as_labels(index, f"{name}s")

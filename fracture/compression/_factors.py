@@ -8,8 +8,8 @@ from jaxtyping import Array, Float
 
 from .._linalg import vdot
 from .._typing import Bounds, LogitsFn, Order
+from ..logits import margin
 from ..norms import at_least_float32, broadcast_bounds, dual_order, halfspace_step, norm
-from ..perturbation import margin
 from ._alignment import alignment
 from ._arrays import as_float, normalized
 from ._margin import displacement_of, logits_of, margin_and_gradient

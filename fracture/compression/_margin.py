@@ -6,8 +6,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from .._typing import LogitsFn
+from ..logits import as_logits, margin
 from ..norms import at_least_float32
-from ..perturbation import as_logits, margin
 from ._arrays import as_float, widest
 
 

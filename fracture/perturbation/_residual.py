@@ -71,6 +71,22 @@ def touch(problem: Problem, delta: ArrayLike) -> Touch:
 
     Which coordinates are at their bounds is read from the projection, whose clips are exact: a
     solver stops just before a bound.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    delta
+        A displacement of the shape of the input.
+
+    Returns
+    -------
+    A `Touch`, of vectors of shape `(d,)`.
+
+    Raises
+    ------
+    ValueError
+        For `delta` of another shape.
     """
     landed, point = problem.land(problem.origin + problem.displacement(delta))
     reading, grad = problem.read_and_grad(point)

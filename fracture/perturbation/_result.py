@@ -76,7 +76,22 @@ def finish(
 ) -> Perturbation:
     """The result from the crossing found, pushed out of the network's rounding.
 
-    `finite` is false if a gradient was not. What is longer than `limit` then was not found.
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    best
+        The shortest crossing that the solver found.
+    num_grads
+        Gradients spent.
+    finite
+        bool: all of them were finite; tells `NOT_FOUND` from `NOT_FINITE`.
+    limit
+        What is longer, once it is pushed, was not found.
+
+    Returns
+    -------
+    A `Perturbation` in the shape of the input.
     """
     best = settle(problem, best)
     best = best._replace(high=jnp.where(best.norm <= limit, best.high, jnp.inf))
@@ -107,7 +122,19 @@ def finish(
 
 
 def best_of(runs: Perturbation, more_grads: int) -> Perturbation:
-    """The shortest of several results, with the gradients of all and `more_grads`."""
+    """The shortest of several results, with the gradients of all and `more_grads`.
+
+    Parameters
+    ----------
+    runs
+        A `Perturbation` with a leading axis.
+    more_grads
+        Gradients spent beside those of the runs.
+
+    Returns
+    -------
+    One `Perturbation`; of runs that found nothing, the first.
+    """
     best = shortest(runs)
     spent = jnp.sum(runs.num_grads, dtype=jnp.int32) + more_grads
     return best._replace(num_grads=jnp.where(best.status == Status.MISCLASSIFIED, 0, spent))

@@ -10,12 +10,11 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 from jaxtyping import PyTree
 
-from .._checks import as_labels
+from .._checks import as_labels, check_counts
 from .._network import takes_network
 from .._typing import Apply, Bounds, Key, Labels
 from ..batching import map_examples
 from ..norms import broadcast_bounds
-from ._options import check_counts
 from ._result import Perturbation
 from ._solvers import Solver, as_solver
 from .solvers.minimal import minimal
@@ -99,7 +98,21 @@ def solve(
 
 
 def _solve_one(apply, solver, options, shared, example) -> Perturbation:
-    """The result for one input, its target, and its place in the batch."""
+    """The result for one input, its target, and its place in the batch.
+
+    Parameters
+    ----------
+    apply, solver, options
+        As of `solve`; the options as sorted pairs.
+    shared
+        Parameters, bounds and key.
+    example
+        An input, its label, its target or None, and its index, which the key is folded with.
+
+    Returns
+    -------
+    A `Perturbation`.
+    """
     params, bounds, key = shared
     x, label, target, index = example
     own = {} if key is None else {"key": jax.random.fold_in(key, index)}

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, PyTree
 from .._checks import as_labels
 from .._network import takes_network
 from .._typing import Apply, Bounds, Labels, Order
+from ..batching import in_chunks
 from ..logits import margin
 from ..norms import as_number, broadcast_bounds, dual_order
 from ._result import Perturbation
@@ -101,7 +102,7 @@ def verify(
         @jax.jit
         def margins(params, examples):
             one = lambda e: margin(network(params, e[0]), e[1], e[2])
-            return jax.lax.map(one, examples, batch_size=CHUNK)
+            return in_chunks(one, examples, CHUNK if len(xs) > CHUNK else None)
 
         heights = np.asarray(margins(wide, examples)) if len(xs) else np.zeros(0)
 

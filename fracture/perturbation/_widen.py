@@ -29,6 +29,17 @@ def in_float64(function: Callable[..., Array], *like: PyTree) -> Callable[..., A
     arguments that are merely cast, this reaches the arrays that the function captures, and random
     draws stay the same. Casts to a narrower dtype than the operand's stay, too, as does single
     precision inside the few operations that come with programs of their own, such as scatter.
+
+    Parameters
+    ----------
+    function
+        A function of arrays that can be traced.
+    *like
+        Arguments, or their shapes and dtypes.
+
+    Returns
+    -------
+    A function of the same arguments, whose results are float64 where they were floats.
     """
     closed, shape = jax.make_jaxpr(function, return_shape=True)(*like)
     structure = jax.tree.structure(shape)

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._checks import as_labels, check_counts
 from .._typing import Apply, Key, Labels, TrainApply
+from ..logits import as_logits
 from ._losses import Loss, scoring
 from ._moments import first_kept, keep, measured_at, moments_of
 
@@ -122,12 +123,13 @@ def fit(
         If shapes do not fit, an option is out of range or unknown, or labels that are not traced
         are out of range (traced ones give NaN losses and `finite` False).
     TypeError
-        If `labels` are not integers, or `apply` does not return one array.
+        If `labels` are not integers, or `apply` does not return one array of floating numbers.
     """
     inputs, labels = jnp.asarray(inputs), as_labels(labels)
     _check(inputs, labels, steps, batch_size)
     when = moments_of(moments, steps)
-    score = scoring(jax.eval_shape(apply, params, inputs[0]), labels, loss)
+    logits = jax.eval_shape(lambda params, x: as_logits(apply(params, x)), params, inputs[0])
+    score = scoring(logits.size, labels, loss)
     labels = labels.astype(jnp.result_type(int))
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
     mean_loss = _mean_loss(train_apply or _one_by_one(apply), score)

@@ -1,7 +1,6 @@
 """Losses of one example, and what a network scores under them."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +9,7 @@ from jaxtyping import Array, Float
 
 from .._checks import as_labels, traced
 from .._typing import Labels
+from ..logits import as_logits
 
 Loss = Callable[[Array, Array], Array]
 
@@ -63,21 +63,21 @@ def cross_entropy(logits: Float[Array, " K"], label: Labels) -> Float[Array, ""]
     TypeError
         If the label is no integer.
     """
-    return -jax.nn.log_softmax(_at_least_two(logits))[as_labels(label)]
+    return -jax.nn.log_softmax(as_logits(logits))[as_labels(label)]
 
 
 LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": squared_error}
 
 
 def scoring(
-    outputs: Any, labels: Array, loss: str | Loss
+    classes: int, labels: Array, loss: str | Loss
 ) -> Callable[[Array, Array], tuple[Array, Array]]:
     """`score(logits, label) -> (loss, correct)` of one example: NaN and wrong for no class.
 
     Parameters
     ----------
-    outputs
-        Shape and dtype of what the network returns for one input.
+    classes
+        Number of them, at least 2.
     labels
         All labels of the data.
     loss
@@ -85,18 +85,12 @@ def scoring(
 
     Raises
     ------
-    ValueError, TypeError
-        If the loss is unknown, the network returns no logits, or labels that are known are out of
-        range.
+    ValueError
+        If the loss is unknown, or labels that are known are out of range.
     """
     if not callable(loss) and loss not in LOSSES:
         raise ValueError(f"loss must be a function or one of {sorted(LOSSES)}, got {loss!r}.")
     loss_fn = loss if callable(loss) else LOSSES[loss]
-    if not hasattr(outputs, "ndim"):
-        raise TypeError(f"apply must return one array of logits, got {type(outputs).__name__}.")
-    if outputs.ndim > 1 or outputs.size == 0:
-        raise ValueError(f"apply must return logits of shape (K,) or (), got {outputs.shape}.")
-    classes = max(2, outputs.size)
     if not traced(labels):
         values = np.asarray(labels)  # inside a jit, JAX's own comparison would be traced
         low, high = values.min(), values.max()
@@ -109,11 +103,7 @@ def scoring(
         if value.shape != ():
             raise ValueError(f"loss must return a scalar, got the shape {value.shape}.")
         valid = (label >= 0) & (label < classes)
-        correct = jnp.argmax(_at_least_two(logits)) == label
+        correct = jnp.argmax(as_logits(logits)) == label
         return jnp.where(valid, value, jnp.nan), correct & valid
 
     return score
-
-
-def _at_least_two(logits: Array) -> Array:
-    return jnp.concatenate([logits, -logits]) / 2 if logits.shape[0] == 1 else logits

@@ -10,6 +10,7 @@ import problems
 import pytest
 from solving import check, mlp, mlp_task, run
 
+from fracture._checks import check_counts
 from fracture.perturbation import (
     SOLVERS,
     Perturbation,
@@ -25,7 +26,6 @@ from fracture.perturbation import (
     refine,
     solve,
 )
-from fracture.perturbation._options import check_counts
 
 F32, F64 = np.float32, np.float64
 

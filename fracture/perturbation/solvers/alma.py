@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from .._options import check_counts
 from .._result import Perturbation, finish
 from ..steps.augment import augment
 from ..steps.linearise import linearise
@@ -60,6 +60,12 @@ def alma(
     ------
     TypeError, ValueError
         As of `minimal`; for options out of range.
+
+    References
+    ----------
+    Rony, Granger, Pedersoli, Ben Ayed (2021), "Augmented Lagrangian adversarial attacks",
+    arXiv:2011.11857. Matyasko, Chau (2021), "PDPGD: primal-dual proximal gradient descent
+    adversarial attack", arXiv:2106.01538.
     """
     check_counts(steps=steps, num_classes=num_classes)
     if not 0 <= momentum < 1:

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from ..._checks import check_counts
 from ..._problem import Problem, pose
 from ..._typing import Bounds, LogitsFn, Order
 from ...norms import positive
-from .._options import check_counts
 from .._result import Perturbation, finish
 from ..steps.anneal import anneal
 from ..steps.halfspace import scaled, unscaled_norm
@@ -61,6 +61,11 @@ def ddn(
     ------
     TypeError, ValueError
         As of `minimal`; for another `ord`, `loss`, or options out of range.
+
+    References
+    ----------
+    Rony et al. (2019), "Decoupling direction and norm for efficient gradient-based L2 adversarial
+    attacks and defenses", arXiv:1811.09600.
     """
     if ord != 2:
         raise ValueError(f"ddn minimises the l2 norm: ord must be 2, got {ord!r}.")
@@ -79,6 +84,18 @@ def resize(
     """The shortest adversarial displacement of a run, and whether all gradients were finite.
 
     Where nothing was adversarial, the last displacement.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    steps, gamma, loss
+        As of `ddn`.
+
+    Returns
+    -------
+    delta, finite
+        Shape `(d,)`, and a bool.
     """
     dtype = problem.center.dtype
 

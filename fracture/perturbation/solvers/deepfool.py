@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts, check_finite
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from .._options import check_counts, check_finite
 from .._result import Perturbation, finish
 from ..steps.linearise import linearise
 from ..steps.ray import cross
@@ -47,6 +47,11 @@ def deepfool(
     ------
     TypeError, ValueError
         As of `minimal`; for options out of range.
+
+    References
+    ----------
+    Moosavi-Dezfooli, Fawzi, Frossard (2016), "DeepFool: a simple and accurate method to fool deep
+    neural networks", arXiv:1511.04599.
     """
     check_counts(steps=steps, num_classes=num_classes)
     check_finite(0, overshoot=overshoot)

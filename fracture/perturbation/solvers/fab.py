@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts, check_finite
 from ..._problem import pose
 from ..._typing import Bounds, Key, LogitsFn, Order
-from .._options import check_counts, check_finite
 from .._result import Perturbation, finish
 from ..steps.halfspace import linearise_at
 from ..steps.linearise import linearise
@@ -62,6 +62,11 @@ def fab(
     ------
     TypeError, ValueError
         As of `minimal`; for options out of range.
+
+    References
+    ----------
+    Croce, Hein (2020), "Minimally distorted adversarial examples with a fast adaptive boundary
+    attack", arXiv:1907.02044.
     """
     check_counts(steps=steps, num_classes=num_classes)
     check_finite(1, overshoot=overshoot)

@@ -56,6 +56,11 @@ def fgsm(
     ------
     TypeError, ValueError
         As of `minimal`; for another `loss` or a `radius` that is none.
+
+    References
+    ----------
+    Goodfellow, Shlens, Szegedy (2015), "Explaining and harnessing adversarial examples",
+    arXiv:1412.6572.
     """
     check_loss(loss)
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))

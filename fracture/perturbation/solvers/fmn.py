@@ -2,9 +2,9 @@
 
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from .._options import check_counts
 from .._result import Perturbation, finish
 from ..steps.ray import cross
 from ..steps.shrink import shrink
@@ -49,6 +49,11 @@ def fmn(
     ------
     TypeError, ValueError
         As of `minimal`; for options out of range.
+
+    References
+    ----------
+    Pintor, Roli, Brendel, Biggio (2021), "Fast minimum-norm adversarial attacks through adaptive
+    norm constraints", arXiv:2102.12827.
     """
     if loss not in ("soft_margin", "margin"):
         raise ValueError(f"loss must be 'soft_margin' or 'margin', got {loss!r}.")

@@ -176,6 +176,19 @@ def spread(budget: Budget, num_classes: int, num_targets: int, single: bool) -> 
     """The budget where there are fewer classes: what they leave over goes to longer runs.
 
     Where there is a single descent it gets nearly all: one long run ends closer on large networks.
+
+    Parameters
+    ----------
+    budget
+        For as many classes as it names.
+    num_classes, num_targets
+        How many were linearised, and how many of those are targets.
+    single
+        Whether there is one descent alone, in place of all runs from `x`.
+
+    Returns
+    -------
+    A `Budget` that costs about as many gradients.
     """
     num_descents = min(budget.num_descents, num_targets)
     spare = budget.num_classes - num_classes

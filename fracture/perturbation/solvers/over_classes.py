@@ -6,9 +6,9 @@ from typing import Any
 import jax
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from .._options import check_counts
 from .._result import Perturbation, best_of
 from .._solvers import Solver, as_solver
 from ..steps.linearise import linearise

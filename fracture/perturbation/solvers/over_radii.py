@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from .._options import check_counts
 from .._result import Perturbation, Solver, best_of
 from ..steps.step_off import step_off
 from ..steps.within_radius import linearised_distance

@@ -6,8 +6,8 @@ from typing import Any
 import jax
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts
 from ..._typing import Key, LogitsFn
-from .._options import check_counts
 from .._result import Perturbation, best_of
 from .._solvers import Solver, as_solver
 

@@ -6,10 +6,10 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from ..._checks import check_counts
 from ..._problem import Problem, pose
 from ..._typing import Bounds, Key, LogitsFn, Order
 from ...norms import positive
-from .._options import check_counts
 from .._result import Perturbation, finish
 from ..steps.anneal import anneal
 from ..steps.loss import check_loss, loss_and_grad
@@ -76,6 +76,11 @@ def pgd(
     ------
     TypeError, ValueError
         As of `minimal`; for options out of range.
+
+    References
+    ----------
+    Madry et al. (2018), "Towards deep learning models resistant to adversarial attacks",
+    arXiv:1706.06083.
     """
     check_loss(loss)
     check_counts(steps=steps)
@@ -94,7 +99,24 @@ def descend_steepest(
     loss: str,
     optimizer: optax.GradientTransformation | None,
 ) -> tuple[Visited, Array]:
-    """The best displacement of one run within `radius`, and whether all gradients were finite."""
+    """The best displacement of one run within `radius`, and whether all gradients were finite.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    radius
+        A scalar in the working dtype.
+    start
+        The first displacement, shape `(d,)`.
+    steps, loss, optimizer
+        As of `pgd`.
+
+    Returns
+    -------
+    best, finite
+        A `Visited`, and a bool.
+    """
     dtype = problem.center.dtype
     rule = optax.identity() if optimizer is None else optimizer
 

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from .._options import check_counts
 from .._result import Perturbation, finish
 from ..steps.ray import search, stay
 from ..steps.shortest import shortest

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
+from ..._checks import check_counts, check_finite
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
-from .._options import check_counts, check_finite
 from .._result import Perturbation, finish
 from ..steps.linearise import linearise
 from ..steps.ray import search
@@ -58,6 +58,11 @@ def superdeepfool(
     ------
     TypeError, ValueError
         As of `minimal`; for options out of range.
+
+    References
+    ----------
+    Abdolahpourrostam, Abroshan, Moosavi-Dezfooli (2023), "SuperDeepFool: a new fast and accurate
+    minimal adversarial attack", arXiv:2303.12481.
     """
     check_counts(steps=steps, num_classes=num_classes)
     check_finite(0, overshoot=overshoot)

@@ -37,6 +37,28 @@ def augment(
 
     Its shortest adversarial displacement, or the last one where there was none; the last one; and
     whether all gradients were finite.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    delta
+        Shape `(d,)`; its norm is the unit of all lengths.
+    steps
+        Gradients.
+    momentum
+        Of the steps, at least 0 and below 1.
+
+    Returns
+    -------
+    shortest, last, finite
+        Two displacements, shape `(d,)`, and a bool.
+
+    References
+    ----------
+    Rony, Granger, Pedersoli, Ben Ayed (2021), "Augmented Lagrangian adversarial attacks",
+    arXiv:2011.11857. Matyasko, Chau (2021), "PDPGD: primal-dual proximal gradient descent
+    adversarial attack", arXiv:2106.01538.
     """
     dtype, ord = problem.center.dtype, problem.ord
     length = positive(problem.size(delta))

@@ -1,15 +1,11 @@
 """Ball of a norm cut by a box: nearest points, and farthest ones along a direction."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..._typing import Key, Order
-from ...norms import loop_init, norm, positive, project_ball, steepest
-
-MAX_STEPS = 60  # of a root search; a guard, not a budget: a few suffice
+from ...norms import guarded_newton, loop_init, norm, positive, project_ball, steepest
 
 
 def project_ball_box(
@@ -21,6 +17,21 @@ def project_ball_box(
     for l1, with the least t for which the norm fits. Clipping a projection on the ball to the box
     is in both, but not the nearest such point. Where the two do not meet, the point of the box
     with the least norm.
+
+    Parameters
+    ----------
+    y
+        Shape `(d,)`.
+    radius
+        A scalar, at least 0.
+    room
+        The bounds of δ, shape `(d,)` each; None for no box.
+    ord
+        1, 2 or inf.
+
+    Returns
+    -------
+    The nearest point, shape `(d,)`.
     """
     if room is None:
         return project_ball(y, radius, ord)
@@ -43,6 +54,21 @@ def farthest(
 
     `length * steepest(direction)` without a box. With one, it goes on with the other coordinates
     where some are at their bounds, and for l1 uses up the best of them one after the other.
+
+    Parameters
+    ----------
+    direction
+        Shape `(d,)`.
+    length
+        A scalar, at least 0.
+    room
+        The bounds of δ, shape `(d,)` each, with 0 between them; None for no box.
+    ord
+        1, 2 or inf.
+
+    Returns
+    -------
+    The move, shape `(d,)`.
     """
     if room is None:
         return length * steepest(direction, ord)
@@ -59,7 +85,21 @@ def farthest(
 
 
 def random_in_ball(key: Key, like: Array, ord: Order) -> Array:
-    """A vector drawn uniformly from the ball of radius 1, of the shape and dtype of `like`."""
+    """A vector drawn uniformly from the ball of radius 1, of the shape and dtype of `like`.
+
+    Parameters
+    ----------
+    key
+        Used once.
+    like
+        Shape `(d,)`.
+    ord
+        1, 2 or inf.
+
+    Returns
+    -------
+    The vector, shape `(d,)`.
+    """
     if ord == jnp.inf:
         return jax.random.uniform(key, like.shape, like.dtype, -1, 1)
     return jax.random.ball(key, like.size, float(ord), dtype=like.dtype)
@@ -79,7 +119,9 @@ def _shrink(y: Array, radius: Array, least: Array | float, low: Array, high: Arr
         return total <= 1, length / jnp.sqrt(jnp.maximum(1 - fixed, 0))
 
     least = least + 0 * radius
-    t = _smallest(measure, least, jnp.maximum(norm(y), 2 * least), jnp.inf)
+    start = positive(jnp.maximum(norm(y), 2 * least))
+    most = jnp.full_like(least, jnp.inf)
+    t = guarded_newton(measure, *loop_init((least, start, most), least + start))
     return radius * jnp.clip(y / t, low, high)
 
 
@@ -99,7 +141,11 @@ def _soft(y: Array, radius: Array, low: Array, high: Array) -> Array:
         root = jnp.where(count > 0, (total + fixed - radius) / count, -1)
         return total - count * t + fixed <= radius, root
 
-    t = _smallest(measure, 0 * radius, measure(0 * radius)[1], 1.0)
+    least = 0 * radius
+    most = jnp.ones_like(least)
+    root = measure(least)[1]
+    start = jnp.where((least < root) & (root < most), root, most / 2)
+    t = guarded_newton(measure, *loop_init((least, start, most), least + start))
     return jnp.clip(soft(t), low, high)
 
 
@@ -120,37 +166,3 @@ def _fill(gain: Array, capacity: Array, length: Array) -> Array:
     tied = jnp.where((gain > missed) & (gain <= pivot), capacity, 0)
     share = jnp.clip((length - jnp.sum(full)) / positive(jnp.sum(tied)), 0, 1)
     return full + share * tied
-
-
-def _smallest(
-    measure: Callable[[Array], tuple[Array, Array]], least: Array, guess: Array, most: float
-) -> Array:
-    """Smallest t from `least` to `most` where `measure` says enough.
-
-    Its other value is the root of the piece that t is on: Newton's method on a monotone function,
-    exact once the piece is right, guarded by bisection.
-    """
-
-    def unsettled(carry):
-        count, left, t, right = carry
-        return (left < t) & (t < right) & (count < MAX_STEPS)
-
-    def step(carry):
-        count, left, t, right = carry
-        enough, root = measure(t)
-        settled = root == t
-        left = jnp.where(enough | settled, left, t)
-        right = jnp.where(enough | settled, t, right)
-        newton = (left < root) & (root < right) & ((count % 8 != 7) | (right == jnp.inf))
-        following = jnp.where(newton, root, _between(left, right))
-        return count + 1, left, jnp.where(settled, right, following), right
-
-    limit = jnp.full_like(least, most)
-    within = (least < guess) & (guess < limit)
-    start = jnp.where(within, guess, _between(least, limit))
-    init = loop_init((jnp.int32(0), least, start, limit), least + start)
-    return jax.lax.while_loop(unsettled, step, init)[3]
-
-
-def _between(left: Array, right: Array) -> Array:
-    return jnp.where(right < jnp.inf, (left + right) / 2, 2 * left)

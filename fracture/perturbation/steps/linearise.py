@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ..._checks import check_counts
 from ..._problem import Problem
 from ...logits import as_logits
-from .._options import check_counts
 
 
 class Nearest(NamedTuple):
@@ -87,7 +87,26 @@ def linearise(problem: Problem, num_classes: int, point: Array | None = None) ->
 
 
 def rivals(problem: Problem, logits: Array, num_classes: int) -> Array:
-    """The classes with the largest logits but the label; the target alone where there is one."""
+    """The classes with the largest logits but the label; the target alone where there is one.
+
+    Parameters
+    ----------
+    problem
+        The label and the target.
+    logits
+        Shape `(K,)`.
+    num_classes
+        At most so many.
+
+    Returns
+    -------
+    int32, shape `(c,)`, by decreasing logit.
+
+    Raises
+    ------
+    ValueError
+        If `num_classes` is no integer of at least 1.
+    """
     check_counts(num_classes=num_classes)
     if problem.targeted:
         return problem.target[None]

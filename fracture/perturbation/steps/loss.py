@@ -13,7 +13,13 @@ WARM = 0.25  # first temperature, in units of the margin at x
 
 
 def check_loss(loss: str) -> None:
-    """Raise a ValueError unless `loss` is the name of a loss."""
+    """Raise a ValueError unless `loss` is the name of a loss.
+
+    Parameters
+    ----------
+    loss
+        As of `loss_and_grad`.
+    """
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {LOSSES}, got {loss!r}.")
 
@@ -29,6 +35,22 @@ def loss_and_grad(
     scale of the logits. As a value, the margin stands for it. `"cross_entropy"` is the
     log-probability of the label, or minus that of the target: its gradient is not normal to a
     boundary between two of more classes, and underflows for confident networks.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    point
+        Where to evaluate, as landed on; shape `(d,)`.
+    loss
+        One of `LOSSES`.
+    share
+        Of the first temperature, from 1 at the start of a run to 0 at its end.
+
+    Returns
+    -------
+    reading, value, grad
+        A `Reading`, a scalar, and the gradient in the working dtype, shape `(d,)`.
     """
     dtype = problem.center.dtype
 

@@ -66,6 +66,21 @@ def cross(
     is bisected is the exponent, first by larger and larger factors down from there, more often
     than every third time while the bracket is wide; and while it is wider than `TIGHT` after
     `steps`, the search goes on, up to `most`. Under `vmap` all lanes wait for those.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    delta
+        Shape `(d,)`; any length.
+    steps
+        Evaluations.
+    most
+        Of them, while the bracket is wide.
+
+    Returns
+    -------
+    A `Crossing`.
     """
     slack, dtype = problem.start.slack, problem.center.dtype
     tiny = float(jnp.finfo(dtype).eps)
@@ -144,7 +159,19 @@ def cross(
 
 
 def stay(problem: Problem, delta: Array) -> Crossing:
-    """The displacement itself where it is adversarial; nothing elsewhere."""
+    """The displacement itself where it is adversarial; nothing elsewhere.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    delta
+        Shape `(d,)`.
+
+    Returns
+    -------
+    A `Crossing`, whose bracket is the whole displacement.
+    """
     landed, point = problem.land(problem.origin + delta)
     reading, none = problem.read(point), no_crossing(problem)
     itself = none._replace(
@@ -157,6 +184,18 @@ def stay(problem: Problem, delta: Array) -> Crossing:
 
 
 def search(problem: Problem, *displacements: Array) -> Crossing:
-    """The shortest of the crossings on the rays through some displacements."""
+    """The shortest of the crossings on the rays through some displacements.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    *displacements
+        Shape `(d,)` each.
+
+    Returns
+    -------
+    A `Crossing`.
+    """
     rays = jnp.stack(displacements)
     return shortest(jax.lax.map(lambda delta: cross(problem, delta), rays))

@@ -30,6 +30,17 @@ def settle(problem: Problem, best: Crossing) -> Crossing:
     `PROBES` + 1 forward passes, and as many again for each look farther out; under `vmap` all
     lanes wait for those. Nothing where the logits are of half precision: their rounding is part of
     what the network is.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    best
+        Where the margin, as the network computes it, is negative; or nothing.
+
+    Returns
+    -------
+    The `Crossing` farther out; its bracket begins where it did.
     """
     if problem.eps > jnp.finfo(jnp.float32).eps:
         return best

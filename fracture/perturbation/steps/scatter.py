@@ -50,10 +50,18 @@ def scatter(problem: Problem, targets: Array, scale: Array, plan: Plan) -> Pool:
 
     Parameters
     ----------
+    problem
+        From `pose`.
     targets
-        Classes, the nearest first.
+        Classes, the nearest first; int32, shape `(c,)`.
     scale
         About the distance to the boundary, where no run arrives there.
+    plan
+        How much of everything.
+
+    Returns
+    -------
+    A `Pool` of at most `plan.num_kept` minima.
     """
     num, kept, dtype = plan.num_runs, plan.num_kept, problem.center.dtype
     num_dims = problem.center.size
@@ -100,6 +108,18 @@ def scatter(problem: Problem, targets: Array, scale: Array, plan: Plan) -> Pool:
 
 
 def directions(shape: tuple[int, ...], ord: Order) -> np.ndarray:
-    """Pseudo-random vectors of norm 1 along the last axis, always the same."""
+    """Pseudo-random vectors of norm 1 along the last axis, always the same.
+
+    Parameters
+    ----------
+    shape
+        Of the array.
+    ord
+        Of the norm.
+
+    Returns
+    -------
+    float64, of that shape.
+    """
     drawn = np.random.default_rng(0).normal(size=shape)
     return drawn / np.linalg.norm(drawn, float(ord), axis=-1, keepdims=True)

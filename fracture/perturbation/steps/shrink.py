@@ -20,6 +20,23 @@ def shrink(
     """The shortest adversarial displacement of a run, and whether all gradients were finite.
 
     Where nothing was adversarial, the last displacement.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    steps, gamma, loss
+        As of `fmn`.
+
+    Returns
+    -------
+    delta, finite
+        Shape `(d,)`, and a bool.
+
+    References
+    ----------
+    Pintor, Roli, Brendel, Biggio (2021), "Fast minimum-norm adversarial attacks through adaptive
+    norm constraints", arXiv:2102.12827.
     """
     dtype, ord = problem.center.dtype, problem.ord
     width = problem.x.size**0.5 if ord == jnp.inf else 1.0  # l2 radius of the unit ball

@@ -49,10 +49,20 @@ def slide(
 
     Parameters
     ----------
+    problem
+        From `pose`.
+    delta
+        Where to start, shape `(d,)`.
+    steps
+        Gradients.
     across
         The shortest crossing of runs before, to go on from.
     rival, rival_steps
         A class, and so many steps before the others along the pairwise boundary with it.
+
+    Returns
+    -------
+    A `Slide`.
     """
     dtype = problem.center.dtype
 

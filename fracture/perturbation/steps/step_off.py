@@ -19,6 +19,15 @@ def step_off(problem: Problem) -> Problem:
     x where none is, and everywhere else. Displacements are from x all the same.
 
     One gradient, and under `vmap` one more for all lanes with each attempt of one of them.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+
+    Returns
+    -------
+    The problem, with another `base` and `center` where those at x have no gradient.
     """
     largest = positive(jnp.max(jnp.abs(problem.center)))
     reach = float(jnp.finfo(problem.x.dtype).eps) ** 0.5 * largest

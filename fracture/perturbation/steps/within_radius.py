@@ -8,10 +8,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from ..._checks import check_finite, traced
 from ..._problem import Problem, Reading
 from ..._typing import Key
-from ...norms import norm, positive, steepest, traced
-from .._options import check_finite
+from ...norms import norm, positive, steepest
 from .ball import farthest, project_ball_box, random_in_ball
 from .ray import Crossing, cross, no_crossing
 
@@ -27,7 +27,24 @@ class Visited(NamedTuple):
 
 
 def fixed_radius(problem: Problem, radius: ArrayLike) -> Array:
-    """The radius in the working dtype; 0 where a traced one is no radius."""
+    """The radius in the working dtype; 0 where a traced one is no radius.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    radius
+        As a user gives it; may be traced.
+
+    Returns
+    -------
+    A scalar.
+
+    Raises
+    ------
+    ValueError
+        If it is no real number, or, where it is not traced, negative or not finite.
+    """
     if jnp.shape(radius) != ():
         raise ValueError(f"radius must be one number, got shape {jnp.shape(radius)}.")
     kind = jnp.result_type(radius)
@@ -43,6 +60,16 @@ def linearised_distance(problem: Problem) -> tuple[Array, Array]:
     """Distance of x from the boundary linearised there, the unit of all others.
 
     Where that is out of reach, how far the box lets x go; failing that, the norm of x, or 1.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+
+    Returns
+    -------
+    distance, finite
+        A positive scalar, and whether the gradient is finite.
     """
     _, point = problem.land(problem.center)
     reading, grad = problem.read_and_grad(point)
@@ -54,13 +81,41 @@ def linearised_distance(problem: Problem) -> tuple[Array, Array]:
 
 
 def start_within(problem: Problem, radius: Array, key: Key | None) -> Array:
-    """The first displacement of an attack: at x, or with a key anywhere in the ball around it."""
+    """The first displacement of an attack: at x, or with a key anywhere in the ball around it.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    radius
+        A scalar.
+    key
+        Used once; None for none.
+
+    Returns
+    -------
+    A displacement, shape `(d,)`.
+    """
     rest = problem.center - problem.origin
     return rest if key is None else rest + radius * random_in_ball(key, rest, problem.ord)
 
 
 def cross_within(problem: Problem, visited: Visited, radius: Array) -> Crossing:
-    """The crossing on the ray of a displacement if within the radius, or the displacement."""
+    """The crossing on the ray of a displacement if within the radius, or the displacement.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    visited
+        The best that an attack came by.
+    radius
+        A scalar.
+
+    Returns
+    -------
+    A `Crossing`; nothing where neither is within the radius.
+    """
     delta = visited.delta.astype(problem.center.dtype)
     found = cross(problem, delta)
     _, point = problem.land(problem.origin + delta)
@@ -88,7 +143,23 @@ def unvisited(problem: Problem, delta: Array) -> Visited:
 def visit(
     problem: Problem, best: Visited, delta: Array, reading: Reading, radius: Array
 ) -> Visited:
-    """Keep the better of two: whichever crossed, then whichever has the shorter reach."""
+    """Keep the better of two: whichever crossed, then whichever has the shorter reach.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    best
+        The better of those before.
+    delta, reading
+        As landed on, shape `(d,)`, and what was read there.
+    radius
+        A scalar.
+
+    Returns
+    -------
+    A `Visited`.
+    """
     size = problem.size(delta)
     height = jnp.maximum(problem.start.margin, problem.start.slack)
     fall = height - reading.margin
@@ -100,7 +171,20 @@ def visit(
 
 
 def land_within(problem: Problem, delta: Array) -> tuple[Array, Array]:
-    """Like `Problem.land`, but rounded towards x, so that no entry of `delta` grows."""
+    """Like `Problem.land`, but rounded towards x, so that no entry of `delta` grows.
+
+    Parameters
+    ----------
+    problem
+        From `pose`.
+    delta
+        Shape `(d,)`.
+
+    Returns
+    -------
+    delta, point
+        As stored, shape `(d,)` each.
+    """
     landed, point = problem.land(problem.origin + delta)
     grown = jnp.abs(landed.astype(delta.dtype)) > jnp.abs(delta)
     nearer = jnp.where(grown, jnp.nextafter(point, problem.x), point)
@@ -113,6 +197,21 @@ def downhill(problem: Problem, point: Array, grad: Array, length: Array) -> Arra
     Steepest descent in the norm of the problem. For l1 that is one coordinate, whose bound may
     be near: there, the exact steepest step of that length within the bounds, which goes on with
     the next coordinates, so that it gets as sparse as the steps are short.
+
+    Parameters
+    ----------
+    problem
+        The norm and the bounds.
+    point
+        From where, shape `(d,)`.
+    grad
+        Of what shall fall, shape `(d,)`.
+    length
+        Of the step, a scalar.
+
+    Returns
+    -------
+    The direction, shape `(d,)`.
     """
     if problem.ord != 1 or problem.bounds is None:
         return steepest(-grad, problem.ord)
@@ -121,6 +220,20 @@ def downhill(problem: Problem, point: Array, grad: Array, length: Array) -> Arra
 
 
 def project_within(problem: Problem, delta: Array, radius: Array) -> Array:
-    """The nearest displacement within radius and bounds, and so far inside that it stays there."""
+    """The nearest displacement within radius and bounds, and so far inside that it stays there.
+
+    Parameters
+    ----------
+    problem
+        The norm and the bounds.
+    delta
+        Shape `(d,)`.
+    radius
+        A scalar.
+
+    Returns
+    -------
+    A displacement, shape `(d,)`.
+    """
     inside = radius * (1 - ROUNDING * jnp.finfo(radius.dtype).eps)
     return project_ball_box(delta, inside, problem.room(problem.origin), problem.ord)

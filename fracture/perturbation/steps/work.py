@@ -14,6 +14,17 @@ def work(function: Callable, x: Array) -> int:
 
     Of a product of a matrix and a vector that is about the number of multiplications, too. A loop
     whose length is not known counts once.
+
+    Parameters
+    ----------
+    function
+        Of one array; it is traced only.
+    x
+        The array.
+
+    Returns
+    -------
+    An integer.
     """
     return _work(jax.make_jaxpr(function)(x).jaxpr)
 
