@@ -7,7 +7,8 @@ images belong together, and give a labelled dataset, from which `report` makes t
 from ._analyze import Analysis, analyze
 from ._first_look import first_look
 from ._identity import claim, digest, digest_of_file, program
-from ._labelled import Images, labelled, of_digits, of_images
+from ._images import of_digits, of_images
+from ._labelled import Images, labelled
 from ._own_network import own_network
 from ._photographs import of_photographs
 

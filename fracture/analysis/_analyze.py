@@ -15,15 +15,15 @@ from .._typing import Apply, Bounds, Labels, Order
 from ..batching import in_chunks
 from ..compression import (
     LayerCompression,
+    contrast,
     effective_rank,
     jacobian,
     law_factors,
     layer_compression,
     participation_ratio,
+    project_and_spectrum,
     stable_rank,
 )
-from ..compression._alignment import contrast
-from ..compression._projection import project_and_spectrum
 from ..norms import at_least_float32, broadcast_bounds, check_order, norm
 from ..optimal import nearest_neighbour
 from ..perturbation import Solver, as_solver, minimal

@@ -22,7 +22,8 @@ from ..vocabulary import quantity
 from ._analyze import analyze
 from ._first_look import first_look, outputs_of
 from ._identity import digest, program
-from ._labelled import Images, check, labelled
+from ._images import check
+from ._labelled import Images, labelled
 
 BOX = (0.0, 1.0)
 

@@ -204,17 +204,19 @@ def imagenet(
     prepare_jax(x64=False, spread=False)
     from .. import analysis, data, models, perturbation, report as reports
     from ..analysis import claim, own_network
-    from ..models._efficientnet_lite import SIZES
     from ..sweeps import exclusive, write_dataset
 
-    if model in SIZES:
+    if model in models.EFFICIENTNET_LITE_SIZES:
         published = models.efficientnet_lite(model)
         functions: dict[str, Any] = {
             "apply": published.apply,
             "params": models.pretrained(model),
             "stages": published.stages,
         }
-        title, side = f"EfficientNet-{model.capitalize()}", side or SIZES[model].side
+        title, side = (
+            f"EfficientNet-{model.capitalize()}",
+            side or models.EFFICIENTNET_LITE_SIZES[model].side,
+        )
     else:
         own = load_object(model)
         title, side = model, side or 224
@@ -222,7 +224,7 @@ def imagenet(
         photos = data.imagenet_samples(side)
     else:
         photos = data.load_photographs(images, labels, side)
-    if model not in SIZES:
+    if model not in models.EFFICIENTNET_LITE_SIZES:
         functions = own_network(own, photos.inputs[0])
     # What compiles in the least time finds nearly the same where the boundary is near.
     searched: dict[str, Any] = {"solver": perturbation.ddn, "steps": 30}

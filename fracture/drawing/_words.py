@@ -1,7 +1,8 @@
 """What a variable is called and means: read from the attributes that `vocabulary` gives it."""
 
+import itertools
 import re
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, SupportsFloat
 
 import xarray as xr
@@ -91,24 +92,36 @@ def glossary(
     dict of str to str
         By symbol, in the order of the vocabulary. What only bounds the true value says so.
     """
-    found: dict[str, dict[str, list[str]]] = {}
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
     for title, data in datasets:
         known = _by_symbol(data)
         printed = known.values()
         if names is not None:
             printed = _by_symbol(data[[name for name in data.data_vars if name in names]]).values()
         for quantity in _explained(printed, known):
-            said = found.setdefault(quantity.symbol, {})
-            said.setdefault(phrase(quantity), []).append(title)
+            bounds = found.setdefault(quantity.symbol, {}).setdefault(quantity.meaning, {})
+            bounds.setdefault(_BOUNDS.get(quantity.bound, ""), []).append(title)
     first = [symbol for symbol in _SYMBOLS if symbol in found]
     return {symbol: _joined(found[symbol]) for symbol in dict.fromkeys([*first, *found])}
 
 
-def _joined(phrases: Mapping[str, list[str]]) -> str:
-    if len(phrases) == 1:
-        return next(iter(phrases))
-    parts = (f"{said} [{', '.join(dict.fromkeys(where))}]" for said, where in phrases.items())
+def _joined(meanings: Mapping[str, Mapping[str, Sequence[str]]]) -> str:
+    """All meanings of a symbol, each with the datasets where it has it, if not in all of them."""
+    parts = []
+    for meaning, bounds in meanings.items():
+        everywhere = len(bounds) == 1
+        said = [
+            bound if everywhere else f"{bound} in {_list(titles)}"
+            for bound, titles in bounds.items()
+            if bound
+        ]
+        where = f" [{_list(itertools.chain(*bounds.values()))}]" if len(meanings) > 1 else ""
+        parts.append(meaning + (f" ({'; '.join(said)})" if said else "") + where)
     return "; ".join(parts)
+
+
+def _list(titles: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(titles))
 
 
 def phrase(quantity: Quantity) -> str:

@@ -266,6 +266,9 @@ def test_the_overview_says_what_means_two_things():
     other["r_opt"].attrs = quantity("r_opt", meaning="half a distance").attrs()
     made = drawing.overview([("A", one, "r_opt"), ("B", other, "r_opt")])
     assert "r_opt: exact optimum [A]; half a distance [B]." in made.caption
+    other["r_opt"].attrs = quantity("r_opt", meaning="exact optimum", bound="lower").attrs()
+    made = drawing.overview([("A", one, "r_opt"), ("B", other, "r_opt")])
+    assert "r_opt: exact optimum (a lower bound of the true one in B)." in made.caption
 
 
 @pytest.mark.parametrize("spoil", [np.nan, np.inf, 0.0])

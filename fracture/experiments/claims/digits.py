@@ -270,9 +270,11 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             guide=True,
         ),
         "radii": against_axis(summary, radii, title="Radii against dimension"),
-        "distribution": distribution(ratios["ratio"], title="Distribution of the fragility ratio"),
+        "distribution": distribution(
+            ratios["ratio"], summary, title="Distribution of the fragility ratio"
+        ),
         "distribution-pair": distribution(
-            ratios["ratio_pair"], title="Distribution of the pairwise ratio"
+            ratios["ratio_pair"], summary, title="Distribution of the pairwise ratio"
         ),
         "references": against_coordinate(
             summary,
@@ -291,6 +293,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             ratios["ratio_pair"],
             title="Law E: ratio against the network's own compression",
             by="dim",
+            within=summary,
             note="Each point is one input of one network; law E puts it on the dashed line.",
         ),
         "compression": against_axis(

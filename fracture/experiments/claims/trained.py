@@ -293,12 +293,13 @@ def draw(findings: Findings) -> dict[str, Drawing]:
         "radii": against_axis(
             summary, ["r_opt", "r_half", "radius_pair"], title="Radii against dimension"
         ),
-        "distribution": distribution(ratio, title="Distribution of the fragility ratio"),
+        "distribution": distribution(ratio, summary, title="Distribution of the fragility ratio"),
         "law-e": scatter(
             dataset["rho_net"],
             ratio,
             title="Law E: ratio against the network's own compression",
             by="dim",
+            within=summary,
             note="Each point is one input of one network; law E puts it on the dashed line.",
         ),
         "compression": against_axis(
