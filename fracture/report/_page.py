@@ -14,7 +14,7 @@ from ..drawing import Drawing, data_uri, glossary, overview
 from ..experiments import Findings, claim
 from ..sweeps import write_atomically
 from ._grids import Grid
-from ._sections import Section, of_analysis, of_findings
+from ._sections import Section, called, of_analysis, of_findings
 
 _HEADLINES = ("ratio", "ratio_pair")
 
@@ -111,7 +111,7 @@ def _title(sections: list[Section], claims: bool) -> str:
 def _overview(findings: Mapping[str, Findings]) -> Drawing | None:
     """Fragility ratios of all claims that have one; none for a single claim."""
     lines = [
-        (str(found.dataset.attrs.get("title", name)).split(":")[0], found.summary, ratio)
+        (called(name), found.summary, ratio)
         for name, found in findings.items()
         for ratio in _HEADLINES
         if ratio in found.summary

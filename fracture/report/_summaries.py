@@ -142,6 +142,6 @@ def evidence_grid(verdict: Verdict) -> Grid:
     return Grid(verdict.law, tuple(columns), tuple(map(tuple, rows)))
 
 
-def sentence(verdict: Verdict) -> str:
-    """A verdict in one line, for where its word stands beside it."""
-    return f"{verdict.law}: {verdict.finding}." if verdict.finding else f"{verdict.law}."
+def after_law(verdict: Verdict) -> str:
+    """What follows the law in the one line of a verdict, beside which its word stands."""
+    return f": {verdict.finding}." if verdict.finding else "."
