@@ -21,6 +21,7 @@ version = release = fracture.__version__
 html_show_copyright = False
 
 extensions = [
+    "claims",  # in _ext: the claims of the registry
     "docstrings",  # in _ext: maths and commented fields in docstrings
     "mathml",  # in _ext: maths without a script from elsewhere
     "myst_nb",
