@@ -16,6 +16,7 @@ _PARTS = (
     "batching",
     "compression",
     "data",
+    "drawing",
     "experiments",
     "logits",
     "models",
@@ -23,9 +24,11 @@ _PARTS = (
     "optimal",
     "perturbation",
     "report",
+    "statistics",
     "sweeps",
     "theory",
     "training",
+    "vocabulary",
 )
 
 __all__ = ["__version__", *_PARTS]

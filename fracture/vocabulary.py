@@ -58,6 +58,10 @@ QUANTITIES: Mapping[str, Quantity] = {
     # Axes
     "dim": Quantity("d", "coordinates of an input", form="count"),
     "seed": Quantity("seed", "independent draw of everything random", form="count"),
+    "width": Quantity("m", "units of a hidden layer", form="count"),
+    "steps": Quantity("t", "steps of training", form="count"),
+    "layers": Quantity("L", "mixing layers", form="count"),
+    "classes": Quantity("K", "classes", form="count"),
     "references": Quantity(
         "N", "references searched for the nearest of another class", form="count"
     ),
@@ -120,14 +124,18 @@ QUANTITIES: Mapping[str, Quantity] = {
         "β", "radius of the linearised margin within the bounds over that without them"
     ),
     # Layers
-    "layer_rho": Quantity("ρ", "share of the displacement of the features that later layers read"),
-    "layer_null": Quantity("ρ_null", "share that a random subspace would read (root mean square)"),
-    "layer_pvalue": Quantity(
-        "p_null", "chance that a random subspace reads as much", form="p-value"
+    "layer_rho": Quantity(
+        "ρ_layer", "share of the displacement of a layer's features that later layers read"
     ),
-    "layer_rank": Quantity("rank", "dimension of what later layers read", form="count"),
+    "layer_null": Quantity(
+        "ρ_chance", "share that a random subspace would read (root mean square)"
+    ),
+    "layer_pvalue": Quantity(
+        "p_chance", "chance that a random subspace reads as much", form="p-value"
+    ),
+    "layer_rank": Quantity("layer rank", "dimension of what later layers read", form="count"),
     "layer_effective_rank": Quantity(
-        "effective rank", "exponential of the entropy of the singular values that later layers have"
+        "effective layer rank", "exponential of the entropy of the singular values of later layers"
     ),
     # Networks and searches
     "accuracy": Quantity("accuracy", "share of inputs classified right", form="share"),
@@ -165,6 +173,11 @@ def quantity(name: str, **changes: Any) -> Quantity:
     if name not in QUANTITIES:
         raise ValueError(f"{name!r} is no quantity of the vocabulary: give it a Quantity.")
     return QUANTITIES[name]._replace(**changes)
+
+
+def axis_quantity(name: str) -> Quantity:
+    """What the values of an axis are: as the vocabulary says, or by the name alone."""
+    return QUANTITIES.get(name, Quantity(name, name.replace("_", " ")))
 
 
 def variables(cell: type) -> dict[str, Variable]:

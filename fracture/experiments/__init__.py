@@ -1,107 +1,111 @@
-"""One file per claim of the paper or question about it; each `run(...)` gives a `Result`.
+"""Claims of the paper and questions about it, each a file of `fracture.experiments.claims`.
 
-A `Result` holds the measurements, their summary, fitted exponents and verdicts, all computed from
-the measurements; `judge(dataset)` of the same file draws the conclusions again from stored ones.
+`reproduce` measures one and draws the conclusions, all computed from the measurements; `save` and
+`load` keep the measurements, from which the conclusions are drawn again.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..sweeps import read_dataset, write_dataset
-from ..sweeps._spec import checked_name
-from . import digits, linear_hypercube, linear_points, network, photographs, trained
-from ._concluding import concluding
-from ._result import Fit, Result, Verdict
+from .. import _registry
+from .._concluding import concluding
+from ..statistics import Fit
+from ..sweeps import Progress, read_dataset, write_dataset
+from ._claim import Claim, Size, claim, measured, of_module, settle
+from ._findings import Evidence, Findings, Verdict
 
 __all__ = [
+    "Claim",
+    "Evidence",
+    "Findings",
     "Fit",
-    "Result",
+    "Size",
     "Verdict",
-    "concluding",
-    "digits",
-    "linear_hypercube",
-    "linear_points",
+    "claim",
     "load",
-    "network",
-    "photographs",
-    "plan",
+    "names",
+    "of_module",
+    "reproduce",
     "save",
-    "trained",
+    "settle",
 ]
 
-_JUDGES = {part.NAME: part.judge for part in (linear_points, linear_hypercube, trained, digits)}
+
+def names() -> tuple[str, ...]:
+    """Names of all claims, including those of other packages."""
+    return tuple(_registry.entries())
 
 
-def plan(
-    data: str | None = None, *, quick: bool = False, root: int = 0, **options: Any
-) -> dict[str, Callable[..., Result]]:
-    """The experiments to run, by name: `run(out=..., progress=...)` each.
+def reproduce(
+    name: str,
+    *,
+    size: str = "default",
+    settings: Mapping[str, Any] | None = None,
+    seeds: int | None = None,
+    root: int = 0,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Findings:
+    """Measure a claim, or what is missing of it, and draw the conclusions.
 
     Parameters
     ----------
-    data
-        One family, with `options` (`model`, `dims`, `seeds`, `solver`, `layers`); the default
-        content where it is None.
-    quick
-        Fewer dimensions and seeds of the default content.
+    name
+        Name of the claim, one of `names()`.
+    size
+        `quick`, `default` or `full`.
+    settings
+        Values of its options and axes by name, such as `{"dim": (8, 16), "solver": "ddn"}`.
+    seeds
+        Independent draws at each point, instead of those of the size.
     root
         Integer from which all random keys are derived.
+    out
+        Folder in which finished chunks are kept; an interrupted run goes on from it.
+    progress
+        Called before and after every chunk, `sweeps.Progress`.
+
+    Returns
+    -------
+    Findings
+        What was measured, summarised and concluded.
 
     Raises
     ------
     ValueError
-        Where the options do not fit the family.
+        For a name, size, option or axis that there is not, or a value that does not fit.
+    StoreMismatchError
+        Where `out` holds chunks of other options, or of other code.
     """
-    if data is None:
-        linear: dict[str, Any] = {"dims": (8, 16, 32, 64), "seeds": 256} if quick else {}
-        few: dict[str, Any] = {"dims": (8, 16), "seeds": 8} if quick else {}
-        small: dict[str, Any] = {"dims": (49, 196), "seeds": 6} if quick else {}
-        return {
-            linear_points.NAME: partial(linear_points.run, root=root, **linear),
-            linear_hypercube.NAME: partial(linear_hypercube.run, root=root, **linear),
-            "trained_hypercube": partial(trained.run, root=root, **few),
-            digits.NAME: partial(digits.run, root=root, **small),
-        }
-    if options.get("layers") and data != "hypercube":
-        raise ValueError(f"layers belong to the hypercube, got {data!r}.")
-    model = options.pop("model", None)
-    if data == "digits":
-        return {digits.NAME: partial(digits.run, root=root, model=model or "mlp", **options)}
-    closed = {"points": linear_points, "hypercube": linear_hypercube}.get(data)
-    if closed is not None and model in (None, "interpolator"):
-        return {closed.NAME: partial(closed.run, root=root, **options)}
-    if model == "interpolator":
-        raise ValueError(f"the interpolator exists for points and the hypercube, got {data!r}.")
-    run = partial(trained.run, data=data, root=root, model=model or "mlp", **options)
-    return {f"{trained.NAME}_{data}": run}
+    what = claim(name)
+    options, chosen = settle(what, size=size, settings=settings, seeds=seeds)
+    return what.judge(measured(what, options, chosen, root=root, out=out, progress=progress))
 
 
-def save(result: Result, out: Path) -> None:
+def save(findings: Findings, out: Path) -> None:
     """Write the measurements as `out/NAME.nc`, atomically."""
-    name = checked_name(str(result.dataset.attrs["experiment"]))
-    write_dataset(out / f"{name}.nc", result.dataset)
+    write_dataset(out / f"{findings.dataset.attrs['experiment']}.nc", findings.dataset)
 
 
-def load(out: Path) -> dict[str, Result]:
-    """Read every stored experiment of a folder and draw its conclusions again.
+def load(out: Path) -> dict[str, Findings]:
+    """Read every stored result of a folder and draw its conclusions again.
 
     Raises
     ------
     ValueError
-        Where the folder holds none, or a file that this version does not know.
+        Where the folder holds none, or a file that no claim of this version made.
     """
-    results = {}
+    found = {}
     for path in sorted(out.glob("*.nc")):
-        if path.name.startswith("."):
-            continue  # what others left there
+        if path.name.startswith(".") or path.name == "analysis.nc":
+            continue  # what others left there, and what `fracture analyze` did
         dataset = read_dataset(path)
-        judge = _JUDGES.get(str(dataset.attrs.get("judge", "")))
-        if judge is None:
-            raise ValueError(f"{path} holds no experiment of fracture.")
+        name = str(dataset.attrs.get("claim", ""))
+        if name not in _registry.entries():
+            raise ValueError(f"{path} holds no result of a claim that this version knows.")
         with concluding(path):
-            results[path.stem] = judge(dataset)
-    if not results:
+            found[path.stem] = claim(name).judge(dataset)
+    if not found:
         raise ValueError(f"{out} holds no results (*.nc); run `fracture sweep --out {out}` first.")
-    return results
+    return found

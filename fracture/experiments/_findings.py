@@ -5,28 +5,7 @@ from typing import NamedTuple
 
 import xarray as xr
 
-
-class Fit(NamedTuple):
-    """Exponent of one quantity as a power of the first axis, such as quantity ~ d^exponent.
-
-    Attributes
-    ----------
-    quantity
-        Name of the variable of the summary that was fitted, such as `ratio`.
-    exponent, low, high
-        Slope of the log median, and its 95 % bootstrap interval (seeds are resampled).
-    expected
-        What theory says; None where it says nothing.
-    level
-        Levels of the further axes that it belongs to, such as `layers = 2`; empty for one axis.
-    """
-
-    quantity: str
-    exponent: float
-    low: float
-    high: float
-    expected: float | None = None
-    level: str = ""
+from ..statistics import Fit
 
 
 class Evidence(NamedTuple):

@@ -1,24 +1,12 @@
-"""Stored results as tables, figures and one self-contained HTML page.
+"""Claims and analyses as tables, figures and one self-contained HTML page.
 
-`render` and `analysis_page` write files; `tables`, `figures`, `overview` and their counterparts
-for an analysis only build objects. A page loads nothing from elsewhere, and drawing the same
-results again gives the same bytes.
+`page` writes files, `tables` makes tables for a terminal. Both take any number of claims, as
+`experiments` judges them, and of analyses, as `analysis.labelled` labels them. A page loads nothing
+from elsewhere, and drawing the same results again gives the same bytes.
 """
 
-from ._analysis import analysis_tables
 from ._analysis_figures import analysis_figures
-from ._drawing import Drawing
-from ._figures import figures, overview
-from ._page import analysis_page, render
+from ._page import page
 from ._tables import tables
 
-__all__ = [
-    "Drawing",
-    "analysis_figures",
-    "analysis_page",
-    "analysis_tables",
-    "figures",
-    "overview",
-    "render",
-    "tables",
-]
+__all__ = ["analysis_figures", "page", "tables"]

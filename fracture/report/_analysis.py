@@ -1,78 +1,47 @@
 """Tables of one analysis: a network and a batch of inputs, measured input by input."""
 
+import itertools
 import json
 from collections import Counter
 
 import numpy as np
 import xarray as xr
-from rich.table import Table
-from rich.text import Text
 
+from ..drawing import MISSING, count, formatter, interval, quantity_of
 from ..perturbation import Status
-from ._format import MISSING, count, interval
-from ._grids import Cell, Column, Grid
-from ._symbols import symbol, unit
-from ._tables import to_rich
+from ._grids import Cell, Column, Grid, column_of, for_terminal
+from ._summaries import GROUPS
 
-RADII = (
-    "radius",
-    "radius_relative",
-    "r_opt",
-    "ratio",
-    "radius_pairwise",
-    "ratio_pairwise",
-)
-READ = (
-    "rho_margin",
-    "midpoint",
-    "secant",
-    "tangent",
-    "box",
-    "rho_span",
-    "null_ratio",
-    "null_pvalue",
-    "effective_rank",
-    "participation_ratio",
-    "stable_rank",
-)
-QUANTITIES = (*RADII, *READ)
-_BRIEF = (
-    *("radius", "radius_relative", "r_opt", "ratio"),
-    *("rho_margin", "rho_span", "null_ratio", "null_pvalue", "effective_rank"),
-)
+READ = ("What the network reads", "Law E, factor by factor")
 LAYERS = ("layer_rho", "layer_null", "layer_pvalue", "layer_rank", "layer_effective_rank")
-_SPREAD = ("layer_rho", "layer_effective_rank")  # with intervals in a terminal, too
-_PAIRWISE = ("radius_pairwise", "ratio_pairwise", "midpoint", "secant", "tangent")
-_ATTACKED = ("radius", "radius_relative", "ratio", *_PAIRWISE)
-_SHOWN = 20
-
-
-def analysis_tables(dataset: xr.Dataset) -> list[Table]:
-    """Tables of an analysis for a terminal: summary, layers, and the first inputs.
-
-    Parameters
-    ----------
-    dataset
-        Variables over `example`, as described at `analysis_page`.
-
-    Returns
-    -------
-    list of rich.table.Table
-        To be printed by a `rich.console.Console`.
-    """
-    status = Table.grid()
-    status.add_row(Text(status_line(dataset)))
-    return [status, *map(to_rich, analysis_grids(dataset))]
+_OF_PAIR = ("radius_pair", "ratio_pair", "midpoint", "secant", "tangent")
+_ATTACKED = ("radius", "radius_relative", "ratio", *_OF_PAIR)
+_SHOWN, _BRIEF = 20, 5  # inputs; columns that a terminal has room for
 
 
 def analysis_grids(dataset: xr.Dataset) -> list[Grid]:
-    """Summary, layers (where measured) and the first inputs."""
+    """Summary, layers (where measured) and the first inputs.
+
+    Raises
+    ------
+    ValueError
+        For a dataset without the dimension `example`, or one of a version whose variables had other
+        names.
+    """
     if "example" not in dataset.dims:
         raise ValueError(f"dataset must have the dimension 'example', got {tuple(dataset.dims)}.")
+    if {"radius_pairwise", "rho_margin"} & set(dataset):
+        raise ValueError("it is the analysis of an earlier version: analyse again.")
     made = [_summary(dataset)]
     if any(name in dataset for name in LAYERS):
         made.append(_layers(dataset))
     return [*made, *_inputs(dataset)]
+
+
+def quantities(dataset: xr.Dataset) -> list[str]:
+    """What was measured once for each input, in the order of the tables."""
+    known = itertools.chain.from_iterable(GROUPS.values())
+    return [name for name in known if name in dataset and dataset[name].dims == ("example",)]
 
 
 def statuses(dataset: xr.Dataset, name: str = "status") -> list[str]:
@@ -99,7 +68,7 @@ def attacked(dataset: xr.Dataset, name: str) -> xr.DataArray:
     measurement. Variables that no perturbation enters are as they were.
     """
     values = dataset[name].astype(float)
-    needed = ("status", "status_pairwise") if name in _PAIRWISE else ("status",)
+    needed = ("status", "status_pair") if name in _OF_PAIR else ("status",)
     for status in needed if name in _ATTACKED else ():
         words = statuses(dataset, status)
         if words:
@@ -132,58 +101,49 @@ def quantiles(values: xr.DataArray) -> np.ndarray:
 
 
 def _summary(dataset: xr.Dataset) -> Grid:
-    columns = (
-        Column("quantity"),
-        Column("inputs"),
-        Column("median"),
-        Column("25–75 %"),
-        Column("5–95 %"),
-    )
+    heads = ("quantity", "inputs", "median", "25–75 %", "5–95 %")
+    columns = [Column(head) for head in heads]
+    columns.append(Column("meaning", brief=False, words=True))
     rows = []
-    for name in QUANTITIES:
-        if name in dataset:
-            text, _, show = symbol(name)
-            units = unit(dataset, name)
-            values = attacked(dataset, name)
-            low, lower, middle, upper, high = quantiles(values)
-            rows.append(
-                (
-                    Cell(f"{text} ({units})" if units else text),
-                    Cell(count(np.isfinite(values).sum())),
-                    Cell(show(middle)),
-                    Cell(interval(lower, upper, show) or MISSING),
-                    Cell(interval(low, high, show) or MISSING),
-                )
+    for name in quantities(dataset):
+        quantity, show = quantity_of(dataset[name]), formatter(dataset[name])
+        values = attacked(dataset, name)
+        low, lower, middle, upper, high = (float(point) for point in quantiles(values))
+        number_of = int(np.isfinite(values).sum())
+        unit = f" ({quantity.unit})" if quantity.unit else ""
+        rows.append(
+            (
+                Cell(quantity.symbol + unit),
+                Cell(count(number_of), "", (number_of,)),
+                Cell(show(middle), "", (middle,)),
+                Cell(interval(lower, upper, show) or MISSING),
+                Cell(interval(low, high, show) or MISSING),
+                Cell(quantity.meaning),
             )
+        )
     note = (
         "Network radii, ratios and the factors μ, κ, τ: of inputs whose perturbation was found. "
         "All else: of every input with a finite value."
     )
-    return Grid("Summary", columns, tuple(rows), note if "status" in dataset else "")
+    return Grid("Summary", tuple(columns), tuple(rows), note if "status" in dataset else "")
 
 
 def _layers(dataset: xr.Dataset) -> Grid:
     names = [name for name in LAYERS if name in dataset]
-    heads = (symbol(name) for name in names)
-    columns = [
-        Column(head.text, head.meaning, "", "5–95 %", "all" if name in _SPREAD else "value")
-        for name, head in zip(names, heads, strict=True)
-    ]
+    columns = [column_of(dataset, name)._replace(interval="5–95 %") for name in names]
     points = {name: quantiles(dataset[name].transpose("example", "layer")) for name in names}
     rows = tuple(
-        (
-            Cell(layer),
-            *(
-                Cell(
-                    symbol(name).show(points[name][2, at]),
-                    interval(points[name][0, at], points[name][4, at], symbol(name).show),
-                )
-                for name in names
-            ),
-        )
+        (Cell(layer), *(_spread(points[name][:, at], dataset[name]) for name in names))
         for at, layer in enumerate(layer_names(dataset))
     )
-    return Grid("Layer by layer", (Column("layer"), *columns), rows)
+    return Grid("Layer by layer", for_terminal((Column("layer"), *columns)), rows)
+
+
+def _spread(points: np.ndarray, variable: xr.DataArray) -> Cell:
+    """Median, and the 5 to 95 % of all inputs."""
+    show = formatter(variable)
+    low, _, middle, _, high = (float(point) for point in points)
+    return Cell(show(middle), interval(low, high, show), (middle, low, high))
 
 
 def layer_names(dataset: xr.Dataset) -> list[str]:
@@ -209,22 +169,24 @@ def _inputs(dataset: xr.Dataset) -> list[Grid]:
     if words:
         heads.append(Column("status"))
         starts = [[*start, Cell(word)] for start, word in zip(starts, words, strict=False)]
-    made = []
-    for title, kept in {"radii": RADII, "what the network reads": READ}.items():
-        names = [name for name in kept if name in dataset]
+    known, made = quantities(dataset), []
+    radii = [name for name in known if name in GROUPS["Radii and ratios"]]
+    read = [name for name in known if any(name in GROUPS[title] for title in READ)]
+    for title, names in {"radii": radii, "what the network reads": read}.items():
         columns = [
-            Column(
-                symbol(name).text,
-                unit=unit(dataset, name),
-                brief="all" if name in _BRIEF else "nothing",
-            )
-            for name in names
+            column_of(dataset, name)._replace(meaning="", brief=at < _BRIEF)
+            for at, name in enumerate(names)
         ]
         rows = tuple(
-            (*start, *(Cell(symbol(name).show(dataset[name].values[at])) for name in names))
+            (*start, *(_one(dataset[name], at) for name in names))
             for at, start in enumerate(starts)
         )
         if names or title == "radii":
             made.append(Grid(f"First {shown} inputs: {title}", (*heads, *columns), rows))
         heads, starts = heads[:1], [start[:1] for start in starts]
     return made
+
+
+def _one(variable: xr.DataArray, at: int) -> Cell:
+    value = float(variable.values[at])
+    return Cell(formatter(variable)(value), "", (value,))

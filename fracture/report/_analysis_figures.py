@@ -1,5 +1,6 @@
 """Figures of one analysis: radii, law E, spectrum, layers, and a gallery of images."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -9,32 +10,42 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..drawing import (
+    Drawing,
+    Theme,
+    axis_label,
+    channels,
+    explain,
+    legend_below,
+    log_scale,
+    name_lines,
+    number,
+    pixels,
+    positive,
+    quantity_of,
+    say_nothing_there,
+    scatter,
+    tex,
+)
+from ..vocabulary import quantity
 from ._analysis import attacked, layer_names, quantiles, statuses
-from ._drawing import Drawing, Theme
-from ._format import number
-from ._law_figures import scatter
-from ._pixels import channels, pixels
-from ._series import legend_below, log_scale, name_lines, positive, say_nothing_there
 
 _SHOWN = 6
-_RHO = {"rho_margin": "$\\rho_\\mathrm{net}$", "rho_span": "$\\rho_\\mathrm{span}$"}
-_RATIOS = {
-    "ratio_pairwise": (
-        "$r_\\mathrm{pair}\\,/\\,r_\\mathrm{opt}$",
-        "r_pair/r_opt: radius towards the class of the nearest reference over half the distance to "
-        "it, exactly ρ_net · μ · κ · τ, times β in a box. An affine network whose boundary passes "
-        "through the midpoint to that reference (μ = 1) puts ρ_net, times β in a box, on the "
-        "dashed line.",
+_BANDS = "Line and band: median and 5 to 95 % over inputs."
+_READ = ("rho_net", "rho_span")
+_ENDING = {  # what a linear network would do
+    "ratio_pair": (
+        "r_pair/r_opt is exactly ρ_net · μ · κ · τ, times β in a box. An affine network whose "
+        "boundary passes through the midpoint to the nearest reference (μ = 1) puts ρ_net, times β "
+        "in a box, on the dashed line."
     ),
     "ratio": (
-        "$r_\\mathrm{nn}\\,/\\,r_\\mathrm{opt}$",
-        "r_nn/r_opt: radius to the nearest boundary over that of the optimal classifier. The "
-        "nearest boundary may be another class's than the displacement's: even an affine network "
-        "need not put ρ_net on the dashed line.",
+        "The nearest boundary may be another class's than the displacement's: even an affine "
+        "network need not put ρ_net on the dashed line."
     ),
 }
-_LAYER_RHO = {"layer_rho": "network", "layer_null": "random subspace"}
-_LAYER_RANK = {"layer_rank": "rank", "layer_effective_rank": "effective rank"}
+_LAYER_RHO = ("layer_rho", "layer_null")
+_LAYER_RANK = ("layer_rank", "layer_effective_rank")
 
 
 def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
@@ -53,29 +64,21 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
     made = {}
     if "radius" in dataset:
         made["radii"] = _radii(dataset)
-    if any(n in dataset for n in _RATIOS) and any(n in dataset for n in _RHO):
+    if any(n in dataset for n in _ENDING) and any(n in dataset for n in _READ):
         made["compression"] = _compression(dataset)
     if "singular_values" in dataset:
         made["spectrum"] = _spectrum(dataset["singular_values"])
     if any(name in dataset for name in _LAYER_RHO):
         made["layers"] = Drawing(
             title="Compression layer by layer",
-            caption=(
-                "ρ at a layer: share of the displacement of its features, towards the nearest "
-                "input of another class, that the layers above read. Line and band: median and "
-                "5 to 95 % over inputs. The random subspace is what chance alone would give."
-            ),
+            caption=_explained(dataset, _LAYER_RHO) + _BANDS,
             alt="Compression ratio of each layer from input to output",
-            paint=partial(_paint_layers, dataset, _LAYER_RHO, "compression ratio  $\\rho$"),
+            paint=partial(_paint_layers, dataset, _LAYER_RHO, "compression ratio"),
         )
     if any(name in dataset for name in _LAYER_RANK):
         made["layer-ranks"] = Drawing(
             title="Directions read at each layer",
-            caption=(
-                "Rank of the Jacobian of the logit differences with respect to the features of a "
-                "layer, and its effective rank, the exponential of the entropy of its normalised "
-                "singular values. Line and band: median and 5 to 95 % over inputs."
-            ),
+            caption=_explained(dataset, _LAYER_RANK) + _BANDS,
             alt="Rank and effective rank of each layer from input to output",
             paint=partial(_paint_layers, dataset, _LAYER_RANK, "directions (count)"),
         )
@@ -85,26 +88,29 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
     return made
 
 
+def _explained(dataset: xr.Dataset, names: Sequence[str]) -> str:
+    return explain((dataset[name] for name in names if name in dataset), dataset) + ". "
+
+
 def _radii(dataset: xr.Dataset) -> Drawing:
-    values = attacked(dataset, "radius")
-    kept, units = positive(values), str(dataset["radius"].attrs.get("units") or "input units")
-    missing = values.size - kept.size
+    values, quantity = attacked(dataset, "radius"), quantity_of(dataset["radius"])
+    kept, missing = positive(values), values.size - positive(values).size
     return Drawing(
         title="Smallest perturbations found",
         caption=(
-            f"Histogram of r_nn, the norm of the smallest perturbation found, in {units}; "
-            f"the line is the median. Left out: {missing} of {values.size} inputs, misclassified "
-            "already or without a perturbation found."
+            f"Histogram of {quantity.symbol}; the line is the median. "
+            f"{_explained(dataset, ['radius'])}Left out: {missing} of {values.size} inputs, "
+            "misclassified already or without a perturbation found."
         ),
         alt=f"Histogram of {kept.size} radii with median "
         + number(np.median(kept) if kept.size else np.nan),
-        paint=partial(_paint_radii, kept, units),
+        paint=partial(_paint_radii, kept, f"{tex(quantity.symbol)} ({quantity.unit})"),
     )
 
 
-def _paint_radii(values: np.ndarray, units: str, figure: Figure, theme: Theme) -> None:
+def _paint_radii(values: np.ndarray, label: str, figure: Figure, theme: Theme) -> None:
     axes = figure.add_subplot()
-    axes.set_xlabel(f"radius  $r_\\mathrm{{nn}}$ ({units})")
+    axes.set_xlabel(label)
     axes.set_ylabel("inputs (count)")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     if not values.size:
@@ -124,33 +130,21 @@ def _paint_radii(values: np.ndarray, units: str, figure: Figure, theme: Theme) -
 
 
 def _compression(dataset: xr.Dataset) -> Drawing:
-    name = next(name for name in _RATIOS if name in dataset)
-    tex, meaning = _RATIOS[name]
-    ratio = np.asarray(attacked(dataset, name))
-    clouds = {}
-    for rho, label in _RHO.items():
-        if rho in dataset:
-            read = np.asarray(dataset[rho], float)
-            if rho == "rho_margin" and name == "ratio_pairwise" and "box" in dataset:
-                read, label = read * np.asarray(dataset["box"], float), f"{label}$\\,\\beta$"
-            clouds[label] = read, ratio
-    return Drawing(
+    name = next(name for name in _ENDING if name in dataset)
+    ratio = attacked(dataset, name).assign_attrs(dataset[name].attrs).rename(name)
+    read = [dataset[known].astype(float) for known in _READ if known in dataset]
+    if name == "ratio_pair" and "box" in dataset and read[0].name == "rho_net":
+        said = quantity("rho_net", symbol="ρ_net · β", meaning="ρ_net times the factor of the box")
+        read[0] = (dataset["rho_net"] * dataset["box"]).assign_attrs(said.attrs())
+    return scatter(
+        read,
+        ratio,
         title="Fragility ratio against compression",
-        caption=(
-            "Each point is one input. ρ_net: cosine between the gradient of the margin and the "
-            "displacement to the nearest reference of another class. ρ_span: share of that "
-            f"displacement within the span of the gradients of all logit differences. {meaning}"
-        ),
-        alt=f"Scatter plot of {positive(ratio).size} fragility ratios against compression ratios",
-        paint=partial(_paint_compression, clouds, f"fragility ratio  {tex}"),
+        xlabel="compression ratio",
+        ylabel=f"fragility ratio  {tex(quantity_of(ratio).symbol)}",
+        within=dataset,
+        note=_ENDING[name],
     )
-
-
-def _paint_compression(
-    clouds: dict[str, tuple[np.ndarray, np.ndarray]], label: str, figure: Figure, theme: Theme
-) -> None:
-    scatter(figure, theme, clouds, [theme.series[at] for at in range(len(clouds))])
-    figure.axes[0].set(xlabel="compression ratio  $\\rho$", ylabel=label)
 
 
 def _spectrum(values: xr.DataArray) -> Drawing:
@@ -160,18 +154,18 @@ def _spectrum(values: xr.DataArray) -> Drawing:
     return Drawing(
         title="Singular values of the input Jacobian",
         caption=(
-            "σ_k is the k-th largest singular value of the Jacobian of the logit differences with "
-            "respect to the input: how strongly the network reads its k-th direction. Line and "
-            "band: median and 5 to 95 % over inputs. Left out as rounding: below "
-            f"{number(cut)} of the largest."
+            f"{explain([values])}: how strongly the network reads its k-th direction. {_BANDS} "
+            f"Left out as rounding: below {number(cut)} of the largest."
         ),
         alt=f"Singular values by index k, median {number(points[2, 0])} at k = 1 and "
         f"{number(points[2, -1])} at k = {points.shape[1]}",
-        paint=partial(_paint_spectrum, points, cut),
+        paint=partial(_paint_spectrum, points, cut, axis_label(values)),
     )
 
 
-def _paint_spectrum(points: np.ndarray, cut: float, figure: Figure, theme: Theme) -> None:
+def _paint_spectrum(
+    points: np.ndarray, cut: float, label: str, figure: Figure, theme: Theme
+) -> None:
     axes, index = figure.add_subplot(), np.arange(1, points.shape[1] + 1)
     points = np.where(points > cut * np.max(points, initial=0, where=points > 0), points, np.nan)
     low, _, middle, _, high = points
@@ -186,17 +180,18 @@ def _paint_spectrum(points: np.ndarray, cut: float, figure: Figure, theme: Theme
         say_nothing_there(axes, theme)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("index k")
-    axes.set_ylabel("singular value  $\\sigma_k$ (logits per input unit)")
+    axes.set_ylabel(label)
     legend_below(figure, axes)
 
 
 def _paint_layers(
-    dataset: xr.Dataset, names: dict[str, str], label: str, figure: Figure, theme: Theme
+    dataset: xr.Dataset, names: Sequence[str], label: str, figure: Figure, theme: Theme
 ) -> None:
     axes, seen = figure.add_subplot(), [np.empty(0)]
     layers = layer_names(dataset)
     index = np.arange(len(layers))
-    for at, (name, series) in enumerate((n, s) for n, s in names.items() if n in dataset):
+    for at, name in enumerate(name for name in names if name in dataset):
+        series = tex(quantity_of(dataset[name]).symbol)
         points = quantiles(dataset[name].transpose("example", "layer"))
         low, _, middle, _, high = np.where(points > 0, points, np.nan)
         style: dict[str, Any] = {"marker": "os"[at], "color": theme.series[at], "label": series}

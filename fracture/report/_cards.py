@@ -10,11 +10,20 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..drawing import (
+    Drawing,
+    Theme,
+    data_uri,
+    log_scale,
+    number,
+    pixels,
+    positive,
+    quantity_of,
+    say_nothing_there,
+    share,
+    tex,
+)
 from ._analysis import layer_names, statuses
-from ._drawing import Drawing, Theme, data_uri
-from ._format import number, share
-from ._pixels import pixels
-from ._series import log_scale, positive, say_nothing_there
 
 _PEAK = 99.8  # percentile of the change that becomes black or white
 
@@ -74,13 +83,12 @@ def _card(one: xr.Dataset, status: str) -> Card:
 
 
 def _numbers(one: xr.Dataset) -> str:
-    parts = [f"r_nn = {number(one['radius'])} in l2"]
+    said = lambda name: f"{quantity_of(one[name]).symbol} = {number(one[name])}"
+    parts = [f"{said('radius')} in l2"]
     if "radius_inf" in one:
         parts.append(f"{number(255 * one['radius_inf'])} of 255 steps in l∞")
-    parts.append(f"r_opt = {number(one['r_opt'])}, towards a {one['other_name'].values}")
-    parts.append(f"ratio {number(one['ratio'])}")
-    parts.append(f"ρ_net = {number(one['rho_margin'])}")
-    parts.append(f"effective rank {number(one['effective_rank'])}")
+    parts.append(f"{said('r_opt')}, towards a {one['other_name'].values}")
+    parts.extend(said(name) for name in ("ratio", "rho_net", "effective_rank"))
     return "; ".join(parts) + "."
 
 
@@ -90,8 +98,8 @@ def _paint(one: xr.Dataset, figure: Figure, theme: Theme) -> None:
     left.plot(np.arange(1, values.size + 1), values, color=theme.series[0])
     log_scale(left, "y", values)
     left.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    left.set(xlabel="index k", ylabel="singular value  $\\sigma_k$")
-    right.set(xlabel="layer", ylabel="compression  $\\rho$")
+    left.set(xlabel="index k", ylabel=tex(quantity_of(one["singular_values"]).symbol))
+    right.set(xlabel="layer", ylabel="compression ratio")
     if "layer_rho" not in one:
         say_nothing_there(right, theme)
         return

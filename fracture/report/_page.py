@@ -1,31 +1,26 @@
 """Writing reports: figures as files, and everything as one HTML page that loads nothing."""
 
+import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jinja2
 import xarray as xr
 from markupsafe import Markup, escape
 
-from ..experiments._result import Fit, Result, Verdict
+from ..drawing import Drawing, data_uri, glossary, overview
+from ..experiments import Findings, claim
 from ..sweeps import write_atomically
-from ._analysis import analysis_grids, norm_note, status_line
-from ._analysis_figures import analysis_figures
-from ._cards import Card, cards
-from ._drawing import Drawing, data_uri
-from ._figures import figures, overview
-from ._format import interval, number
-from ._grids import Grid, grids, verdict_line, verdict_word
-from ._symbols import glossary, short_title
+from ._grids import Grid
+from ._sections import Section, of_analysis, of_findings
 
-_DESCRIBED = ("title", "description", "warnings")  # attributes that the page shows elsewhere
-_FIRST = ("created", "command", "version", "commit")  # what readers look for
+_HEADLINES = ("ratio", "ratio_pair")
 
 
 class Picture(NamedTuple):
-    """A figure on a page."""
+    """A figure on the page."""
 
     slug: str
     drawing: Drawing
@@ -33,127 +28,98 @@ class Picture(NamedTuple):
     dark: str
 
 
-class Sheet(NamedTuple):
-    """A card on a page."""
-
-    card: Card
-    picture: Picture
-
-
-class Section(NamedTuple):
-    """One experiment on a page, or the whole of an analysis."""
-
-    slug: str
-    title: str
-    short: str
-    description: str
-    pictures: list[Picture]
-    grids: list[Grid]
-    provenance: dict[str, str]
-    fits: tuple[Fit, ...] = ()
-    verdicts: tuple[Verdict, ...] = ()
-    status: str = ""
-
-
-def render(results: Mapping[str, Result], out: Path) -> Path:
-    """Write figures and one self-contained page about a run.
+def page(
+    findings: Mapping[str, Findings],
+    out: Path,
+    *,
+    drawings: Mapping[str, Mapping[str, Drawing]] | None = None,
+    analyses: Mapping[str, xr.Dataset] | None = None,
+) -> Path:
+    """Write figures and one self-contained page about claims and analyses.
 
     Parameters
     ----------
-    results
-        Experiments by name, in the order in which they appear; a name is letters, digits, `-`,
-        `_` and `.`, since files are called after it.
+    findings
+        Claims by name, in the order in which they appear; may be empty.
     out
-        Folder, made if need be. Gets `index.html`, `figures/overview.png` and `.svg`, and
-        `figures/NAME-FIGURE.png` and `.svg` for each experiment. Each file is written
-        under another name and moved into place.
+        Folder, made if need be. Gets `index.html` and, as PNG and SVG, `figures/overview` and
+        `figures/NAME-FIGURE`. Each file is written under another name and moved into place.
+    drawings
+        Figures of each of these claims, by name; None for those that the claims draw themselves.
+    analyses
+        Labelled analyses by name, `analysis.labelled`: variables over `example`, each optional,
+        named like the fields of `analysis.Analysis`; `label`; `singular_values` over (example,
+        rank); `layer_rho`, `layer_null`, `layer_pvalue`, `layer_rank`, `layer_effective_rank` over
+        (example, layer); `images` and `adversarial_images` over (example, height, width[,
+        channel]), where a dimension named `channel` may be anywhere. `status` and `status_pair` are
+        words, or values of `perturbation.Status`. Attributes `title` and `description` introduce
+        it; the others are listed as provenance, except `warnings`, one a line. `options`, in JSON,
+        tells the order `ord` of the norm.
 
     Returns
     -------
     Path
-        `out / "index.html"`.
+        `out / "index.html"`. It loads nothing; the tables on it can be saved as CSV files.
 
     Raises
     ------
     ValueError
-        Without results, or for a name that cannot be a file's.
+        Without claims and analyses, for a name that is not made of letters, digits, `-`, `_` and
+        `.`, and for an analysis that is none, or one of an earlier version.
     """
-    if not results:
-        raise ValueError("results must hold at least one experiment, got none.")
-    for name in results:
+    analyses = analyses or {}
+    if not findings and not analyses:
+        raise ValueError("a page needs at least one claim or analysis, got none.")
+    for name in (*findings, *analyses):
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError(f"names must be letters, digits, '-', '_' and '.', got {name!r}.")
-    cover = _pictures({"overview": overview(results)}, out / "figures")
-    sections = [
-        Section(
-            slug=name,
-            title=str(result.dataset.attrs.get("title", name)),
-            short=short_title(result.dataset),
-            description=str(result.dataset.attrs.get("description", "")),
-            pictures=_pictures(figures(result), out / "figures", f"{name}-"),
-            grids=grids(result),
-            provenance=_provenance(result.dataset),
-            fits=result.fits,
-            verdicts=result.verdicts,
+    if drawings is None:
+        drawings = {name: _drawn(found) for name, found in findings.items()}
+    sections = [of_findings(name, found, drawings[name]) for name, found in findings.items()]
+    sections.extend(of_analysis(name, dataset) for name, dataset in analyses.items())
+    cover = _overview(findings)
+    pictures = {
+        section.slug: _pictures(section.drawings, out / "figures", f"{section.slug}-")
+        for section in sections
+    }
+    content = (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            title=_title(sections, bool(findings)),
+            sections=sections,
+            pictures=pictures,
+            cover=_pictures({"overview": cover}, out / "figures") if cover else [],
+            symbols=glossary((section.short, section.printed) for section in sections),
+            claims=bool(findings),
         )
-        for name, result in results.items()
+    )
+    _write(out / "index.html", content.encode())
+    return out / "index.html"
+
+
+def _drawn(findings: Findings) -> Mapping[str, Drawing]:
+    return claim(str(findings.dataset.attrs["claim"])).draw(findings)
+
+
+def _title(sections: list[Section], claims: bool) -> str:
+    if len(sections) == 1:
+        return sections[0].title
+    return "Measured fragility laws" if claims else "Analyses of networks"
+
+
+def _overview(findings: Mapping[str, Findings]) -> Drawing | None:
+    """Fragility ratios of all claims that have one; none for a single claim."""
+    lines = [
+        (str(found.dataset.attrs.get("title", name)).split(":")[0], found.summary, ratio)
+        for name, found in findings.items()
+        for ratio in _HEADLINES
+        if ratio in found.summary
     ]
-    return _write_page(
-        "report.html.jinja",
-        out,
-        cover=cover[0],
-        sections=sections,
-        symbols=glossary(result.summary for result in results.values()),
-    )
-
-
-def analysis_page(dataset: xr.Dataset, out: Path) -> Path:
-    """Write figures and one self-contained page about an analysis of one network.
-
-    Parameters
-    ----------
-    dataset
-        Variables over `example`, each optional: fields of `analysis.Analysis`, `label`,
-        `singular_values` over (example, rank), `layer_rho`, `layer_null`, `layer_rank`,
-        `layer_effective_rank` over (example, layer), `images` and `adversarial_images` over
-        (example, height, width[, channel]), where a dimension named `channel` may be anywhere.
-        `status` and `status_pairwise` are words, or values of `perturbation.Status`. Attributes
-        `title` and `description` introduce it; the others are listed as provenance, except
-        `warnings`, one a line. `options`, in JSON, tells the order `ord` of the norm.
-    out
-        Folder, made if need be. Gets `index.html` and `figures/FIGURE.png` and `.svg`.
-
-    Returns
-    -------
-    Path
-        `out / "index.html"`.
-
-    Raises
-    ------
-    ValueError
-        For a dataset without the dimension `example`.
-    """
-    section = Section(
-        slug="analysis",
-        title=str(dataset.attrs.get("title", "Analysis of one network")),
-        short="Analysis",
-        description=str(dataset.attrs.get("description", "")),
-        grids=analysis_grids(dataset),
-        pictures=_pictures(analysis_figures(dataset), out / "figures"),
-        provenance=_provenance(dataset),
-        status=status_line(dataset),
-    )
-    return _write_page(
-        "analysis.html.jinja",
-        out,
-        section=section,
-        symbols=glossary([dataset]),
-        norm=norm_note(dataset),
-        warnings=str(dataset.attrs.get("warnings", "")).splitlines(),
-        sheets=[
-            Sheet(card, _picture(f"card-{at}", card.drawing))
-            for at, card in enumerate(cards(dataset))
-        ],
+    return (
+        overview(lines, title="Fragility ratios", ylabel="fragility ratio")
+        if lines and len(findings) > 1
+        else None
     )
 
 
@@ -161,21 +127,15 @@ def _pictures(drawings: Mapping[str, Drawing], folder: Path, prefix: str = "") -
     for name, drawing in drawings.items():
         for kind in ("svg", "png"):
             _write(folder / f"{prefix}{name}.{kind}", drawing.encode(kind))
-    return [_picture(prefix + name, drawing) for name, drawing in drawings.items()]
+    return [_picture(drawing, prefix + name) for name, drawing in drawings.items()]
 
 
-def _picture(slug: str, drawing: Drawing) -> Picture:
+def _picture(drawing: Drawing, slug: str = "") -> Picture:
     light, dark = (data_uri("svg+xml", drawing.encode("svg", theme)) for theme in ("light", "dark"))
     return Picture(slug, drawing, light, dark)
 
 
-def _provenance(dataset: xr.Dataset) -> dict[str, str]:
-    names = [str(name) for name in dataset.attrs if name not in _DESCRIBED]
-    names.sort(key=lambda name: name not in _FIRST)
-    return {name: str(dataset.attrs[name]) for name in names}
-
-
-def _write_page(template: str, out: Path, **content: Any) -> Path:
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fracture"),
         autoescape=True,
@@ -184,21 +144,28 @@ def _write_page(template: str, out: Path, **content: Any) -> Path:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": number,
-        "interval": interval,
         "subscripts": subscripts,
-        "verdict_line": verdict_line,
-        "verdict_word": verdict_word,
+        "picture": _picture,
+        "csv": _download,
+        "slug": _slug,
     }
-    page = environment.get_template(template).render(**content)
-    _write(out / "index.html", page.encode())
-    return out / "index.html"
+    return environment
 
 
 def subscripts(text: str) -> Markup:
     """Plain text as HTML: escaped, and `r_opt` with its subscript lowered."""
-    lowered = re.sub(r"\b([A-Za-zρσ])_(\w+)", r"<i>\1</i><sub>\2</sub>", str(escape(text)))
+    lowered = re.sub(r"\b([^\W\d_])_(\w+)", r"<i>\1</i><sub>\2</sub>", str(escape(text)))
     return Markup(lowered)
+
+
+def _download(grid: Grid) -> str:
+    """The table as the target of a link: spreadsheets know UTF-8 by its first bytes."""
+    return "data:text/csv;base64," + base64.b64encode(grid.csv().encode("utf-8-sig")).decode()
+
+
+def _slug(parts: Iterable[str]) -> str:
+    """Some words as the name of a file."""
+    return re.sub(r"[^\w]+", "-", " ".join(parts)).strip("-").lower()
 
 
 def _write(path: Path, content: bytes) -> None:

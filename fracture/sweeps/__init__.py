@@ -1,17 +1,20 @@
-"""Grids of dimensions x seeds in one compiled call per shape: sharded, resumable, labelled."""
+"""Grids of axes x seeds in one compiled call per shape: sharded, resumable, labelled."""
 
 from ._atomic import exclusive, write_atomically
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
 from ._run import Progress, run
-from ._spec import Sweep, Variable
-from ._store import StoreMismatchError
+from ._spec import Point, Sweep, environment
+from ._store import StoreMismatchError, chunk_store, compare
 
 __all__ = [
     "DamagedFileError",
+    "Point",
     "Progress",
     "StoreMismatchError",
     "Sweep",
-    "Variable",
+    "chunk_store",
+    "compare",
+    "environment",
     "exclusive",
     "read_dataset",
     "run",

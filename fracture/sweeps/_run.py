@@ -1,4 +1,4 @@
-"""Run a sweep: `jit(shard_map(vmap(cell)))` for each dimension, chunk after chunk."""
+"""Run a sweep: `jit(shard_map(vmap(cell)))` for each point, chunk after chunk."""
 
 import contextlib
 import time
@@ -12,7 +12,8 @@ import numpy as np
 import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ._spec import Sweep
+from ..vocabulary import axis_quantity
+from ._spec import Point, Sweep, label
 from ._store import ChunkStore, chunk_store
 
 _TIMINGS = ["compile_seconds", "run_seconds"]
@@ -37,9 +38,10 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
 
     Returns
     -------
-    Dataset with the dimensions `dim`, `seed` and those of the variables, padded with NaN where a
-    dimension has fewer seeds. `compile_seconds` and `run_seconds`, over `dim`, are coordinates:
-    what this result took when it was computed, and no part of what must be equal between runs.
+    Dataset with the axes, `seed` and the dimensions of the variables, padded with NaN where a point
+    has fewer seeds; the attribute `axes` names the axes. `compile_seconds` and `run_seconds`, over
+    the axes, are coordinates: what this result took when it was computed, and no part of what must
+    be equal between runs.
 
     Raises
     ------
@@ -56,11 +58,14 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     provenance = sweep.provenance()
     with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
         parts = _parts(sweep, store, progress)
-    dataset = xr.concat([_join(chunks) for chunks in parts.values()], "dim", join="outer")
-    dataset["dim"].attrs = {"long_name": "input dimension d"}
-    dataset["seed"].attrs = {"long_name": "seed: one independent draw of everything random"}
-    for name in _TIMINGS:
-        dataset[name].attrs = {"units": "s"}
+    joined = [_join(chunks) for chunks in parts]
+    for axis, values in reversed(list(sweep.axes.items())):
+        starts = range(0, len(joined), len(values))
+        joined = [xr.concat(joined[at : at + len(values)], axis, join="outer") for at in starts]
+    (dataset,) = joined
+    dataset = dataset.transpose(*sweep.axes, "seed", ...)
+    for name in (*sweep.axes, "seed", *_TIMINGS):
+        dataset[name].attrs = axis_quantity(name).attrs()
     # Lists as arrays: what netCDF gives back, so that a stored result is the same in every way.
     dataset.attrs = {k: np.array(v) if isinstance(v, list) else v for k, v in provenance.items()}
     return dataset
@@ -68,36 +73,38 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
 
 def _parts(
     sweep: Sweep, store: ChunkStore | None, progress: Progress | None
-) -> dict[int, list[xr.Dataset]]:
-    """The chunks of every dimension, read or computed."""
+) -> list[list[xr.Dataset]]:
+    """The chunks of every point, read or computed."""
+    points = sweep.points()
     stored: dict[tuple[int, int], xr.Dataset] = {}
-    for dim, start, _ in _chunks(sweep):
-        chunk = None if store is None else store.read(dim, start)
+    for at, start, _ in _chunks(sweep):
+        chunk = None if store is None else store.read(points[at], start)
         if chunk is not None:
-            stored[dim, start] = chunk
-    missing = {dim for dim, start, _ in _chunks(sweep) if (dim, start) not in stored}
-    total, done = sum(sweep.seeds), 0
-    parts: dict[int, list[xr.Dataset]] = {dim: [] for dim in sweep.dims}
-    # Compilation uses one core and needs no device: the next dimensions compile meanwhile.
+            stored[at, start] = chunk
+    missing = {at for at, start, _ in _chunks(sweep) if (at, start) not in stored}
+    total, done = sum(sweep.size(point)[0] for point in points), 0
+    parts: list[list[xr.Dataset]] = [[] for _ in points]
+    # Compilation uses one core and needs no device: the next points compile meanwhile.
     pool = ThreadPoolExecutor(max_workers=2)
     try:
-        compiling = {dim: pool.submit(_compile, sweep, dim) for dim in sweep.dims if dim in missing}
-        for dim, start, stop in _chunks(sweep):
+        compiling = {at: pool.submit(_compile, sweep, points[at]) for at in sorted(missing)}
+        for at, start, stop in _chunks(sweep):
             if progress is not None:
-                waiting = dim in compiling and not compiling[dim].done()
-                progress(f"{sweep.name}, d = {dim}{': compiling' * waiting}", done, total)
-            chunk = stored.pop((dim, start), None)
+                waiting = at in compiling and not compiling[at].done()
+                progress(f"{sweep.name}, {label(points[at])}{': compiling' * waiting}", done, total)
+            chunk = stored.pop((at, start), None)
             if chunk is None:
-                compute, seconds = compiling[dim].result()
-                chunk = _label(sweep, dim, np.arange(start, stop), *_timed(compute, start, stop))
-                chunk["compile_seconds"] = ("dim", [seconds if dim in missing else 0.0])
-                missing.discard(dim)  # its compilation is accounted for
+                compute, seconds = compiling[at].result()
+                result = _timed(compute, start, stop)
+                chunk = _label(sweep, points[at], np.arange(start, stop), *result)
+                chunk["compile_seconds"] = chunk["run_seconds"] * 0 + seconds * (at in missing)
+                missing.discard(at)  # its compilation is accounted for
                 if store is not None:
-                    store.write(dim, start, chunk)
-            parts[dim].append(chunk)
+                    store.write(points[at], start, chunk)
+            parts[at].append(chunk)
             done += stop - start
-            if stop == sweep.seeds[sweep.dims.index(dim)]:
-                compiling.pop(dim, None)  # frees the program and what it shares
+            if stop == sweep.size(points[at])[0]:
+                compiling.pop(at, None)  # frees the program and what it shares
         if progress is not None:
             progress(sweep.name, done, total)
     finally:
@@ -106,30 +113,30 @@ def _parts(
 
 
 def _chunks(sweep: Sweep) -> Iterator[tuple[int, int, int]]:
-    """Every chunk as (dimension, first seed, one past the last seed)."""
-    for dim, num_seeds, size in zip(sweep.dims, sweep.seeds, sweep.chunks, strict=True):
+    """Every chunk as (number of the point, first seed, one past the last seed)."""
+    for at, point in enumerate(sweep.points()):
+        num_seeds, size = sweep.size(point)
         for start in range(0, num_seeds, size):
-            yield dim, start, min(start + size, num_seeds)
+            yield at, start, min(start + size, num_seeds)
 
 
 def _join(chunks: list[xr.Dataset]) -> xr.Dataset:
-    """All seeds of one dimension; the timings of its chunks add up and become coordinates."""
+    """All seeds of one point; the timings of its chunks add up and become coordinates."""
     part = xr.concat([chunk.drop_vars(_TIMINGS) for chunk in chunks], "seed")
     return part.assign_coords({name: sum(chunk[name] for chunk in chunks) for name in _TIMINGS})
 
 
-def _compile(sweep: Sweep, dim: int) -> tuple[Callable[[int], Any], float]:
+def _compile(sweep: Sweep, point: Point) -> tuple[Callable[[int], Any], float]:
     """Compiled call from the first seed of a chunk to its results; the seconds that it took."""
     began = time.perf_counter()
-    index = sweep.dims.index(dim)
-    shared = sweep.shared(dim)
+    shared = sweep.shared(**point)
     mesh = Mesh(np.array(jax.devices()), ("seed",))
-    size = min(sweep.chunks[index], sweep.seeds[index])
-    lanes = -(-size // mesh.size) * mesh.size
+    lanes = -(-sweep.size(point)[1] // mesh.size) * mesh.size
 
     def cells(seeds, shared):
-        return jax.vmap(lambda seed: sweep.cell(sweep.cell_key(dim, seed), shared, dim=dim))(seeds)
+        return jax.vmap(lambda s: sweep.cell(sweep.cell_key(point, s), shared, **point))(seeds)
 
+    cells.__name__ = f"{sweep.name}, {label(point)}"  # what profilers call the program
     spread = jax.shard_map(
         cells,
         mesh=mesh,
@@ -160,21 +167,21 @@ def _timed(compute: Callable[[int], Any], start: int, stop: int) -> tuple[Any, f
     return jax.tree.map(lambda a: a[: stop - start], record), time.perf_counter() - began
 
 
-def _label(sweep: Sweep, dim: int, seeds: np.ndarray, record: Any, seconds: float) -> xr.Dataset:
+def _label(
+    sweep: Sweep, point: Point, seeds: np.ndarray, record: Any, seconds: float
+) -> xr.Dataset:
     fields = record._asdict()
     if fields.keys() != sweep.variables.keys():
         raise ValueError(
             f"the cell of {sweep.name} must return the fields {sorted(sweep.variables)}, "
             f"got {sorted(fields)}."
         )
+    ahead = tuple(None for _ in point)
     variables = {
-        name: (
-            ("dim", "seed", *variable.dims),
-            fields[name][None],
-            {"long_name": variable.long_name, "units": variable.units},
-        )
+        name: ((*point, "seed", *variable.dims), fields[name][ahead], variable.quantity.attrs())
         for name, variable in sweep.variables.items()
     }
-    dataset = xr.Dataset(variables, {"dim": [dim], "seed": seeds})
-    dataset["run_seconds"] = ("dim", [seconds])
+    coordinates = {axis: [value] for axis, value in point.items()}
+    dataset = xr.Dataset(variables, {**coordinates, "seed": seeds})
+    dataset["run_seconds"] = (tuple(point), np.full((1,) * len(point), seconds))
     return dataset

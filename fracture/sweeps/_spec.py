@@ -2,29 +2,27 @@
 
 import dataclasses
 import functools
-import hashlib
+import itertools
 import json
 import platform
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import jaxlib
 
 from .. import __version__
+from .._code import digest_of_code
 from .._typing import Key
+from ..vocabulary import Variable, axis_quantity
 
-
-class Variable(NamedTuple):
-    """How one field of a cell's result is labelled."""
-
-    long_name: str
-    units: str = ""
-    dims: tuple[str, ...] = ()  # of one cell; the sweep adds "dim" and "seed" in front
+Value: TypeAlias = int | float | str
+Point: TypeAlias = dict[str, Value]
+"""A value of every axis."""
 
 
 def checked_name(name: str) -> str:
@@ -43,25 +41,38 @@ def environment() -> dict[str, str]:
         "float": jnp.zeros(()).dtype.name,
         "backend": f"{jax.default_backend()} x {jax.device_count()}",
         "python": platform.python_version(),
-        "fracture": f"{__version__}+{_source_hash()}",
+        "fracture": f"{__version__}+{_code()}",
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
     }
 
 
+# What draws conclusions, and shows them: no number that is stored depends on it.
+_CONCLUDING = ("experiments", "report", "drawing", "cli")
+_CONCLUDING_FILES = (
+    "statistics.py",
+    "vocabulary.py",
+    "_registry.py",
+    "_occasion.py",
+    "_signals.py",
+)
+
+
 @functools.cache
-def _source_hash() -> str:
-    """Digest of this package's code: chunks of different code never end up in one result."""
+def _code() -> str:
+    """Digest of the code that measures: chunks of different code never end up in one result."""
     package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
+    paths = [
+        path
+        for path in sorted(package.rglob("*.py"))
+        if path.relative_to(package).parts[0] not in (*_CONCLUDING, *_CONCLUDING_FILES)
+    ]
+    return digest_of_code(*paths)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """Dimensions x seeds of one cell function.
+    """Axes x seeds of one cell function.
 
     Parameters
     ----------
@@ -69,68 +80,121 @@ class Sweep:
         Slug of the experiment, of letters, digits and `_`, with `-` and `.` between them; it
         enters the key of every cell and the names of the files.
     cell
-        `cell(key, shared, *, dim) -> NamedTuple` of arrays: one seed at one dimension, a pure
-        function. Its fields are the keys of `variables`.
-    dims
-        The dimensions d. Each compiles once.
+        `cell(key, shared, **point) -> NamedTuple` of arrays: one seed at one point, such as
+        `cell(key, shared, *, dim)`, a pure function. Its fields are the keys of `variables`.
+    axes
+        Values of each axis, such as `{"dim": (8, 16, 32)}`: distinct numbers or words. The first
+        axis is the one that results are drawn and fitted along, usually the dimension d; further
+        ones are factors. Each point of the grid compiles once.
     seeds
-        How many seeds each dimension gets, `len(dims)` integers.
+        How many seeds each value of the first axis gets: one integer for all, or one for each.
     chunks
-        How many seeds one compiled call handles, `len(dims)` integers. A chunk is what an
-        interrupted sweep can lose; a last, smaller one is padded with further seeds, which are
-        computed and dropped.
+        How many seeds one compiled call handles, likewise. A chunk is what an interrupted sweep can
+        lose; a last, smaller one is padded with further seeds, which are computed and dropped.
     variables
-        Label, units and inner dimensions of every field that `cell` returns.
+        What every field that `cell` returns is, such as `vocabulary.variables(Cell)`.
     shared
-        `shared(dim) -> pytree` that all seeds of a dimension read, such as images: passed to the
+        `shared(**point) -> pytree` that all seeds of a point read, such as images: passed to the
         compiled call as an argument, never folded into it.
     options
         What else distinguishes this sweep; strings, numbers, lists. Recorded with the result, and
         a stored sweep only goes on under equal options.
+    code
+        Digest of the code of `cell`, where it is known: a stored sweep only goes on with the same.
     root
         Integer from which the key of every cell is derived.
 
     Raises
     ------
     ValueError
-        Where the axes are empty, not positive, repeated, or of different lengths, or the name is
-        none that a file can have.
+        Where axes are missing, empty or repeat a value; where a dimension, a number of seeds or a
+        chunk is no positive integer; or where the name is none that a file can have.
     """
 
     name: str
     cell: Callable[..., Any]
-    dims: tuple[int, ...]
-    seeds: tuple[int, ...]
-    chunks: tuple[int, ...]
+    axes: Mapping[str, Sequence[Value]]
+    seeds: int | Sequence[int]
+    chunks: int | Sequence[int]
     variables: Mapping[str, Variable]
-    shared: Callable[[int], Any] = lambda dim: ()
+    shared: Callable[..., Any] = lambda **point: ()
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    code: str = ""
     root: int = 0
 
     def __post_init__(self) -> None:
         checked_name(self.name)
-        for axis in ("dims", "seeds", "chunks"):
-            values = getattr(self, axis)
-            if not values or any(not isinstance(v, int) or v < 1 for v in values):
-                raise ValueError(f"{axis} must be positive integers, got {values!r}.")
-            if len(values) != len(self.dims):
-                raise ValueError(f"{axis} must have one entry per dimension, got {values!r}.")
-        if len(set(self.dims)) != len(self.dims):
-            raise ValueError(f"dims must be distinct, got {self.dims!r}.")
+        for axis, values in self.axes.items():
+            _check_axis(axis, values)
+        if not self.axes:
+            raise ValueError("axes must be one at least, such as {'dim': (8, 16)}, got none.")
+        for name in ("seeds", "chunks"):
+            given = getattr(self, name)
+            counts = self._each(given)
+            if len(counts) != len(self.first) or not all(map(_is_positive, counts)):
+                raise ValueError(
+                    f"{name} must be positive integers, one for each value of "
+                    f"{next(iter(self.axes))}, got {given!r}."
+                )
 
-    def cell_key(self, dim: int, seed: jax.Array | int) -> Key:
+    @property
+    def first(self) -> Sequence[Value]:
+        """Values of the first axis."""
+        return next(iter(self.axes.values()))
+
+    def points(self) -> list[Point]:
+        """Every point of the grid, the first axis slowest."""
+        values = itertools.product(*self.axes.values())
+        return [dict(zip(self.axes, point, strict=True)) for point in values]
+
+    def size(self, point: Point) -> tuple[int, int]:
+        """How many seeds a point has, and how many of them are in a chunk."""
+        at = list(self.first).index(point[next(iter(self.axes))])
+        seeds, chunks = self._each(self.seeds)[at], self._each(self.chunks)[at]
+        return seeds, min(seeds, chunks)
+
+    def _each(self, given: int | Sequence[int]) -> tuple[int, ...]:
+        """One number for each value of the first axis."""
+        return (given,) * len(self.first) if isinstance(given, int) else tuple(given)
+
+    def cell_key(self, point: Point, seed: jax.Array | int) -> Key:
         """Key of one cell: a function of its own coordinates only."""
         key = jax.random.fold_in(jax.random.key(self.root), zlib.crc32(self.name.encode()))
-        return jax.random.fold_in(jax.random.fold_in(key, dim), seed)
+        for value in point.values():
+            number = value if isinstance(value, int) else zlib.crc32(repr(value).encode())
+            key = jax.random.fold_in(key, number)
+        return jax.random.fold_in(key, seed)
 
     def provenance(self) -> dict[str, Any]:
         """All that the numbers depend on, in types that JSON and netCDF know."""
         return {
             "experiment": self.name,
-            "dims": list(self.dims),
-            "seeds": list(self.seeds),
-            "chunks": list(self.chunks),
+            "axes": list(self.axes),
+            "grid": json.dumps({axis: list(values) for axis, values in self.axes.items()}),
+            "seeds": list(self._each(self.seeds)),
+            "chunks": list(self._each(self.chunks)),
             "root": self.root,
             "options": json.dumps(dict(self.options), sort_keys=True),
+            "code": self.code,
             **environment(),
         }
+
+
+def label(point: Mapping[str, Value]) -> str:
+    """A point for people, such as `d = 8, layers = 2`."""
+    return ", ".join(f"{axis_quantity(name).symbol} = {value}" for name, value in point.items())
+
+
+def _check_axis(axis: str, values: Sequence[Value]) -> None:
+    if not axis.isidentifier() or axis in ("seed", "key", "shared"):
+        raise ValueError(f"axes must have names of their own, such as 'dim', got {axis!r}.")
+    if not values or any(not isinstance(v, int | float | str) for v in values):
+        raise ValueError(f"{axis} must have values, numbers or words, got {values!r}.")
+    if len(set(values)) != len(values):
+        raise ValueError(f"{axis} must have distinct values, got {values!r}.")
+    if axis == "dim" and not all(map(_is_positive, values)):
+        raise ValueError(f"dim must be positive integers, got {values!r}.")
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

@@ -14,7 +14,7 @@ import xarray as xr
 from .._files import open_regular
 from ._atomic import exclusive, write_atomically
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
-from ._spec import checked_name
+from ._spec import Point, checked_name
 
 _CHUNK = "chunk"
 _LONGEST = 2**20  # bytes of a description of a sweep
@@ -34,16 +34,16 @@ class ChunkStore(NamedTuple):
     folder: Path
     provenance: Mapping[str, Any]
 
-    def path(self, dim: int, start: int) -> Path:
-        """Where the chunk of `dim` that starts at seed `start` is, or will be."""
-        return self.folder / f"dim{dim}-seed{start}.nc"
+    def path(self, point: Point, start: int) -> Path:
+        """Where the chunk of a point that starts at seed `start` is, or will be."""
+        return self.folder / f"{'-'.join(f'{k}{v}' for k, v in point.items())}-seed{start}.nc"
 
-    def write(self, dim: int, start: int, chunk: xr.Dataset) -> None:
+    def write(self, point: Point, start: int, chunk: xr.Dataset) -> None:
         """Store a finished chunk, atomically."""
-        described = json.dumps(self._description(dim, start), sort_keys=True)
-        write_dataset(self.path(dim, start), chunk.assign_attrs({_CHUNK: described}))
+        described = json.dumps(self._description(point, start), sort_keys=True)
+        write_dataset(self.path(point, start), chunk.assign_attrs({_CHUNK: described}))
 
-    def read(self, dim: int, start: int) -> xr.Dataset | None:
+    def read(self, point: Point, start: int) -> xr.Dataset | None:
         """A stored chunk; None where there is none, or a damaged one, which is set aside.
 
         Raises
@@ -51,7 +51,7 @@ class ChunkStore(NamedTuple):
         StoreMismatchError
             Where the file of that name is whole and something else.
         """
-        path = self.path(dim, start)
+        path = self.path(point, start)
         try:
             chunk = read_dataset(path, checked=True)
         except FileNotFoundError:
@@ -60,11 +60,11 @@ class ChunkStore(NamedTuple):
             _set_aside(path, error)
             return None
         described = json.loads(chunk.attrs.pop(_CHUNK, "{}"))
-        compare(described, self._description(dim, start), f"{path} belongs to another sweep")
+        compare(described, self._description(point, start), f"{path} belongs to another sweep")
         return chunk
 
-    def _description(self, dim: int, start: int) -> dict[str, Any]:
-        return {**self.provenance, "chunk_dim": dim, "chunk_start": start}
+    def _description(self, point: Point, start: int) -> dict[str, Any]:
+        return {**self.provenance, "chunk_point": point, "chunk_start": start}
 
 
 @contextlib.contextmanager

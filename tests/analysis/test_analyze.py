@@ -54,7 +54,7 @@ def test_an_affine_network_in_a_box_bends_nowhere():
     points = rng.uniform(-0.5, 1.5, (24, 12)).clip(0, 1)  # half of the pixels have no way to go
     labels = (points @ weight.T).argmax(1)
     got = analyze(linear, weight, points, labels, points, labels, bounds=(0, 1), solver=affine)
-    found = np.asarray(got.status_pairwise) == Status.FOUND
+    found = np.asarray(got.status_pair) == Status.FOUND
     assert found.sum() > 12
     np.testing.assert_allclose(got.tangent[found], 1, rtol=1e-3)
     np.testing.assert_allclose(got.secant[found], 1, rtol=1e-9)
@@ -68,7 +68,7 @@ def test_radii_of_half_precision_inputs_are_wide():
     apply = lambda params, x: linear(params, x.astype(jnp.float32))
     labels = jax.vmap(lambda x: jnp.argmax(apply(weight, x)))(points)
     got = analyze(apply, weight, points, labels, points, labels, solver=affine)
-    for radius in (got.radius, got.radius_relative, got.radius_pairwise, got.ratio):
+    for radius in (got.radius, got.radius_relative, got.radius_pair, got.ratio):
         assert radius.dtype == jnp.float32
     want = np.linalg.norm(got.delta.astype(float), axis=1)
     np.testing.assert_allclose(got.radius, want, rtol=1e-6)
@@ -131,10 +131,10 @@ def test_one_point_per_class_has_its_closed_form(ord, dtype, batch_size):
     close(got.r_opt, r_opt)
     close(got.radius, radii.min(axis=1))
     close(got.radius_relative, radii.min(axis=1) / np.linalg.norm(points, ord, axis=1))
-    close(got.radius_pairwise, pairwise)
+    close(got.radius_pair, pairwise)
     close(got.ratio, radii.min(axis=1) / r_opt)
-    close(got.ratio_pairwise, pairwise / r_opt)
-    close(got.rho_margin, pairwise / r_opt)
+    close(got.ratio_pair, pairwise / r_opt)
+    close(got.rho_net, pairwise / r_opt)
     for factor in (got.midpoint, got.secant, got.tangent, got.box):
         close(factor, 1)
     np.testing.assert_array_equal(got.span_rank, dim - 1)
@@ -156,10 +156,10 @@ def analyze_mlp(*arguments):
 def test_equals_its_parts_one_by_one():
     params, inputs, labels, references, reference_labels = mlp_problem()
     got = analyze_mlp(params, inputs, labels, references, reference_labels)
-    product = got.rho_margin * got.midpoint * got.secant * got.tangent * got.box
-    found = np.isfinite(got.ratio_pairwise)
+    product = got.rho_net * got.midpoint * got.secant * got.tangent * got.box
+    found = np.isfinite(got.ratio_pair)
     assert found.sum() >= 4
-    np.testing.assert_allclose(product[found], got.ratio_pairwise[found], rtol=1e-10)
+    np.testing.assert_allclose(product[found], got.ratio_pair[found], rtol=1e-10)
     network = lambda x: mlp(params, x)
 
     @jax.jit
@@ -178,7 +178,7 @@ def test_equals_its_parts_one_by_one():
         assert (int(got.nearest[i]), int(got.other[i])) == (index, int(other))
         np.testing.assert_allclose(got.r_opt[i], distances[index] / 2, rtol=1e-12)
         want = parts(x, label, other, references[index])
-        here = (got.rho_margin, got.rho_span, got.singular_values, got.layers)
+        here = (got.rho_net, got.rho_span, got.singular_values, got.layers)
         assert got.effective_rank[i] == pytest.approx(float(got.layers.effective_rank[i, 0]))
         jax.tree.map(lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=1e-9), here, want)
         if got.status[i] == Status.FOUND:
@@ -206,7 +206,7 @@ def test_bad_inputs_are_reported_and_leave_the_others_alone():
     )
     assert (int(got.nearest[1]), int(got.other[1])) == (-1, -1)
     assert jnp.isnan(jnp.stack([got.ratio[1], got.rho_span[1], got.r_opt[1]])).all()
-    assert jnp.isnan(got.rho_margin[2])
+    assert jnp.isnan(got.rho_net[2])
     assert got.radius[3] == 0
     untouched = jnp.array([0, 4, 5])
     jax.tree.map(
@@ -237,7 +237,7 @@ def test_one_class_has_no_optimal_radius():
     assert jnp.isposinf(got.r_opt).all()
     np.testing.assert_array_equal(got.nearest, -1)
     np.testing.assert_array_equal(got.other, -1)
-    for value in (got.ratio, got.ratio_pairwise, got.rho_margin, got.rho_span, got.midpoint):
+    for value in (got.ratio, got.ratio_pair, got.rho_net, got.rho_span, got.midpoint):
         assert jnp.isnan(value).all()
     assert (got.status != Status.NOT_FINITE).all()
     assert jnp.isfinite(got.singular_values).all()
@@ -254,10 +254,10 @@ def test_single_output_and_the_portfolio():
         apply, (weight, 0.5), inputs, labels, inputs, labels, solver=minimal, effort="low"
     )
     np.testing.assert_allclose(got.radius, [0.7, 0.7], rtol=1e-6)
-    np.testing.assert_allclose(got.radius_pairwise, got.radius, rtol=1e-6)
+    np.testing.assert_allclose(got.radius_pair, got.radius, rtol=1e-6)
     np.testing.assert_allclose(got.r_opt, 3**0.5 / 2)
-    np.testing.assert_allclose(got.rho_margin, 7 / 5 / 3**0.5)
-    np.testing.assert_allclose(got.rho_span, got.rho_margin)
+    np.testing.assert_allclose(got.rho_net, 7 / 5 / 3**0.5)
+    np.testing.assert_allclose(got.rho_span, got.rho_net)
     np.testing.assert_allclose(got.singular_values, [[5], [5]])
     np.testing.assert_allclose(got.midpoint, 1)
     np.testing.assert_array_equal(got.adversarial_label, [1, 0])

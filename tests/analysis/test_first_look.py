@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from fracture.experiments._first_look import first_look
+from fracture.analysis import first_look
 
 PIXELS = jnp.asarray(np.random.default_rng(0).integers(0, 256, (20, 4)), jnp.float32)
 WEIGHT = jnp.asarray(np.random.default_rng(1).normal(size=(3, 4)), jnp.float32)

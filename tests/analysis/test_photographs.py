@@ -15,9 +15,7 @@ import pytest
 from rich.console import Console
 
 from fracture import report
-from fracture.experiments import photographs
-from fracture.experiments._identity import digest, program
-from fracture.experiments.network import Images
+from fracture.analysis import Images, _photographs, digest, of_photographs, program
 from fracture.perturbation import Status, affine
 from fracture.sweeps import StoreMismatchError
 
@@ -42,7 +40,7 @@ def problem(number=7):
 
 def run(queries, **options):
     options = {"names": NAMES, "model": "Linear", "solver": affine, **options}
-    return photographs.run(apply, WEIGHT, queries, **options)
+    return of_photographs(apply, WEIGHT, queries, **options)
 
 
 def test_every_number_of_a_linear_network():
@@ -95,10 +93,10 @@ RESUME = """
     import jax
     sys.path.insert(0, {tests!r})
     jax.config.update("jax_enable_x64", True)
-    from fracture.experiments import photographs
+    from fracture.analysis import _photographs
     from test_photographs import problem, run
     assert len(jax.devices()) == 3
-    photographs.analyze = None  # nothing is analysed again
+    _photographs.analyze = None  # nothing is analysed again
     run(problem(3), num_classes=3, orders=(2,), out=Path({out!r}))
 """
 
@@ -110,9 +108,9 @@ def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     first = run(queries, **options)
     next(tmp_path.rglob("*seed1.nc")).unlink()
     done = []
-    original = photographs.analyze
+    original = _photographs.analyze
     monkeypatch.setattr(
-        photographs, "analyze", lambda *args, **kw: done.append(1) or original(*args, **kw)
+        _photographs, "analyze", lambda *args, **kw: done.append(1) or original(*args, **kw)
     )
     again = run(queries, **options)
     assert len(done) == 1
@@ -156,15 +154,15 @@ def test_names_must_fit_the_network():
 def test_the_page_has_a_card_for_every_image(tmp_path):
     dataset = run(problem(3), stages=stages, num_classes=3)
     assert json.loads(dataset.attrs["options"])["solver"] == "affine"
-    page = report.analysis_page(dataset, tmp_path).read_text()
+    page = report.page({}, tmp_path, analyses={"photographs": dataset}).read_text()
     assert page.count('<article class="card">') == 3
     assert page.count("data:image/jpeg;base64,") == 1 + 2 * 3  # the wrong one was not attacked
     name = dataset["label_name"].values[1]
     assert f"{name}: " in page
     console = Console(file=io.StringIO(), width=120)
-    console.print(*report.analysis_tables(dataset))
+    console.print(*report.tables({}, analyses={"photographs": dataset}))
     fooled = dataset["adversarial_label_name"].values[1]
     assert re.search(rf"1 +{name} +{fooled} +found", console.file.getvalue())
     assert "what was added, ×" in page
     assert "before anything is changed" in page
-    assert not (tmp_path / "figures" / "gallery.png").exists()
+    assert not (tmp_path / "figures" / "photographs-gallery.png").exists()

@@ -14,8 +14,10 @@ import pytest
 import xarray as xr
 from PIL import Image
 
-from fracture import cli, experiments, perturbation, report
+from fracture import __version__, analysis, cli, experiments, perturbation, report
 from fracture.__main__ import main
+from fracture.cli import _analyze, _claims, _process
+from fracture.experiments.claims import trained
 from fracture.sweeps import exclusive, read_dataset
 
 
@@ -44,7 +46,7 @@ def fracture(monkeypatch, capfd, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["sweep"], ["analyze"], ["report"]),
+        *([], ["sweep"], ["reproduce"], ["analyze"], ["report"]),
         *(["analyze", "images"], ["analyze", "imagenet"]),
     ],
 )
@@ -69,8 +71,8 @@ def test_alone_it_prints_its_help(fracture):
 @pytest.mark.fast
 def test_choices_are_those_of_the_library():
     # Repeated in the command line, which answers --help without importing JAX.
-    assert (*experiments.trained.FAMILIES, "digits") == cli._DATA
-    assert tuple(perturbation.SOLVERS) == cli._SOLVERS
+    assert (*trained.FAMILIES, "digits") == _claims._DATA
+    assert tuple(perturbation.SOLVERS) == _claims._SOLVERS
 
 
 @pytest.mark.fast
@@ -80,7 +82,8 @@ def test_choices_are_those_of_the_library():
 )
 def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, install):
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, "fracture.cli")
+    for name in [name for name in sys.modules if name.startswith("fracture.cli")]:
+        monkeypatch.delitem(sys.modules, name)
     find_spec = importlib.util.find_spec
     absent = lambda name, *rest: None if name == package else find_spec(name, *rest)
     monkeypatch.setattr(importlib.util, "find_spec", absent)
@@ -93,7 +96,8 @@ def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, insta
 
 @pytest.mark.fast
 def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
-    monkeypatch.setattr(cli, "_prepare_jax", lambda **_: exec("import no_such_package.part"))
+    missing = lambda **_: exec("import no_such_package.part")
+    monkeypatch.setattr(_claims, "prepare_jax", missing)
     code, _, err = fracture("sweep")
     assert code == 2
     assert err == "fracture: error: the package no_such_package is not installed: pip install .\n"
@@ -119,6 +123,14 @@ def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
         (["sweep", "--data", "mixture", "--model", "interpolator"], "interpolator exists"),
         (["sweep", "--data", "points", "--layers", "2"], "layers belong to the hypercube"),
         (["sweep", "--nonsense"], "--nonsense"),
+        (["reproduce"], "name claims, or all"),
+        (["reproduce", "cubes"], "there is no claim 'cubes'; there are digits, "),
+        (["reproduce", "digits", "--set", "model"], "wanted NAME=VALUE"),
+        (["reproduce", "digits", "--set", "depth=2"], "digits has no depth; it has dim, model"),
+        (["reproduce", "digits", "--set", "steps=many"], "steps must be a int such as 600"),
+        (["reproduce", "digits", "--set", "steps=1", "--set", "steps=2"], "a name twice"),
+        (["reproduce", "all", "--set", "steps=1"], "--set needs one claim"),
+        (["reproduce", "digits", "--size", "huge"], "'huge' is not one of"),
         (["report", "nowhere"], "nowhere"),
         (["report", "."], "no results"),
         (["strengthen"], "strengthen"),
@@ -203,9 +215,9 @@ def test_the_page_is_drawn_whoever_reads_the_tables(
 @pytest.mark.parametrize(
     ("name", "dataset", "says"),
     [
-        ("a.nc", xr.Dataset(attrs={"judge": [1, 2]}), "a.nc holds no experiment"),
-        ("a.nc", xr.Dataset(attrs={"judge": "linear_points"}), "a.nc does not hold what"),
-        (".a-b.nc", xr.Dataset(attrs={"judge": "linear_points"}), "no results"),
+        ("a.nc", xr.Dataset(attrs={"claim": [1, 2]}), "a.nc holds no result of a claim"),
+        ("a.nc", xr.Dataset(attrs={"claim": "linear_points"}), "a.nc does not hold what"),
+        (".a-b.nc", xr.Dataset(attrs={"claim": "linear_points"}), "no results"),
     ],
 )
 def test_changed_results_are_one_line_and_leftovers_none(fracture, tmp_path, name, dataset, says):
@@ -231,7 +243,7 @@ def test_a_warning_is_one_line(fracture, monkeypatch):
         warnings.warn("a.nc is\n damaged\x1b[2J", stacklevel=2)
         raise ValueError("no more")
 
-    monkeypatch.setattr(experiments, "plan", warn)
+    monkeypatch.setattr(experiments, "reproduce", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         code, out, err = fracture("sweep")
@@ -266,8 +278,8 @@ def test_only_an_interrupted_sweep_goes_on(fracture, monkeypatch, command):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiments, "plan", lambda *_, **__: {"points": interrupt})
-    monkeypatch.setattr(experiments.network, "digits", interrupt)
+    monkeypatch.setattr(experiments, "reproduce", interrupt)
+    monkeypatch.setattr(analysis, "of_digits", interrupt)
     monkeypatch.setattr(experiments, "load", interrupt)
     code, out, err = fracture(*command)
     assert code == 130
@@ -290,7 +302,7 @@ def test_a_sweep_leaves_results_figures_and_a_page(fracture, tmp_path):
     assert list(run.glob("figures/*.svg"))
     with xr.open_dataset(run / "linear_points.nc", engine="h5netcdf") as dataset:
         assert dict(dataset.sizes) == {"dim": 2, "seed": 40}
-        assert dataset["r_nn"].attrs["units"] == "input units"
+        assert dataset["radius"].attrs["units"] == "input units"
 
     page = (run / "index.html").read_bytes()
     code, again, err = fracture("report", "run")
@@ -332,7 +344,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
     for result in results:  # when, by which command, with which version
         assert "sweep --data hypercube" in result.attrs.pop("command")
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", result.attrs.pop("created"))
-        assert result.attrs["version"] == cli.__version__
+        assert result.attrs["version"] == __version__
     xr.testing.assert_identical(*(result.drop_vars(timings) for result in results))
 
 
@@ -423,10 +435,10 @@ def test_one_class_has_radii_but_no_ratio(fracture, own, tmp_path, monkeypatch):
         assert dataset["ratio"].isnull().all()
         assert dataset["images"].dims == ("example", "channel", "height", "width")
 
-    def fail(*_):
+    def fail(*_, **__):
         raise ValueError("no ink")
 
-    monkeypatch.setattr(report, "analysis_page", fail)
+    monkeypatch.setattr(report, "page", fail)
     code, out, err = fracture("report", "run")  # the tables come first
     assert code == 2
     assert err.endswith("(ValueError: no ink).\n")
@@ -472,8 +484,8 @@ def test_wrong_images_or_networks_are_one_line(fracture, own, images, network, m
 
 def test_other_weights_are_another_network(fracture, own, tmp_path, monkeypatch):
     """Weights from a file, which the source of the network does not show."""
-    monkeypatch.setattr(experiments.network, "images", lambda **_: ANALYSIS)
-    monkeypatch.setattr(cli, "_print", lambda *_: None)
+    monkeypatch.setattr(analysis, "of_images", lambda **_: ANALYSIS)
+    monkeypatch.setattr(_analyze, "show", lambda *_: None)
     source = "import jax\nimport numpy as np\n"
     source += "weight = jax.numpy.asarray(np.load('weight.npz')['w'])\n"
     (tmp_path / "own_network.py").write_text(source + "logits = lambda x: weight @ x.ravel()\n")
@@ -572,5 +584,5 @@ def test_the_page_is_drawn_where_the_reader_of_the_tables_is_gone(monkeypatch):
 
     monkeypatch.setattr("rich.console.Console.print", gone)
     with pytest.raises(SystemExit):
-        cli._print(["table"], lambda: drawn.append(1))
+        _process.show(["table"], lambda: drawn.append(1))
     assert drawn == [1]

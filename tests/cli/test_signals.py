@@ -11,10 +11,10 @@ import pytest
 START = """
 import concurrent.futures, gc, time
 from fracture._signals import interruptible
-from fracture.cli import _resumable
+from fracture.cli._process import resumable
 def ready():
     print("ready", flush=True)
-with interruptible(), _resumable():
+with interruptible(), resumable():
 """
 BODIES = {
     "waiting": "ready(); time.sleep(60)",

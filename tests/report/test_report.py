@@ -1,8 +1,9 @@
 """Reports on results whose every number was made up: nothing is lost, nothing depends on luck."""
 
+import base64
+import csv
 import html.parser
 import io
-import itertools
 import re
 from types import SimpleNamespace
 
@@ -10,213 +11,32 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from reported import NASTY, analysis, digits, figures, linear, trained, training
 from rich.console import Console
 
-from fracture import report
-from fracture.experiments._result import Fit, Result, Verdict
-from fracture.report._format import interval, number, pvalue
+from fracture import drawing, report
+from fracture.drawing import formatter, interval, number, pvalue
 from fracture.report._page import subscripts
+from fracture.vocabulary import Quantity
 
-NASTY = 'undecided: 3 < 4 & "quotes" <script>alert(1)</script>'
-
-
-def summarise(dataset, names):
-    summary = xr.Dataset(coords={"dim": dataset["dim"]})
-    summary["seeds"] = ("dim", [dataset.sizes["seed"]] * dataset.sizes["dim"])
-    for name in names:
-        rows = np.asarray(dataset[name].transpose("dim", ...)).reshape(dataset.sizes["dim"], -1)
-        for end, q in {"": 0.5, "_lo": 0.45, "_hi": 0.55}.items():
-            kept = [row[np.isfinite(row)] for row in rows]
-            middle = [np.quantile(row, q) if row.size else np.nan for row in kept]
-            summary[name + end] = ("dim", middle, dataset[name].attrs)
-    return summary
-
-
-def linear(dims=(8, 16, 32, 64, 128, 256, 512), seeds=200, untargeted=True):
-    """Family A as theory has it: the squared pairwise ratio is Beta(1/2, (d - 1)/2)."""
-    rng = np.random.default_rng(0)
-    size = (len(dims), seeds)
-    d = np.array(dims)[:, None]
-    ratio = np.sqrt(rng.beta(0.5, (d - 1) / 2, size))
-    r_opt = np.sqrt(rng.chisquare(d, size) / 2)
-    variables = {
-        "r_opt": (r_opt, "optimal radius, given class", "input units"),
-        "r_nn": (ratio * r_opt, "network radius, given class", "input units"),
-        "ratio": (ratio, "fragility ratio, pairwise", ""),
-        "rho": (ratio, "compression ratio of the displacement", ""),
-    }
-    if untargeted:
-        least = ratio * 0.6 * d**-0.19 * rng.uniform(0.8, 1, size)
-        variables["r_opt_untargeted"] = (
-            0.8 * r_opt,
-            "optimal radius, nearest class",
-            "input units",
-        )
-        variables["r_nn_untargeted"] = (
-            least * r_opt,
-            "network radius, nearest boundary",
-            "input units",
-        )
-        variables["ratio_untargeted"] = (least, "fragility ratio, untargeted", "")
-    dataset = xr.Dataset(
-        {
-            name: (("dim", "seed"), values, {"long_name": long_name, "units": units})
-            for name, (values, long_name, units) in variables.items()
-        },
-        {"dim": list(dims)},
-        {
-            "title": "Family A: one Gaussian point per class, linear interpolator",
-            "description": "d classes, each a single point; r_opt is half a distance.",
-            "experiment": "linear_points",
-            "versions": "jax 0.10.2",
-            "created": "2026-01-01",
-        },
-    )
-    summary = summarise(dataset, list(variables))
-    draws = np.sqrt(rng.beta(0.5, (d - 1) / 2, (len(dims), 4000)))
-    for end, q in {"": 0.5, "_lo": 0.05, "_hi": 0.95}.items():
-        points = np.quantile(draws, q, axis=1)
-        summary["predicted" + end] = ("dim", points, {"long_name": "predicted fragility ratio"})
-        if untargeted:
-            named = {"long_name": "sampled fragility ratio, untargeted"}
-            summary["predicted_untargeted" + end] = ("dim", 0.5 * points, named)
-    summary["ks_statistic"] = ("dim", rng.uniform(0.01, 0.05, len(dims)))
-    summary["ks_pvalue"] = ("dim", rng.uniform(0, 1, len(dims)))
-    fits = (
-        Fit("ratio", "pairwise ratio", -0.497, -0.512, -0.483, -0.493),
-        Fit("ratio_untargeted", "untargeted ratio", -0.69, -0.71, -0.67, None),
-    )
-    verdicts = (
-        Verdict("Law A", True, "Law A: holds.", "exponent −0.497 [−0.512, −0.483]"),
-        Verdict("Law X", None, NASTY),
-    )
-    return Result(dataset, summary, fits, verdicts)
-
-
-def trained(dims=(8, 16, 32, 64), seeds=8, examples=16):
-    """A trained network: several examples a seed, law E factors, half of one dimension missing."""
-    rng = np.random.default_rng(1)
-    d = np.array(dims)[:, None, None]
-    size = (len(dims), seeds, examples)
-    rho_theory = 0.67 * d**-0.5 * rng.uniform(0.7, 1.3, size)
-    rho_net = np.minimum(rho_theory * (d / 8) ** 0.7, 1)
-    law_e = rng.uniform(0.95, 1.3, size)
-    r_opt = d**0.5 * rng.uniform(0.9, 1.1, size)
-    values = {
-        "r_opt": r_opt,
-        "r_nn": rho_net * law_e * r_opt,
-        "ratio": rho_net * law_e,
-        "law_e": law_e,
-        "midpoint": rng.uniform(0.9, 1.1, size),
-        "secant": rng.uniform(0.8, 1.4, size),
-        "tangent": rng.uniform(0.9, 1.2, size),
-        "box": rng.uniform(1, 1.3, size),
-        "rho_net": rho_net,
-        "rho_theory": rho_theory,
-        "accuracy": rng.uniform(0.97, 1, size),
-    }
-    values["r_nn"][1, ::2] = np.inf
-    values["ratio"][1, ::2] = np.nan
-    dataset = xr.Dataset(
-        {name: (("dim", "seed", "example"), value) for name, value in values.items()},
-        {"dim": list(dims)},
-        {"title": "Trained ReLU networks: family B", "description": "Two layers."},
-    )
-    fits = (Fit("ratio", "ratio", 0.1, -np.inf, np.inf, -0.5),)
-    verdicts = (
-        Verdict("Law B", False, "does not hold here at d = 64."),
-        Verdict("Law E", True, "Law E: holds within a factor of 1.5."),
-    )
-    return Result(dataset, summarise(dataset, list(values)), fits, verdicts)
-
-
-def digits(dims=(49, 196, 784, 3136), references=(1000, 2000, 4000, 8000)):
-    """Real images: the radius depends on the number of references."""
-    base = trained(dims, seeds=3, examples=12)
-    dataset, summary = base.dataset.drop_vars(["rho_theory", "ratio"]), base.summary
-    fall = xr.DataArray(
-        np.array(references) ** -0.08, {"references": list(references)}, "references"
-    )
-    dataset["r_opt"] = dataset["r_opt"] * fall
-    dataset.attrs["title"] = "Digits: MNIST at four resolutions"
-    summary = summary.drop_vars(["rho_theory", "rho_theory_lo", "rho_theory_hi"])
-    for name in ("r_opt", "ratio"):
-        for end in ("", "_lo", "_hi"):
-            values = summary[name + end] * (fall if name == "r_opt" else 1 / fall)
-            summary[f"{name}_by_references{end}"] = values
-    summary["ratio"].attrs["long_name"] = "fragility ratio, class of the nearest digit"
-    summary["ratio_untargeted"] = 0.9 * summary["ratio"]
-    summary["ratio_untargeted"].attrs["long_name"] = "fragility ratio, nearest boundary"
-    fits = (
-        Fit("ratio", "class of the nearest digit", -0.246, -0.264, -0.227, -0.5),
-        Fit("ratio_untargeted", "nearest boundary", -0.238, -0.248, -0.227, -0.5),
-    )
-    return Result(dataset, summary, fits, ())
-
-
-def analysis(examples=60, rank=10, side=14):
-    rng = np.random.default_rng(2)
-    radius = rng.gamma(4, 0.3, examples)
-    rho, midpoint, secant, tangent, box = rng.uniform(0.05, 0.4, (5, examples))
-    status, status_pairwise = np.zeros((2, examples), int)
-    radius[3], status[3] = np.inf, 2
-    radius[4], status[4], status_pairwise[4] = 0, 1, 1
-    status_pairwise[5] = 2
-    layers = ["input", "hidden 1", "hidden 2", "logits"]
-    images = rng.uniform(0, 1, (examples, side, side, 1))
-    return xr.Dataset(
-        {
-            "radius": ("example", radius, {"units": "input units"}),
-            "radius_relative": ("example", radius / 9),
-            "r_opt": ("example", radius / rho),
-            "ratio": ("example", rho * rng.uniform(0.9, 1.1, examples)),
-            "radius_pairwise": ("example", 1.2 * radius),
-            "ratio_pairwise": ("example", rho * midpoint * secant * tangent * box),
-            "midpoint": ("example", midpoint),
-            "secant": ("example", secant),
-            "tangent": ("example", tangent),
-            "box": ("example", box),
-            "rho_margin": ("example", rho),
-            "rho_span": ("example", rho * 1.5),
-            "null_ratio": ("example", np.full(examples, 0.1)),
-            "null_pvalue": ("example", rng.uniform(size=examples)),
-            "status": ("example", status),
-            "status_pairwise": ("example", status_pairwise),
-            "label": ("example", rng.integers(0, 10, examples)),
-            "adversarial_label": ("example", rng.integers(0, 10, examples)),
-            "effective_rank": ("example", rng.uniform(4, 9, examples)),
-            "singular_values": (
-                ("example", "rank"),
-                np.append(np.geomspace(30, 1, rank - 1), 1e-15)
-                * rng.uniform(0.8, 1.2, (examples, 1)),
-            ),
-            "layer_rho": (("example", "layer"), rng.uniform(0.1, 0.9, (examples, 4))),
-            "layer_null": (("example", "layer"), np.full((examples, 4), 0.2)),
-            "layer_pvalue": (("example", "layer"), rng.uniform(0, 1e-5, (examples, 4))),
-            "layer_rank": (("example", "layer"), np.full((examples, 4), 9)),
-            "layer_effective_rank": (("example", "layer"), rng.uniform(3, 8, (examples, 4))),
-            "images": (("example", "h", "w", "c"), images),
-            "adversarial_images": (
-                ("example", "h", "w", "c"),
-                images + 0.05 * rng.normal(size=images.shape),
-            ),
-        },
-        {"layer": layers},
-        {"title": "Digits <b>28</b>", "description": "An MLP.", "options": '{"ord": "inf"}'},
-    )
-
-
-RESULTS = {"linear_points": linear(), "trained": trained(), "digits": digits()}
+FINDINGS = {
+    "linear_points": linear(),
+    "trained": trained(),
+    "digits": digits(),
+    "training": training(),
+}
+DRAWINGS = {name: figures(found) for name, found in FINDINGS.items()}
 
 
 class Page(html.parser.HTMLParser):
-    """Every tag closed, every attribute that loads something, every text."""
+    """Every tag closed, every attribute that loads something, every text, every table to save."""
 
     VOID = frozenset({"meta", "img", "source", "br", "link"})
 
     def __init__(self, text):
         super().__init__()
         self.open, self.loads, self.ids, self.alts, self.text = [], [], [], [], ""
+        self.tables = {}
         self.feed(text)
         assert not self.open
 
@@ -225,6 +45,10 @@ class Page(html.parser.HTMLParser):
         self.loads += [values[n] for n in ("src", "srcset", "href", "data") if n in values]
         self.ids += [values["id"]] if "id" in values else []
         self.alts += [values.get("alt")] if tag == "img" else []
+        if "download" in values:
+            content = base64.b64decode(values["href"].partition(",")[2]).decode("utf-8-sig")
+            assert values["download"] not in self.tables
+            self.tables[values["download"]] = list(csv.reader(io.StringIO(content)))
         if tag not in self.VOID:
             self.open.append(tag)
 
@@ -237,8 +61,10 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory):
+    """One page for claims and an analysis alike."""
     out = tmp_path_factory.mktemp("report")
-    path = report.render(RESULTS, out)
+    analyses = {"digits_mlp": analysis()}
+    path = report.page(FINDINGS, out, drawings=DRAWINGS, analyses=analyses)
     return SimpleNamespace(out=out, path=path, html=path.read_text(), page=Page(path.read_text()))
 
 
@@ -259,19 +85,28 @@ def test_page_stands_alone(rendered):
 
 
 def test_page_says_every_verdict_and_escapes_it(rendered):
-    for result in RESULTS.values():
-        for verdict in result.verdicts:
-            assert verdict.sentence in rendered.page.text
-            assert verdict.evidence in rendered.page.text
-        assert result.dataset.attrs["title"] in rendered.page.text
-    assert "does not hold" in rendered.page.text
+    text = rendered.page.text
+    for found in FINDINGS.values():
+        for verdict in found.verdicts:
+            said = f"{verdict.law}: {verdict.finding}."
+            assert text.count(said) == 2  # above, and in the section
+            assert text.index(said) < text.index("Overview")
+            for evidence in verdict.evidence:
+                assert evidence.what in text
+                assert number(evidence.value) in text
+                assert interval(evidence.low, evidence.high) in text
+        assert found.dataset.attrs["title"] in text
+    for word in ("holds", "does not hold", "undecided"):
+        assert f'<span class="badge {word.replace(" ", "-")}">{word}</span>' in rendered.html
     assert "&lt;script&gt;" in rendered.html
-    assert rendered.page.text.count("an estimate") == 2  # the digits' own figure and overview
-    assert "lower bound" not in rendered.page.text
+    assert "an upper bound of the true one" in text
+    assert "lower bound" not in text
+    assert "The optimal classifier is the nearest." in text
 
 
 def test_every_picture_has_both_themes_and_words(rendered):
-    count = 1 + sum(len(report.figures(result)) for result in RESULTS.values())
+    own = report.analysis_figures(analysis())
+    count = 1 + sum(map(len, DRAWINGS.values())) + len(own)
     assert len(rendered.page.alts) == count
     assert all(rendered.page.alts)
     data = [target for target in rendered.page.loads if target.startswith("data:image/svg+xml")]
@@ -279,110 +114,118 @@ def test_every_picture_has_both_themes_and_words(rendered):
     names = {path.stem for path in (rendered.out / "figures").glob("*.svg")}
     assert names == {path.stem for path in (rendered.out / "figures").glob("*.png")}
     assert {"overview", "linear_points-scaling", "digits-references", "trained-law-e"} <= names
+    assert {"digits_mlp-radii", "digits_mlp-gallery"} <= names
     assert len(names) == count
 
 
+def test_every_symbol_is_in_the_glossary(rendered):
+    printed = {
+        drawing.quantity_of(data[name]).symbol
+        for data in (*(found.summary for found in FINDINGS.values()), analysis())
+        for name in data.data_vars
+        if drawing.quantity_of(data[name]).meaning
+    }
+    entries = re.findall(r"<dt>(.*?)</dt>", rendered.html)
+    assert len(entries) == len(set(entries))
+    assert {str(subscripts(symbol)) for symbol in printed} <= set(entries)
+
+
 def test_rerendering_gives_the_same_bytes_and_leaves_nothing_behind(tmp_path):
-    results = {"few": linear(dims=(8, 16), untargeted=False)}
-    report.render(results, tmp_path)
+    few = {"few": linear(dims=(8, 16))}
+    drawings = {"few": figures(few["few"])}
+    report.page(few, tmp_path, drawings=drawings)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    report.render(results, tmp_path)
+    report.page(few, tmp_path, drawings=drawings)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert before == after
     assert not [path for path in after if path.name.startswith(".")]
 
 
-@pytest.mark.fast
-def test_figures_are_those_that_the_variables_allow():
-    assert set(report.figures(RESULTS["linear_points"])) == {
-        "scaling",
-        "radii",
-        "distribution",
-        "distribution-untargeted",
-    }
-    law = {"law-e", "compression", "factors"}
-    assert set(report.figures(RESULTS["trained"])) == {"scaling", "radii", "distribution"} | law
-    extra = {"references", "references-ratio"}
-    assert (
-        set(report.figures(RESULTS["digits"])) == {"scaling", "radii", "distribution"} | law | extra
-    )
-
-
-@pytest.mark.fast
-def test_scaling_draws_the_medians_and_names_the_slope():
-    result = RESULTS["linear_points"]
-    figure = report.figures(result)["scaling"].draw()
-    (axes,) = figure.axes
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert "pairwise: slope −0.497 [−0.512, −0.483]" in labels
-    assert {"exact law, pairwise", "sampled law, untargeted"} <= set(labels)
-    drawn = [container.lines[0].get_xydata() for container in axes.containers]
-    for points, name in zip(drawn, ("ratio", "ratio_untargeted"), strict=True):
-        np.testing.assert_allclose(points[:, 0], result.summary["dim"])
-        np.testing.assert_allclose(points[:, 1], result.summary[name])
-    low, high = axes.get_ylim()
-    assert low < float(result.summary["predicted_untargeted_lo"].min())
-    assert high > float(result.summary["predicted_hi"].max())
-
-
-def test_lines_are_named_at_their_ends_and_no_name_hides_another():
-    result = RESULTS["digits"]
-    figure = report.figures(result)["factors"].draw()
-    (axes,) = figure.axes
-    assert not figure.legends
-    last = {
-        "law E": "law_e",
-        "midpoint $\\mu$": "midpoint",
-        "secant $\\kappa$": "secant",
-        "tangent $\\tau$": "tangent",
-        "box $\\beta$": "box",
-    }
-    FigureCanvasAgg(figure).draw()
-    names = sorted(axes.texts, key=lambda text: text.xy[1])
-    values = [float(result.summary[last[text.get_text()]][-1]) for text in names]
-    assert values == sorted(values)
-    boxes = [text.get_window_extent() for text in names]
-    assert all(low.y1 <= high.y0 + 1 for low, high in itertools.pairwise(boxes))
-    assert len(names) == 5
-    crowded = report.figures(RESULTS["linear_points"])["radii"].draw()
-    assert crowded.legends  # names too long for the margin
-
-
 def test_nothing_sticks_out_of_a_figure():
-    drawings = [report.overview(RESULTS), *report.analysis_figures(analysis()).values()]
-    for result in RESULTS.values():
-        drawings.extend(report.figures(result).values())
-    for drawing in drawings:
-        figure = drawing.draw()
+    drawings = [*report.analysis_figures(analysis()).values()]
+    lines = [(name, f.summary, "ratio") for name, f in FINDINGS.items() if "ratio" in f.summary]
+    drawings.append(drawing.overview(lines))
+    for made in DRAWINGS.values():
+        drawings.extend(made.values())
+    for made in drawings:
+        figure = made.draw()
         FigureCanvasAgg(figure).draw()
         edges = figure.get_tightbbox().extents * figure.dpi
-        assert (edges[:2] >= -1).all(), drawing.title
-        assert (edges[2:] <= figure.bbox.extents[2:] + 1).all(), drawing.title
+        assert (edges[:2] >= -1).all(), made.title
+        assert (edges[2:] <= figure.bbox.extents[2:] + 1).all(), made.title
         for legend in figure.legends:
             axes = figure.axes[0].get_tightbbox()
-            assert not legend.get_window_extent().overlaps(axes), drawing.title
+            assert not legend.get_window_extent().overlaps(axes), made.title
 
 
-def test_tables_hold_every_number_of_the_summary(rendered):
-    text = shown(report.tables({"linear_points": RESULTS["linear_points"]}))
-    summary = RESULTS["linear_points"].summary
-    for name in set(summary.data_vars) - {"seeds"}:
-        show = pvalue if name == "ks_pvalue" else number
-        for value in summary[name].values:
+@pytest.mark.parametrize("name", FINDINGS)
+def test_tables_hold_every_number_of_the_summary(rendered, name):
+    found = FINDINGS[name]
+    text = shown(report.tables({name: found}))
+    for variable in map(str, found.summary.data_vars):
+        show = formatter(found.summary[variable])
+        for value in found.summary[variable].values.ravel():
             assert show(value) in rendered.page.text
-            if not name.endswith(("_lo", "_hi")):
+            if not variable.endswith(("_lo", "_hi")):
                 assert show(value) in text
-    assert "pairwise ratio: −0.497, 95 % CI [−0.512, −0.483]; expected −0.493" in text
+    for fit in found.fits:
+        assert number(fit.exponent) in text
+        assert interval(fit.low, fit.high) in rendered.page.text
+
+
+def test_verdicts_come_first_in_a_terminal():
+    text = shown(report.tables(FINDINGS))
     assert NASTY in text
-    assert len(report.tables(RESULTS)) == 1 + (1 + 2 + 1) + (1 + 3 + 1) + (1 + 6 + 1)
-    assert text.index(NASTY) < text.index("Radii and ratio")  # verdicts come first
+    assert text.index(NASTY) < text.index("Radii and ratios")
+    assert re.search(r"holds +Law A: medians 3 % above are excluded\.", text)
+    assert re.search(r"r_pair/r_half +−0.497 \[−0.512,−0.483\] +−0.493", text)
+
+
+def test_titles_say_what_is_in_a_table(rendered):
+    titles = re.findall(r"<h3>(.*?)</h3>", rendered.html)
+    for title in ("Radii and ratios", "What the network reads", "Law E, factor by factor"):
+        assert title in titles
+    assert str(subscripts("Measured and predicted: r_pair/r_half")) in titles
+    assert str(subscripts("r_opt by N")) in titles
+    assert "exact law of" in rendered.page.text
+    assert rendered.page.text.count("drawn law of") == 1
+
+
+def test_two_axes_are_two_columns_and_every_row_is_there(rendered):
+    (head, *rows) = rendered.page.tables["training-radii-and-ratios.csv"]
+    assert head == ["t", "L", "seeds", "r_nn/r_opt", "r_nn/r_opt low", "r_nn/r_opt high"]
+    assert [(int(row[0]), int(row[1])) for row in rows] == [
+        (t, layers) for t in (0, 1, 10, 100) for layers in (1, 2, 4)
+    ]
+    summary = FINDINGS["training"].summary
+    got = np.array([[float(entry) for entry in row[3:]] for row in rows])
+    for at, end in enumerate(("", "_lo", "_hi")):
+        np.testing.assert_allclose(got[:, at], summary[f"ratio{end}"].values.ravel(), rtol=1e-9)
+    (head, *rows) = rendered.page.tables["training-fitted-exponents.csv"]
+    assert rows == [["r_nn/r_opt", "L = 2", "-0.1", "-0.12", "-0.08", ""]]
+
+
+def test_another_coordinate_is_the_columns_of_a_table(rendered):
+    (head, *rows) = rendered.page.tables["digits-r_opt-by-n.csv"]
+    assert head[:2] == ["d", "N = 1000 (input units)"]
+    wanted = FINDINGS["digits"].summary["r_opt_by_references"]
+    got = np.array([[float(entry) for entry in row[1::3]] for row in rows])
+    np.testing.assert_allclose(got, wanted, rtol=1e-9)
+
+
+def test_what_was_not_measured_is_empty_in_a_file(tmp_path):
+    found = linear(dims=(8, 16))
+    hollow = found._replace(summary=found.summary * np.nan)
+    path = report.page({"hollow": hollow}, tmp_path, drawings={"hollow": {}})
+    (_, *rows) = Page(path.read_text()).tables["hollow-what-the-network-reads.csv"]
+    assert rows == [["8", "", "", ""], ["16", "", "", ""]]
 
 
 def test_tables_fit_a_narrow_terminal():
-    text = shown([*report.tables(RESULTS), *report.analysis_tables(analysis())], width=80)
+    text = shown(report.tables(FINDINGS, analyses={"mlp": analysis()}), width=80)
     assert max(map(len, text.splitlines())) <= 80
-    summary = RESULTS["linear_points"].summary
-    for name in ("ratio_lo", "predicted_hi", "ks_statistic", "ks_pvalue"):
+    summary = FINDINGS["linear_points"].summary
+    for name in ("ratio_lo", "predicted_ratio_hi", "ks_statistic", "ks_pvalue"):
         for value in summary[name].values:
             assert (pvalue if name == "ks_pvalue" else number)(value) in text
 
@@ -390,47 +233,58 @@ def test_tables_fit_a_narrow_terminal():
 @pytest.mark.parametrize(
     "spoil",
     [
-        pytest.param(lambda r: linear(dims=(8,)), id="one dimension"),
-        pytest.param(lambda r: linear(seeds=1, untargeted=False), id="one seed, one comparison"),
-        pytest.param(lambda r: r._replace(dataset=r.dataset * np.nan), id="dataset all NaN"),
-        pytest.param(lambda r: r._replace(summary=r.summary * np.nan), id="summary all NaN"),
-        pytest.param(lambda r: r._replace(summary=r.summary * np.inf), id="summary all infinite"),
+        pytest.param(lambda f: linear(dims=(8,)), id="one dimension"),
+        pytest.param(lambda f: linear(seeds=1), id="one seed"),
+        pytest.param(lambda f: f._replace(dataset=f.dataset * np.nan), id="dataset all NaN"),
+        pytest.param(lambda f: f._replace(summary=f.summary * np.nan), id="summary all NaN"),
+        pytest.param(lambda f: f._replace(summary=f.summary * np.inf), id="summary all infinite"),
+        pytest.param(lambda f: f._replace(summary=f.summary * 0), id="all zero"),
         pytest.param(
-            lambda r: r._replace(dataset=r.dataset.where(r.dataset["dim"] < 100)), id="padded"
+            lambda f: f._replace(dataset=f.dataset.where(f.dataset["dim"] < 100)), id="padded"
         ),
-        pytest.param(lambda r: r._replace(summary=r.summary[["seeds"]]), id="nothing but seeds"),
-        pytest.param(lambda r: r._replace(summary=r.summary * 0), id="all zero"),
+        pytest.param(lambda f: f._replace(summary=f.summary[["seeds"]]), id="nothing but seeds"),
+        pytest.param(
+            lambda f: f._replace(summary=f.summary.drop_attrs()), id="variables without attributes"
+        ),
     ],
 )
-def test_odd_results_are_reported_too(spoil):
-    result = spoil(RESULTS["linear_points"])
-    for drawing in [*report.figures(result).values(), report.overview({"odd": result})]:
-        assert drawing.encode("svg").startswith(b"<?xml")
-    text = shown(report.tables({"odd": result}))
-    assert "Law A: holds" in text
-    if any(result.summary[name].isnull().all() for name in result.summary):
+def test_odd_results_are_reported_too(spoil, tmp_path):
+    found = spoil(FINDINGS["linear_points"])
+    drawings = figures(found) if "ratio" in found.summary else {}
+    text = Page(report.page({"odd": found}, tmp_path, drawings={"odd": drawings}).read_text()).text
+    told = shown(report.tables({"odd": found}))
+    assert "Law A: medians 3 % above are excluded" in told
+    if any(found.summary[name].isnull().all() for name in found.summary):
+        assert "n/a" in told
         assert "n/a" in text
 
 
-def test_all_missing_figures_say_so():
-    result = trained()
-    hollow = result._replace(dataset=result.dataset * np.nan, summary=result.summary * np.nan)
-    for drawing in report.figures(hollow).values():
-        (axes,) = drawing.draw().axes
-        texts = [text.get_text() for text in axes.texts]
-        assert [text for text in texts if text != "0.67/√d"] == ["n/a: no finite value"]  # a guide
+def test_quantities_that_the_vocabulary_does_not_have_are_shown(tmp_path):
+    known = Quantity("θ_q", "angle between this and that", "degrees", "lower")
+    found = training()
+    summary = found.summary.rename({f"ratio{end}": f"angle{end}" for end in ("", "_lo", "_hi")})
+    summary["angle"].attrs = known.attrs()
+    made = {"angles": found._replace(summary=summary, fits=())}
+    page = Page(report.page(made, tmp_path, drawings={"angles": {}}).read_text())
+    assert "angle between this and that (a lower bound of the true one)" in page.text
+    assert page.tables["angles-further-measurements.csv"][0][3:] == [
+        "θ_q (degrees)",
+        "θ_q low (degrees)",
+        "θ_q high (degrees)",
+    ]
 
 
 @pytest.mark.fast
 def test_misuse(tmp_path):
-    with pytest.raises(ValueError, match="at least one experiment"):
-        report.render({}, tmp_path)
+    with pytest.raises(ValueError, match="at least one claim or analysis"):
+        report.page({}, tmp_path)
     with pytest.raises(ValueError, match=r"got '\.\./up'"):
-        report.render({"../up": RESULTS["trained"]}, tmp_path)
+        report.page({"../up": FINDINGS["trained"]}, tmp_path, drawings={"../up": {}})
     with pytest.raises(ValueError, match="'example'"):
-        report.analysis_page(RESULTS["linear_points"].dataset, tmp_path)
-    with pytest.raises(ValueError, match="theme must be"):
-        report.overview(RESULTS).draw("sepia")
+        report.page({}, tmp_path, analyses={"mlp": FINDINGS["linear_points"].dataset})
+    old = analysis().rename(radius_pair="radius_pairwise")
+    with pytest.raises(ValueError, match="of an earlier version"):
+        report.page({}, tmp_path, analyses={"mlp": old})
     assert not list(tmp_path.iterdir())
 
 
@@ -472,44 +326,49 @@ def test_analysis(tmp_path):
         "layer-ranks",
         "gallery",
     }
-    page = Page(report.analysis_page(dataset, tmp_path).read_text())
+    page = Page(report.page({}, tmp_path, analyses={"mlp": dataset}).read_text())
     assert "Digits <b>28</b>" in page.text
     assert "60 inputs: 58 found, 1 misclassified, 1 not found." in page.text
     assert "First 20 inputs: radii" in page.text
+    assert "Verdicts" not in page.text
     assert all(target.startswith("data:") for target in page.loads)
-    text = shown(report.analysis_tables(dataset))
+    text = shown(report.tables({}, analyses={"mlp": dataset}))
     assert "∞" in text
     assert "Radii and distances are l∞ norms" in page.text
+    (head, *rows) = page.tables["mlp-first-20-inputs-radii.csv"]
+    radii = [float(row[head.index("r_nn (input units)")] or "inf") for row in rows]
+    np.testing.assert_allclose(radii, dataset["radius"][:20])
 
 
 @pytest.mark.fast
 def test_summary_counts_only_inputs_whose_perturbation_was_found():
     dataset = analysis()
-    text = shown(report.analysis_tables(dataset))
+    text = shown(report.tables({}, analyses={"mlp": dataset}))
     (summary, *_) = (line for line in text.split("Layer by layer"))
-    kept = {"radius": [3, 4], "ratio": [3, 4], "ratio_pairwise": [3, 4, 5], "midpoint": [3, 4, 5]}
+    kept = {"radius": [3, 4], "ratio": [3, 4], "ratio_pair": [3, 4, 5], "midpoint": [3, 4, 5]}
     for name, out in kept.items():
         values = np.delete(dataset[name].values, out)
         points = [number(np.quantile(values, q)) for q in (0.5, 0.25, 0.75, 0.05, 0.95)]
         line = r"\s+{}\s+{}\s+\[{}, {}\]\s+\[{}, {}\]"
         assert re.search(line.format(values.size, *map(re.escape, points)), summary), name
-    assert re.search(rf"ρ_net\s+60\s+{number(dataset['rho_margin'].median())}", summary)
+    assert re.search(rf"ρ_net\s+60\s+{number(dataset['rho_net'].median())}", summary)
 
 
 @pytest.mark.fast
 def test_compression_is_compared_with_the_pairwise_ratio():
     dataset = analysis()
-    for name, label in (("ratio_pairwise", "pair"), ("ratio", "nn")):
-        drawing = report.analysis_figures(dataset)["compression"]
-        assert f"r_{label}/r_opt" in drawing.caption
-        (axes,) = drawing.draw().axes
+    for name, label in (("ratio_pair", "pair"), ("ratio", "nn")):
+        made = report.analysis_figures(dataset)["compression"]
+        assert f"r_{label}/r_opt" in made.caption
+        (axes,) = made.draw().axes
         assert f"{{{label}}}" in axes.get_ylabel()
         drawn = axes.lines[0].get_xydata()
-        out = [3, 4, 5] if name == "ratio_pairwise" else [3, 4]
-        explains = dataset["rho_margin"] * (dataset["box"] if label == "pair" else 1)
+        out = [3, 4, 5] if name == "ratio_pair" else [3, 4]
+        explains = dataset["rho_net"] * (dataset["box"] if label == "pair" else 1)
         np.testing.assert_allclose(drawn[:, 0], np.delete(explains.values, out))
         np.testing.assert_allclose(drawn[:, 1], np.delete(dataset[name].values, out))
-        dataset = dataset.drop_vars("ratio_pairwise", errors="ignore")
+        assert ("β" in axes.lines[0].get_label()) == (label == "pair")
+        dataset = dataset.drop_vars("ratio_pair", errors="ignore")
 
 
 @pytest.mark.fast
@@ -542,9 +401,10 @@ def test_spectrum_leaves_out_rounding(dtype):
 )
 def test_odd_analyses_are_reported_too(spoil):
     dataset = spoil(analysis())
-    for drawing in report.analysis_figures(dataset).values():
-        assert drawing.encode("svg").startswith(b"<?xml")
-    assert f"{dataset.sizes['example']} inputs" in shown(report.analysis_tables(dataset))
+    for made in report.analysis_figures(dataset).values():
+        assert made.encode("svg").startswith(b"<?xml")
+    text = shown(report.tables({}, analyses={"mlp": dataset}))
+    assert f"{dataset.sizes['example']} inputs" in text
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def stored(folder, **changes):
     """A store with chunks of dimensions 8 and 16; returns its folder."""
     with chunk_store(folder, PROVENANCE | changes) as store:
         for dim, start in itertools.product((8, 16), (0, 4)):
-            store.write(dim, start, xr.Dataset({"a": ("seed", [float(dim + start)])}))
+            store.write({"dim": dim}, start, xr.Dataset({"a": ("seed", [float(dim + start)])}))
     return folder / "chunks" / "toy"
 
 
@@ -199,21 +199,21 @@ def stored(folder, **changes):
 def test_chunks_are_not_believed_for_their_names(tmp_path):
     folder, other = stored(tmp_path / "a"), stored(tmp_path / "b", root=1)
     with chunk_store(tmp_path / "a", PROVENANCE) as store:
-        xr.testing.assert_identical(store.read(16, 4), xr.Dataset({"a": ("seed", [20.0])}))
-        assert store.read(32, 0) is None
-        store.path(16, 0).write_bytes(store.path(8, 0).read_bytes())
-        with pytest.raises(StoreMismatchError, match=r"dim16-seed0\.nc.*dim = 8; now .*dim = 16"):
-            store.read(16, 0)
-        store.path(8, 0).write_bytes((other / "dim8-seed0.nc").read_bytes())
+        xr.testing.assert_identical(store.read({"dim": 16}, 4), xr.Dataset({"a": ("seed", [20.0])}))
+        assert store.read({"dim": 32}, 0) is None
+        store.path({"dim": 16}, 0).write_bytes(store.path({"dim": 8}, 0).read_bytes())
+        with pytest.raises(StoreMismatchError, match=r"dim16-seed0\.nc.*point = .*8.*; now .*16"):
+            store.read({"dim": 16}, 0)
+        store.path({"dim": 8}, 0).write_bytes((other / "dim8-seed0.nc").read_bytes())
         with pytest.raises(StoreMismatchError, match=r"root = 1; now root = 0"):
-            store.read(8, 0)
-        write_dataset(store.path(8, 4), xr.Dataset({"a": ("seed", [12.0])}))  # nobody's
+            store.read({"dim": 8}, 0)
+        write_dataset(store.path({"dim": 8}, 4), xr.Dataset({"a": ("seed", [12.0])}))  # nobody's
         with pytest.raises(StoreMismatchError, match=r"dim8-seed4\.nc belongs to another sweep"):
-            store.read(8, 4)
+            store.read({"dim": 8}, 4)
         for number in ("", "1"):
-            store.path(16, 4).write_bytes(b"damaged")
+            store.path({"dim": 16}, 4).write_bytes(b"damaged")
             with pytest.warns(UserWarning, match="made again"):
-                assert store.read(16, 4) is None
+                assert store.read({"dim": 16}, 4) is None
             assert (folder / f"dim16-seed4.nc.damaged{number}").exists()
 
 
@@ -228,7 +228,7 @@ def test_a_damaged_description_is_set_aside(tmp_path, content):
         pytest.warns(UserWarning, match=r"sweep\.json cannot be read"),
         chunk_store(tmp_path, PROVENANCE) as store,
     ):
-        assert store.read(8, 0) is not None
+        assert store.read({"dim": 8}, 0) is not None
     assert json.loads((folder / "sweep.json").read_text()) == PROVENANCE
     assert (folder / "sweep.json.damaged").read_bytes() == content
 
@@ -239,7 +239,7 @@ def test_a_pipe_in_place_of_a_chunk_is_set_aside(tmp_path):
     (folder / "dim8-seed0.nc").unlink()
     os.mkfifo(folder / "dim8-seed0.nc")
     with chunk_store(tmp_path, PROVENANCE) as store, pytest.warns(UserWarning, match="a pipe"):
-        assert store.read(8, 0) is None
+        assert store.read({"dim": 8}, 0) is None
 
 
 @pytest.mark.fast
@@ -256,7 +256,7 @@ def test_only_its_own_old_files_are_removed(tmp_path):
         if path != young:
             os.utime(path, (time.time() - 7200,) * 2)
     with chunk_store(tmp_path, PROVENANCE) as store:
-        store.write(8, 0, xr.Dataset())
+        store.write({"dim": 8}, 0, xr.Dataset())
     assert not old.exists()
     assert all(path.read_text() == "mine" for path in kept)
     assert (folder / ".ipynb_checkpoints").is_dir()
@@ -285,8 +285,8 @@ def test_a_locked_chunk_is_no_damaged_one(tmp_path):
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does while it writes
             with pytest.raises(BlockingIOError, match=r"dim8-seed0\.nc"):
-                store.read(8, 0)
-        assert store.read(8, 0) is not None
+                store.read({"dim": 8}, 0)
+        assert store.read({"dim": 8}, 0) is not None
     assert not list(folder.glob("*.damaged*"))
 
 
@@ -298,12 +298,12 @@ def test_what_cannot_be_read_now_is_not_damaged(tmp_path, monkeypatch, error):
         raise error
 
     with chunk_store(tmp_path, PROVENANCE) as store:
-        store.write(8, 0, xr.Dataset({"a": 1.0}))
+        store.write({"dim": 8}, 0, xr.Dataset({"a": 1.0}))
         with monkeypatch.context() as patched:
             patched.setattr(xr, "load_dataset", fail)
             with pytest.raises(OSError, match=r"dim8-seed0\.nc"):
-                store.read(8, 0)
-        assert store.read(8, 0) is not None
+                store.read({"dim": 8}, 0)
+        assert store.read({"dim": 8}, 0) is not None
 
 
 def test_more_strings_than_a_file_can_hold_are_not_read(tmp_path):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fracture.sweeps import StoreMismatchError, Sweep, Variable, exclusive, run
+from fracture.sweeps import StoreMismatchError, Sweep, exclusive, run
+from fracture.vocabulary import QUANTITIES, Quantity, Variable
 
 
 class Cell(NamedTuple):
@@ -26,12 +27,17 @@ def cell(key, shared, *, dim):
     return Cell(jnp.linalg.vector_norm(draw), draw[:2] + shared)
 
 
-VARIABLES = {"draw": Variable("norm", "m"), "pair": Variable("pair", "m", ("coordinate",))}
+NORM = Quantity("‖z‖", "length of the draw", "m")
+VARIABLES = {
+    "draw": Variable(NORM),
+    "pair": Variable(Quantity("z", "the first two", "m"), ("coordinate",)),
+}
 
 
-def sweep(**changes):
-    axes = {"dims": (3, 5), "seeds": (7, 4), "chunks": (3, 4), **changes}
-    return Sweep("toy", cell, variables=VARIABLES, shared=lambda dim: jnp.float64(dim), **axes)
+def sweep(dims=(3, 5), **changes):
+    options = {"seeds": (7, 4), "chunks": (3, 4), **changes}
+    shared = lambda dim: jnp.float64(dim)
+    return Sweep("toy", cell, {"dim": dims}, variables=VARIABLES, shared=shared, **options)
 
 
 @pytest.mark.fast
@@ -39,10 +45,11 @@ def test_values_are_those_of_a_loop_over_cells():
     got = run(sweep())
     assert got["draw"].dims == ("dim", "seed")
     assert got["pair"].dims == ("dim", "seed", "coordinate")
-    assert got["draw"].attrs == {"long_name": "norm", "units": "m"}
+    assert got["draw"].attrs == NORM.attrs()
+    assert got["dim"].attrs == QUANTITIES["dim"].attrs()
     for dim, seeds in ((3, 7), (5, 4)):
         for seed in range(seeds):
-            expected = cell(sweep().cell_key(dim, seed), jnp.float64(dim), dim=dim)
+            expected = cell(sweep().cell_key({"dim": dim}, seed), jnp.float64(dim), dim=dim)
             np.testing.assert_allclose(got["draw"].sel(dim=dim, seed=seed), expected.draw)
             np.testing.assert_allclose(got["pair"].sel(dim=dim, seed=seed), expected.pair)
     assert got["draw"].sel(dim=5).isnull().sum() == 3
@@ -87,7 +94,7 @@ def test_complex_numbers_come_back_with_the_same_bits(tmp_path, recwarn, dtype):
     def turn(key, shared, *, dim):
         return Cell(jax.random.normal(key, (), dtype), jax.random.normal(key, (dim,), dtype))
 
-    complex_sweep = Sweep("toy", turn, (2,), (3,), (2,), VARIABLES, lambda dim: 0.0)
+    complex_sweep = Sweep("toy", turn, {"dim": (2,)}, 3, 2, VARIABLES, lambda dim: 0.0)
     first, again = (run(complex_sweep, out=tmp_path) for _ in range(2))
     assert first["pair"].dtype == dtype
     xr.testing.assert_identical(again, first)
@@ -130,11 +137,44 @@ def test_a_sweep_that_another_process_runs_is_not_touched(tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"dims": ()}, {"dims": (3, 3)}, {"seeds": (1,)}, {"seeds": (0, 1)}, {"chunks": (0, 2)}],
+    [
+        {"dims": ()},
+        {"dims": (3, 3)},
+        {"dims": (3, 0)},
+        {"seeds": (1,)},
+        {"seeds": (0, 1)},
+        {"chunks": (0, 2)},
+    ],
 )
 def test_wrong_axes_are_refused(changes):
-    with pytest.raises(ValueError, match=next(iter(changes))):
+    with pytest.raises(ValueError, match=next(iter(changes)).removesuffix("s")):
         sweep(**changes)
+
+
+def turned(key, shared, *, angle, sign):
+    return Cell(
+        shared * angle * jax.random.uniform(key), jnp.full(2, {"plus": 1, "minus": -1}[sign])
+    )
+
+
+def test_axes_are_any_and_several(tmp_path):
+    """The first may be a length of time or an angle, and a factor words."""
+    axes = {"angle": (0.5, 0.25, 2.0), "sign": ("plus", "minus")}
+    several = Sweep("toy", turned, axes, (2, 3, 1), 2, VARIABLES, lambda angle, sign: 2.0)
+    got = run(several, out=tmp_path)
+    assert got["draw"].dims == ("angle", "sign", "seed")
+    assert got["pair"].dims == ("angle", "sign", "seed", "coordinate")
+    assert got["angle"].values.tolist() == [0.5, 0.25, 2.0]
+    assert got["sign"].values.tolist() == ["plus", "minus"]
+    assert got.attrs["axes"].tolist() == ["angle", "sign"]
+    assert got["draw"].notnull().sum(["sign", "seed"]).values.tolist() == [4, 6, 2]
+    for point in several.points():
+        uniform = jax.random.uniform(several.cell_key(point, 0))
+        np.testing.assert_allclose(got["draw"].sel(point)[0], 2 * point["angle"] * uniform)
+    assert (got["pair"].sel(sign="minus").dropna("seed") == -1).all()
+    again = run(several, out=tmp_path)
+    xr.testing.assert_identical(again, got)
+    assert len(list((tmp_path / "chunks" / "toy").glob("angle0.25-signminus-seed*.nc"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -146,7 +186,7 @@ def test_names_that_leave_the_folder_are_refused(name):
 
 
 def test_fields_without_a_label_are_refused():
-    unlabelled = Sweep("toy", cell, (2,), (1,), (1,), {"draw": Variable("norm")}, lambda dim: 0.0)
+    unlabelled = Sweep("toy", cell, {"dim": (2,)}, 1, 1, {"draw": Variable(NORM)}, lambda dim: 0.0)
     with pytest.raises(ValueError, match=r"fields \['draw'\], got \['draw', 'pair'\]"):
         run(unlabelled)
 

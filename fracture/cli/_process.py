@@ -1,0 +1,111 @@
+"""The process around a command: JAX's settings, progress, what is printed, what interrupts it."""
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .._signals import keeping
+
+
+@contextlib.contextmanager
+def resumable() -> Iterator[None]:
+    """Say to whoever interrupts that nothing is lost."""
+    said = "what was finished is stored, the same command goes on"
+    try:
+        with keeping(said):
+            yield
+    except KeyboardInterrupt:
+        raise click.Abort(said) from None
+
+
+def prepare_jax(*, x64: bool, spread: bool = True) -> None:
+    """What an application may set, and a library must not; before JAX is imported.
+
+    `spread` is for many small problems, which share the cores; a large network has them all.
+    """
+    if spread:
+        # One CPU device per core, over which sweeps spread their seeds: small operations, of which
+        # most cells consist, do not use several threads.
+        cores = min(8, len(os.sched_getaffinity(0)) if sys.platform == "linux" else 4)
+        flags = os.environ.get("XLA_FLAGS", "")
+        if "xla_force_host_platform_device_count" not in flags:
+            os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={cores}"
+        # Batched LAPACK calls that run at the same time wait for threads that wait for them (jaxlib
+        # 0.10, a pool of as many threads as cores): a larger pool has some to spare.
+        os.environ.setdefault("NPROC", str(8 * cores))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    import jax
+    import platformdirs
+
+    jax.config.update("jax_enable_x64", x64)
+    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or platformdirs.user_cache_dir("fracture")
+    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal, a line per step elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        said: list[str] = []
+
+        def say(what: str, done: int, total: int) -> None:
+            if said[-1:] != [what]:
+                said.append(what)
+                click.echo(f"[{done}/{total}] {what}", err=True)
+
+        yield say
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console) as bar:
+        tasks: dict[str, Any] = {}
+
+        def update(what: str, done: int, total: int) -> None:
+            name = what.split(",")[0]
+            if name not in tasks:
+                tasks[name] = bar.add_task(what, total=total)
+            bar.update(tasks[name], description=what, completed=done, total=total)
+
+        yield update
+
+
+def show(tables: Sequence[Any], draw: Callable[[], Path]) -> None:
+    """Print the tables first: what is drawn may fail. Draw even where no one reads them."""
+    from rich.console import Console
+
+    console = Console()
+    try:
+        for table in tables:
+            console.print(table)
+    finally:  # rich ends the process where the pipe is closed: no old page beside new results
+        page = draw()
+    console.print(f"Page: {page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def load_object(name: str) -> Any:
+    """What `module:name` names; modules in the working directory are found too."""
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise click.UsageError(f"got {name!r}, wanted module:function, such as my_model:logits.")
+    sys.path.insert(0, os.getcwd())
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (Exception, SystemExit) as error:  # the module is the user's: it may raise anything
+        raise click.UsageError(
+            f"{name} cannot be loaded ({type(error).__name__}: {error})."
+        ) from error

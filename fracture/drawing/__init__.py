@@ -1,0 +1,81 @@
+"""Figures: the charts that claims draw with, and what those are made of.
+
+`against_axis`, `against_coordinate`, `distribution`, `scatter` and `overview` make a `Drawing` of
+labelled arrays, and read what they write on it from the attributes of `vocabulary`. A `Drawing`
+draws itself in two themes, and gives the same bytes every time.
+"""
+
+from ._against import against_axis, against_coordinate
+from ._distribution import distribution
+from ._drawing import THEMES, Drawing, Theme, data_uri, ordered_colours
+from ._format import MISSING, count, interval, number, pvalue, share
+from ._marks import (
+    MARKERS,
+    band,
+    counting_axis,
+    finite,
+    inverse_root,
+    legend_below,
+    log_scale,
+    medians,
+    name_lines,
+    positive,
+    say_nothing_there,
+    span,
+)
+from ._overview import overview
+from ._pixels import channels, pixels
+from ._scatter import scatter
+from ._words import (
+    axis_label,
+    explain,
+    formatter,
+    glossary,
+    intervals,
+    level,
+    phrase,
+    quantity_of,
+    tex,
+)
+
+__all__ = [
+    "MARKERS",
+    "MISSING",
+    "THEMES",
+    "Drawing",
+    "Theme",
+    "against_axis",
+    "against_coordinate",
+    "axis_label",
+    "band",
+    "channels",
+    "count",
+    "counting_axis",
+    "data_uri",
+    "distribution",
+    "explain",
+    "finite",
+    "formatter",
+    "glossary",
+    "interval",
+    "intervals",
+    "inverse_root",
+    "legend_below",
+    "level",
+    "log_scale",
+    "medians",
+    "name_lines",
+    "number",
+    "ordered_colours",
+    "overview",
+    "phrase",
+    "pixels",
+    "positive",
+    "pvalue",
+    "quantity_of",
+    "say_nothing_there",
+    "scatter",
+    "share",
+    "span",
+    "tex",
+]

@@ -1,0 +1,238 @@
+"""The contract of a claim: what its file declares, and what is made of that."""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import xarray as xr
+
+from .._code import digest_of_code
+from .._registry import entry
+from ..drawing import Drawing
+from ..sweeps import Progress, Sweep, run
+from ..vocabulary import axis_quantity, variables
+from ._findings import Findings
+
+CONCLUDING = ("judge", "draw", "describe")
+"""Functions of a claim that read what was measured, and can be changed without measuring again."""
+
+
+class Size(NamedTuple):
+    """How much of a claim is measured.
+
+    Attributes
+    ----------
+    axes
+        Values of each axis, the first of which is summarised along.
+    seeds, chunks
+        Seeds at each value of the first axis, and how many of them one compiled call handles: one
+        number for all, or a function of the value.
+    """
+
+    axes: Mapping[str, Sequence[Any]]
+    seeds: int | Callable[[Any], int]
+    chunks: int | Callable[[Any], int]
+
+
+class Claim(NamedTuple):
+    """What the file of a claim declares; `of_module` reads it.
+
+    Attributes
+    ----------
+    name
+        Name of the file.
+    title, text
+        First line and rest of its docstring: what is claimed, and the text of its page.
+    source
+        `SOURCE`, where it is claimed.
+    options
+        `Options`, a NamedTuple with defaults; recorded with the results.
+    cell
+        `Cell`, a NamedTuple whose fields are annotated as `vocabulary.variables` reads them.
+    sizes
+        `SIZES`, a `Size` for each of `quick`, `default` and `full`.
+    measure
+        `measure(key, shared, options, **point) -> Cell`: one seed at one point, a pure function.
+    judge
+        `judge(dataset) -> Findings`: what is concluded from measurements, new or stored.
+    draw
+        `draw(findings) -> dict[str, Drawing]`.
+    shared
+        `shared(options, **point) -> pytree` that all seeds of a point read; optional.
+    check
+        `check(options, axes)` raises `ValueError` for what cannot be measured; optional.
+    describe
+        `describe(options) -> (title, description)` for the page, where it depends on the options;
+        optional.
+    variant
+        `variant(options) -> str`: what tells results of other options apart, for the names of
+        files and for the keys of random numbers, such as `hypercube`; optional.
+    coordinates
+        `COORDINATES`, values along dimensions within a cell, by name; optional.
+    code
+        Digest of the code of the file that measures.
+    """
+
+    name: str
+    title: str
+    text: str
+    source: str
+    options: Any
+    cell: type
+    sizes: Mapping[str, Size]
+    measure: Callable[..., Any]
+    judge: Callable[[xr.Dataset], Findings]
+    draw: Callable[[Findings], dict[str, Drawing]]
+    shared: Callable[..., Any]
+    check: Callable[[Any, Mapping[str, Sequence[Any]]], None]
+    describe: Callable[[Any], tuple[str, str]]
+    variant: Callable[[Any], str]
+    coordinates: Mapping[str, Sequence[Any]]
+    code: str
+
+
+def of_module(module: ModuleType) -> Claim:
+    """Read the declarations of a claim's file.
+
+    Raises
+    ------
+    ValueError
+        Where one is missing, or a size.
+    """
+    needed = ("SOURCE", "Options", "Cell", "SIZES", "measure", "judge", "draw")
+    missing = [name for name in needed if not hasattr(module, name)]
+    if missing or not module.__doc__:
+        raise ValueError(f"{module.__file__} declares no {(missing or ['docstring'])[0]}.")
+    if set(module.SIZES) != {"quick", "default", "full"}:
+        raise ValueError(f"SIZES of {module.__file__} must be quick, default and full.")
+    title, _, text = inspect.cleandoc(module.__doc__).partition("\n")
+    title, text = title.rstrip("."), text.strip()
+    return Claim(
+        name=module.__name__.rpartition(".")[2],
+        title=title,
+        text=text,
+        source=module.SOURCE,
+        options=module.Options,
+        cell=module.Cell,
+        sizes=module.SIZES,
+        measure=module.measure,
+        judge=module.judge,
+        draw=module.draw,
+        shared=getattr(module, "shared", lambda options, **point: ()),
+        check=getattr(module, "check", lambda options, axes: None),
+        describe=getattr(module, "describe", lambda options: (title, text.partition("\n\n")[0])),
+        variant=getattr(module, "variant", lambda options: ""),
+        coordinates=getattr(module, "COORDINATES", {}),
+        code=digest_of_code(Path(str(module.__file__)), without=CONCLUDING),
+    )
+
+
+def claim(name: str) -> Claim:
+    """The claim of a name, its file imported.
+
+    Raises
+    ------
+    ValueError
+        Where there is none of that name, or its file does not declare what a claim does.
+    """
+    return of_module(entry(name).load())
+
+
+def settle(
+    what: Claim,
+    *,
+    size: str = "default",
+    settings: Mapping[str, Any] | None = None,
+    seeds: int | None = None,
+) -> tuple[Any, Size]:
+    """The options and the size of a run: of the claim, with `settings` of options and of axes.
+
+    A value that is given as text is read as what it stands for: a number where the option is one.
+
+    Raises
+    ------
+    ValueError
+        For a size, an option or an axis that the claim does not have, or a value that is none.
+    """
+    if size not in what.sizes:
+        raise ValueError(f"size must be one of {', '.join(what.sizes)}, got {size!r}.")
+    chosen, defaults = what.sizes[size], what.options()
+    axes, changed = dict(chosen.axes), {}
+    for name, value in (settings or {}).items():
+        if name in axes:
+            axes[name] = _values(name, value, axes[name][0])
+        elif name in what.options._fields:
+            changed[name] = _read(name, value, getattr(defaults, name))
+        else:
+            known = ", ".join((*axes, *what.options._fields))
+            raise ValueError(f"{what.name} has no {name}; it has {known}.")
+    options = defaults._replace(**changed)
+    what.check(options, axes)
+    return options, chosen._replace(axes=axes, seeds=seeds or chosen.seeds)
+
+
+def measured(
+    what: Claim,
+    options: Any,
+    size: Size,
+    *,
+    root: int = 0,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> xr.Dataset:
+    """Sweep a claim; the dataset says which claim and options it is of."""
+    first = next(iter(size.axes.values()))
+    per_value = lambda given: tuple(given(at) if callable(given) else given for at in first)
+    sweep = Sweep(
+        name=called(what, options),
+        cell=lambda key, given, **point: what.measure(key, given, options, **point),
+        axes=size.axes,
+        seeds=per_value(size.seeds),
+        chunks=per_value(size.chunks),
+        variables=variables(what.cell),
+        shared=lambda **point: what.shared(options, **point),
+        options=options._asdict(),
+        code=what.code,
+        root=root,
+    )
+    dataset = run(sweep, out=out, progress=progress)
+    for name, values in what.coordinates.items():
+        dataset = dataset.assign_coords({name: (name, list(values), axis_quantity(name).attrs())})
+    title, description = what.describe(options)
+    return dataset.assign_attrs(title=title, description=description, claim=what.name)
+
+
+def called(what: Claim, options: Any) -> str:
+    """Name of what a claim gives under some options."""
+    variant = what.variant(options)
+    return f"{what.name}_{variant}" if variant else what.name
+
+
+def options_of(what: Any, dataset: xr.Dataset) -> Any:
+    """The options, a NamedTuple, that a dataset was measured under; unknown ones are left out."""
+    stored = json.loads(dataset.attrs["options"])
+    return what(**{name: stored[name] for name in what._fields if name in stored})
+
+
+def _values(name: str, given: Any, like: Any) -> tuple[Any, ...]:
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(_read(name, part, like) for part in parts)
+
+
+def _read(name: str, given: Any, like: Any) -> Any:
+    """A value of the type of another one."""
+    kind = type(like)
+    words = {"true": True, "false": False}
+    try:
+        if kind is bool:
+            return given if isinstance(given, bool) else words[given.lower()]
+        if kind is float and isinstance(given, int | float | str):
+            return float(given)
+        if kind in (int, str) and isinstance(given, kind | str):
+            return kind(given)
+    except (ValueError, KeyError):
+        pass
+    raise ValueError(f"{name} must be a {kind.__name__} such as {like!r}, got {given!r}.")

@@ -1,0 +1,142 @@
+"""Tables of a claim: its summary in groups of what belongs together, exponents, evidence."""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import xarray as xr
+
+from ..drawing import interval, level, number, quantity_of
+from ..experiments import Findings, Fit, Verdict
+from ._grids import Cell, Column, Grid, cell_of, column_of, for_terminal, place_of
+
+GROUPS = {
+    "Radii and ratios": (
+        *("radius", "radius_pair", "radius_relative", "r_opt", "r_half", "ratio", "ratio_pair"),
+    ),
+    "What the network reads": (
+        *("rho_net", "rho_theory", "rho_span", "span_rank", "null_ratio", "null_pvalue"),
+        *("effective_rank", "participation_ratio", "stable_rank"),
+    ),
+    "Law E, factor by factor": ("law_e", "midpoint", "secant", "tangent", "box"),
+    "Training and search": ("accuracy", "loss", "correct", "found", "proven"),
+}
+"""Variables by what they are about, in the order of the page; the names of `vocabulary`."""
+
+LAW, TESTS = "Measured and predicted", ("ks_statistic", "ks_pvalue", "ks_largest")
+
+
+def summary_grids(findings: Findings) -> list[Grid]:
+    """Everything that a summary holds, as tables over its axes."""
+    summary = findings.summary
+    axes = [str(axis) for axis in np.atleast_1d(findings.dataset.attrs.get("axes", []))]
+    axes = [axis for axis in axes or list(map(str, summary.dims))[:1] if axis in summary.dims]
+    names = [str(n) for n in summary.data_vars if not str(n).endswith(("_lo", "_hi"))]
+    along = [name for name in names if set(summary[name].dims) <= set(axes)]
+    laws = [name for name in along if name.startswith("predicted_")]
+    groups = {title: [n for n in wanted if n in along] for title, wanted in GROUPS.items()}
+    tests = [name for name in TESTS if name in along]
+    for law in laws:
+        measured = law.removeprefix("predicted_")
+        title = f"{LAW}: {quantity_of(summary[measured]).symbol}" if measured in summary else LAW
+        alone = tests if len(laws) == 1 else []
+        groups[title] = [name for name in (measured, law, *alone) if name in along]
+    if len(laws) != 1:
+        groups["Tests against the law"] = tests
+    known = {"seeds", *itertools.chain.from_iterable(groups.values())}
+    groups["Further measurements"] = [name for name in along if name not in known]
+    kept = [(title, found) for title, found in groups.items() if found]
+    if "seeds" in along:
+        kept = [*kept] or [("Seeds", [])]
+        kept[0] = (kept[0][0], ["seeds", *kept[0][1]])
+    made = [_over_axes(summary, axes, title, found) for title, found in kept]
+    return made + [_across(summary, name) for name in names if name not in along]
+
+
+def _over_axes(summary: xr.Dataset, axes: Sequence[str], title: str, names: list[str]) -> Grid:
+    """A row for each point of the axes, a column for each variable."""
+    used = [axis for axis in axes if any(axis in summary[name].dims for name in names)]
+    columns = [column_of(summary, axis) for axis in used]
+    for name in names:
+        symbol = ""
+        if name.startswith("predicted_") and name.removeprefix("predicted_") in summary:
+            of = quantity_of(summary[name.removeprefix("predicted_")]).symbol
+            symbol = f"{quantity_of(summary[name]).symbol} of {of}"
+        columns.append(column_of(summary, name, symbol))
+    rows = tuple(
+        (*(place_of(at, axis) for axis in used), *(cell_of(at, name) for name in names))
+        for at in _points(summary, used)
+    )
+    return Grid(title, for_terminal(columns), rows)
+
+
+def _across(summary: xr.Dataset, name: str) -> Grid:
+    """A variable over its first dimension, with a column for each point of the others."""
+    first, *others = map(str, summary[name].dims)
+    head = column_of(summary, name)
+    columns = [column_of(summary, first)]
+    for at in _points(summary, others):
+        words = ", ".join(level(at[[other]].expand_dims(other)[other], 0) for other in others)
+        columns.append(head._replace(symbol=words, meaning=""))
+    rows = tuple(
+        (place_of(at, first), *(cell_of(one, name) for one in _points(at, others)))
+        for at in _points(summary, [first])
+    )
+    symbols = " and ".join(quantity_of(summary[other]).symbol for other in others)
+    return Grid(f"{head.symbol} by {symbols}", for_terminal(columns), rows, f"{head.meaning}.")
+
+
+def _points(data: xr.Dataset, axes: Sequence[str]) -> Iterator[xr.Dataset]:
+    for at in itertools.product(*(range(data.sizes[axis]) for axis in axes)):
+        yield data.isel(dict(zip(axes, at, strict=True)))
+
+
+def fits_grid(fits: Sequence[Fit], summary: xr.Dataset) -> Grid:
+    """Fitted exponents, with what theory expects."""
+    columns = [Column("median of"), Column("exponent", interval="95 % CI"), Column("expected")]
+    by_level = any(fit.level for fit in fits)
+    if by_level:
+        columns.insert(1, Column("where"))
+    rows = []
+    for fit in fits:
+        name = fit.quantity
+        symbol = quantity_of(summary[name]).symbol if name in summary else name
+        ends = interval(fit.low, fit.high)
+        expected = math.nan if fit.expected is None else fit.expected
+        row = [
+            Cell(symbol),
+            Cell(number(fit.exponent), ends, (fit.exponent, fit.low, fit.high)),
+            Cell("–" if fit.expected is None else number(expected), "", (expected,)),
+        ]
+        if by_level:
+            row.insert(1, Cell(fit.level or "everywhere"))
+        rows.append(tuple(row))
+    return Grid("Fitted exponents", tuple(columns), tuple(rows))
+
+
+def evidence_grid(verdict: Verdict) -> Grid:
+    """The numbers that decided a verdict."""
+    columns = [
+        Column("what decided", words=True),
+        Column("where", words=True),
+        Column("value", interval="95 % CI"),
+    ]
+    rows = [
+        [
+            Cell(found.what),
+            Cell(found.at or "everywhere"),
+            Cell(
+                number(found.value),
+                interval(found.low, found.high),
+                (found.value, found.low, found.high),
+            ),
+        ]
+        for found in verdict.evidence
+    ]
+    return Grid(verdict.law, tuple(columns), tuple(map(tuple, rows)))
+
+
+def sentence(verdict: Verdict) -> str:
+    """A verdict in one line, for where its word stands beside it."""
+    return f"{verdict.law}: {verdict.finding}." if verdict.finding else f"{verdict.law}."

@@ -1,0 +1,230 @@
+"""What holds for every claim of the registry, and for one of another package."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from fracture import _registry, experiments, statistics
+from fracture._code import digest_of_code
+from fracture.vocabulary import variables
+
+NAMES = experiments.names()
+SMALL = {"linear_points": (4, 8), "linear_hypercube": (4, 8), "trained": (4,), "digits": (49,)}
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def found(request):
+    """Two seeds of a claim at its smallest."""
+    what = experiments.claim(request.param)
+    axes = {axis: values[:2] for axis, values in what.sizes["quick"].axes.items()}
+    settings = axes | ({"dim": SMALL[request.param]} if request.param in SMALL else {})
+    return experiments.reproduce(request.param, settings=settings, seeds=2)
+
+
+def test_every_claim_says_what_it_measured(found):
+    dataset, summary = found.dataset, found.summary
+    what = experiments.claim(dataset.attrs["claim"])
+    assert all([what.source, what.title, what.text])
+    for name, variable in variables(what.cell).items():
+        assert dataset[name].dims == (*statistics.axes(dataset), "seed", *variable.dims)
+        assert dataset[name].attrs == variable.quantity.attrs()
+    for name, variable in summary.data_vars.items():
+        assert all([variable.attrs["symbol"], variable.attrs["long_name"]]), name
+    assert found.verdicts
+    assert all(verdict.law and verdict.finding for verdict in found.verdicts)
+    assert all(len(verdict.finding) + len(verdict.law) < 120 for verdict in found.verdicts)
+
+
+def test_every_claim_is_undecided_where_nothing_was_measured(found):
+    nothing = found.dataset.copy()
+    for name, variable in nothing.data_vars.items():
+        nothing[name] = xr.full_like(variable, np.nan, float)
+    what = experiments.claim(found.dataset.attrs["claim"])
+    judged = what.judge(nothing)
+    assert {verdict.word for verdict in judged.verdicts} == {"undecided"}
+    for drawing in what.draw(judged).values():
+        drawing.draw("light")
+
+
+def test_every_claim_is_judged_again_alike_and_drawn_in_both_themes(found, tmp_path):
+    experiments.save(found, tmp_path)
+    (loaded,) = experiments.load(tmp_path).values()
+    xr.testing.assert_equal(loaded.dataset, found.dataset)
+    for name, value in found.dataset.attrs.items():  # a list of one is read as what is in it
+        assert np.array_equal(np.atleast_1d(loaded.dataset.attrs[name]), np.atleast_1d(value))
+    xr.testing.assert_identical(loaded.summary, found.summary)
+    assert loaded.fits == found.fits
+    assert str(loaded.verdicts) == str(found.verdicts)  # numbers may be NaN
+    drawings = experiments.claim(found.dataset.attrs["claim"]).draw(loaded)
+    assert drawings
+    for drawing in drawings.values():
+        assert all([drawing.title, drawing.caption, drawing.alt])
+        assert drawing.encode("png", "light") != drawing.encode("png", "dark")
+
+
+@pytest.mark.fast
+def test_folders_without_results_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no results"):
+        experiments.load(tmp_path)
+    xr.Dataset({"a": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    with pytest.raises(ValueError, match=r"other\.nc holds no result"):
+        experiments.load(tmp_path)
+
+
+CLAIM = '''
+"""A twist of two axes is half the sum of their angles.
+
+Nothing is claimed here but that a file is enough.
+"""
+from typing import Annotated, NamedTuple
+import jax, xarray as xr
+from jaxtyping import Array, Float
+from fracture import statistics
+from fracture.drawing import against_axis
+from fracture.experiments import Findings, Size, verdicts
+from fracture.vocabulary import Quantity
+
+SOURCE = "nobody, nowhere"
+
+class Options(NamedTuple):
+    scale: float = 2.0
+
+class Cell(NamedTuple):
+    twist: Annotated[Float[Array, ""], Quantity("θ", "angle of the twist", "rad")]
+
+AXES = {"width": (3, 5, 7), "loss": ("mse", "mae")}
+SIZES = dict.fromkeys(("quick", "default", "full"), Size(AXES, 12, 4))
+
+def measure(key, shared, options, *, width, loss):
+    return Cell(options.scale * width * jax.random.uniform(key, minval=0.98, maxval=1.02))
+
+def judge(dataset):
+    middle = lambda one: statistics.median_table(one, ["twist"])
+    levels = dict(statistics.levels(dataset))
+    fits = {name: statistics.exponent(one["twist"], 1.0) for name, one in levels.items()}
+    found = tuple(verdicts.scaling(f"Twist, {level}", fit) for level, fit in fits.items())
+    fits = tuple(fit._replace(level=level) for level, fit in fits.items() if fit is not None)
+    return Findings(dataset, statistics.each_level(dataset, middle), fits, found)
+
+def draw(findings):
+    return {"twist": against_axis(findings.summary, ["twist"], title="Twist", fits=findings.fits)}
+'''
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A package with one claim, as another project would install it; and how to run fracture."""
+    site = tmp_path / "site"
+    (site / "knots").mkdir(parents=True)
+    (site / "knots" / "__init__.py").touch()
+    (site / "knots" / "twist.py").write_text(CLAIM)
+    info = site / "knots-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: knots\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[fracture.claims]\nknots = knots\n")
+    path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu", "COLUMNS": "120"}
+    command = [sys.executable, "-m", "fracture"]
+
+    def start(*arguments):
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([*command, *arguments], env=environment, **pipes)
+
+    start.claim = site / "knots" / "twist.py"
+    return start
+
+
+def test_a_claim_of_another_package_is_one_file(elsewhere, tmp_path):
+    """Listed, run, resumed after a kill, judged, drawn, reported: no other file is touched."""
+    assert len(CLAIM.strip().splitlines()) <= 40
+    listed, err = elsewhere("reproduce", "--list").communicate()
+    assert "twist" in listed, err
+    assert "half the sum of their angles (nobody, nowhere)" in listed
+    out = tmp_path / "out"
+    run = ("reproduce", "twist", "--set", "scale=3", "--out", str(out))
+    process, chunks = elsewhere(*run), out / "chunks" / "twist"
+    while not list(chunks.glob("*.nc")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = {path: path.stat().st_mtime_ns for path in chunks.glob("*.nc")}
+    assert before
+    said, err = elsewhere(*run).communicate()
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert said.count("holds") >= 2, (said, err)
+    assert "Twist, loss = mse" in said
+    page = (out / "index.html").read_text()
+    assert "half the sum" in page
+    assert "θ" in page
+    assert (out / "figures" / "twist-twist.svg").exists()
+    # The caption is no reason to measure again, and a formula is.
+    text = elsewhere.claim.read_text()
+    elsewhere.claim.write_text(text.replace('title="Twist"', 'title="The twist"'))
+    said, err = elsewhere(*run).communicate()
+    assert {path: path.stat().st_mtime_ns for path in before} == before, err
+    elsewhere.claim.write_text(text.replace("options.scale * width", "options.scale / width"))
+    process = elsewhere(*run)
+    _, err = process.communicate()
+    assert process.returncode == 2
+    assert "holds another twist sweep (code = " in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.fast
+def test_only_what_computes_counts_as_code(tmp_path):
+    def digest(text):
+        (tmp_path / "a.py").write_text(textwrap.dedent(text))
+        return digest_of_code(tmp_path / "a.py", without=["draw"])
+
+    base = digest("""
+        '''Docs.'''
+        def measure(x):
+            '''More.'''
+            return x + 1
+        def draw(x): return 1
+    """)
+    same = digest("""
+        # why
+        def measure(x):
+
+            return (x + 1)  # because
+        def draw(x): return "another caption"
+    """)
+    assert same == base
+    assert digest("def measure(x): return x + 2\ndef draw(x): return 1") != base
+    assert digest("def measure(x): return x + 1\ndef other(x): return 1") != base
+
+
+IMPORTS = """
+    import sys
+    from fracture import _registry as registry
+    print([registry.statement(entry.path) for entry in registry.entries().values()])
+    assert "jax" not in sys.modules
+"""
+
+
+@pytest.mark.fast
+def test_the_registry_imports_nothing():
+    script = [sys.executable, "-c", textwrap.dedent(IMPORTS)]
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "√d" in done.stdout
+
+
+@pytest.mark.fast
+def test_a_file_that_is_no_claim_says_what_is_missing():
+    import fracture.norms
+
+    with pytest.raises(ValueError, match=r"norms.*declares no SOURCE"):
+        experiments.of_module(fracture.norms)
+    with pytest.raises(ValueError, match="there is no claim 'knot'; there are digits, linear"):
+        experiments.reproduce("knot")
+    assert set(NAMES) == set(_registry.entries())

@@ -1,0 +1,119 @@
+"""Statistics on samples with known answers."""
+
+import numpy as np
+import pytest
+import scipy.stats
+import xarray as xr
+from sampled import DIMS, LAWS, beta, sample
+
+from fracture import statistics
+from fracture.vocabulary import quantity
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("seeds", [6, 16, 101])
+def test_median_intervals_cover_the_median_at_least_as_often_as_they_say(seeds):
+    rng = np.random.default_rng(1)
+    values = xr.DataArray(rng.exponential(size=(1000, seeds)), dims=("dim", "seed"))
+    intervals = statistics.medians(values.assign_coords(dim=np.arange(1000))).values()
+    covered = sum(i.low <= np.log(2) <= i.high for i in intervals)
+    assert covered >= 930  # 95 % of 1000 is 950 +- 7
+    assert all(np.isfinite([i.low, i.high]).all() for i in intervals)
+
+
+def test_exponent_of_a_power_law_is_recovered_within_its_interval():
+    values = sample(lambda rng, dim, seeds: dim**-0.7 * np.exp(rng.normal(size=seeds)))
+    fit = statistics.exponent(values, expected=-0.7)
+    assert fit.low < -0.7 < fit.high
+    assert fit.high - fit.low < 0.2
+    noiseless = statistics.exponent(sample(lambda rng, dim, seeds: np.full(seeds, dim**-0.7)))
+    np.testing.assert_allclose(noiseless[1:4], -0.7, rtol=1e-12)
+
+
+def test_exponent_needs_two_dimensions_with_positive_medians():
+    values = sample(beta)
+    assert statistics.exponent(values[:1]) is None
+    assert statistics.exponent(values.where(values["dim"] == 8, 0.0)) is None
+    assert statistics.exponent(values * np.nan) is None
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_few_seeds_have_infinite_intervals(seeds):
+    values = sample(beta, seeds=seeds)
+    assert all(np.isinf([i.low, i.high]).all() for i in statistics.medians(values).values())
+    fit = statistics.exponent(values)
+    assert np.isinf([fit.low, fit.high]).all()
+
+
+def test_kolmogorov_smirnov_is_scipys():
+    values = sample(beta)
+    got = statistics.kolmogorov_smirnov(values, LAWS)
+    for dim in DIMS:
+        law = scipy.stats.beta(0.5, (dim - 1) / 2)
+        expected = scipy.stats.kstest(values.sel(dim=dim) ** 2, law.cdf)
+        np.testing.assert_allclose(got["ks_pvalue"].sel(dim=dim), expected.pvalue, rtol=1e-6)
+
+
+def test_the_scale_of_a_sampled_law_is_known_as_well_as_its_sample():
+    rng = np.random.default_rng(0)
+    values = sample(lambda _, dim, seeds: beta(rng, dim, seeds), seeds=256)
+    exact = statistics.scale(values, LAWS)
+    drawn = statistics.scale(values, against={dim: beta(rng, dim, 256) for dim in DIMS})
+    many = statistics.scale(values, against={dim: beta(rng, dim, 5000) for dim in DIMS})
+    width = lambda interval: np.log(interval.high / interval.low)
+    np.testing.assert_allclose(many, exact, rtol=0.04)
+    assert 1.2 < width(drawn) / width(exact) < 1.7  # √2
+    assert statistics.scale(values * np.nan, LAWS) is None
+    assert np.isinf(statistics.scale(values[:, :5], LAWS).high)
+
+
+def test_a_sampled_law_is_known_as_well_as_its_sample():
+    """Of 100 pairs of samples of one law, about 95 slopes must agree within their interval."""
+    agree = 0
+    for trial in range(100):
+        rng = np.random.default_rng(trial)
+        values = sample(lambda _, dim, seeds, rng=rng: beta(rng, dim, seeds), seeds=64)
+        drawn = {dim: beta(rng, dim, 64) for dim in DIMS}
+        fit = statistics.exponent(values, against=drawn)
+        agree += fit.low <= fit.expected <= fit.high
+    assert agree >= 88
+
+
+def test_failed_seeds_are_counted():
+    values = sample(beta, seeds=20)
+    dataset = xr.Dataset({"ratio": values}, attrs={"seeds": [20, 20, 20]})
+    assert statistics.incomplete(values, dataset) == []
+    failed = values.where((values["dim"] != 32) | (values["seed"] < 17))
+    assert statistics.incomplete(failed, dataset) == [32]
+    assert statistics.incomplete(failed.where(values["dim"] != 8), dataset) == [8, 32]
+
+
+def test_what_is_made_for_one_axis_is_made_for_each_level_of_another():
+    rng = np.random.default_rng(0)
+    values = np.exp(rng.normal(size=(2, 3, 20)))
+    dataset = xr.Dataset(
+        {"ratio": (("dim", "layers", "seed"), values, quantity("ratio").attrs())},
+        {"dim": [4, 16], "layers": [1, 2, 3]},
+        {"axes": ["dim", "layers"], "seeds": [20, 20]},
+    )
+    got = statistics.each_level(dataset, lambda one: statistics.median_table(one, ["ratio"]))
+    assert got["ratio"].attrs == quantity("ratio").attrs()
+    for at in range(3):
+        alone = statistics.medians(dataset["ratio"][:, at])
+        for dim in (4, 16):
+            row = got.sel(dim=dim, layers=at + 1)
+            assert [row["ratio"], row["ratio_lo"], row["ratio_hi"]] == list(alone[dim])
+    names = [name for name, _ in statistics.levels(dataset)]
+    assert names == ["L = 1", "L = 2", "L = 3"]
+    assert [
+        name for name, _ in statistics.levels(dataset.sel(layers=1).assign_attrs(axes=["dim"]))
+    ] == [""]
+    with pytest.raises(ValueError, match=r"over one axis and 'seed', got \('dim', 'layers'"):
+        statistics.medians(dataset["ratio"])
+
+
+def test_an_axis_may_be_words():
+    values = xr.DataArray(
+        np.arange(12.0).reshape(2, 6), {"loss": ["mse", "hinge"]}, ("loss", "seed"), "ratio"
+    )
+    assert statistics.medians(values)["hinge"].value == 8.5
