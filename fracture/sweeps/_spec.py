@@ -48,13 +48,9 @@ def environment() -> dict[str, str]:
 
 
 # What draws conclusions, and shows them: no number that is stored depends on it.
-_CONCLUDING = ("experiments", "report", "drawing", "cli")
-_CONCLUDING_FILES = (
-    "statistics.py",
-    "vocabulary.py",
-    "_registry.py",
-    "_occasion.py",
-    "_signals.py",
+_CONCLUDING = (
+    *("experiments", "statistics", "report", "drawing", "cli"),
+    *("vocabulary.py", "_registry.py", "_signals.py", "_occasion.py", "_concluding.py"),
 )
 
 
@@ -65,7 +61,7 @@ def _code() -> str:
     paths = [
         path
         for path in sorted(package.rglob("*.py"))
-        if path.relative_to(package).parts[0] not in (*_CONCLUDING, *_CONCLUDING_FILES)
+        if path.relative_to(package).parts[0] not in _CONCLUDING
     ]
     return digest_of_code(*paths)
 

@@ -1,0 +1,34 @@
+"""Medians, exponents, distances from a law, and their uncertainty; the seed is the unit.
+
+Arrays are over one axis of a sweep, such as `dim`, and `seed`; `each_level` applies what is made
+for one axis where there are more.
+"""
+
+from ._exponent import Fit, exponent, scale
+from ._laws import kolmogorov_smirnov, law_exponent, predictions, two_samples
+from ._medians import LEAST_SEEDS, Interval, incomplete, median, median_table, medians, usable
+from ._places import axes, axis_of, each_level, levels, rows
+from ._table import table
+
+__all__ = [
+    "LEAST_SEEDS",
+    "Fit",
+    "Interval",
+    "axes",
+    "axis_of",
+    "each_level",
+    "exponent",
+    "incomplete",
+    "kolmogorov_smirnov",
+    "law_exponent",
+    "levels",
+    "median",
+    "median_table",
+    "medians",
+    "predictions",
+    "rows",
+    "scale",
+    "table",
+    "two_samples",
+    "usable",
+]
