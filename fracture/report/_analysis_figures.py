@@ -54,7 +54,7 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
     Parameters
     ----------
     dataset
-        Variables over `example`, as described at `analysis_page`; they decide what there is.
+        Variables over `example`, as described at `page`; they decide what there is.
 
     Returns
     -------
