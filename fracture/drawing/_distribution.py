@@ -9,8 +9,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from ._drawing import Drawing, Theme, ordered_colours
+from ._lines import law_of
 from ._marks import legend_below, log_scale, positive, say_nothing_there, span
-from ._words import explain, level, quantity_of, tex
+from ._words import explain, level, quantity_of, sentences, tex
 
 _MOST = 201  # points of a curve: more cannot be told apart and only make the file large
 
@@ -44,6 +45,7 @@ def distribution(
     Returns
     -------
     Drawing
+        Curves are coloured in the order of the levels.
     """
     axis, quantity = str(values.dims[0]), quantity_of(values)
     scaled = axis == "dim"
@@ -53,31 +55,42 @@ def distribution(
         label: np.sort(positive(row) * scale)
         for label, row, scale in zip(labels, values, root, strict=True)
     }
-    law = f"predicted_{values.name}"
-    points = {}
-    if summary is not None and {law, f"{law}_lo", f"{law}_hi"} <= set(summary):
-        ends = np.array(
-            [summary[law + end].reindex({axis: values[axis]}) for end in ("_lo", "", "_hi")]
-        )
-        points = {label: row for label, row in zip(labels, (ends * root).T, strict=True)}
-    shown = f"{quantity.symbol} · √d" if scaled else quantity.symbol
-    caption = [f"Share of measurements with at most a given {shown}, one curve for each "]
-    caption[0] += f"{quantity_of(values[axis]).symbol}. {explain([values, values[axis]], summary)}."
-    if scaled:
-        caption.append("Curves that coincide: all of the distribution falls like 1/√d.")
-    if points:
-        caption.append("Rings: 5, 50 and 95 % points of the law.")
-    if half_normal:
-        caption.append("Dashed: |N(0, 1)|, the limit of the law for one direction and large d.")
+    law = None if summary is None else _law(summary, values)
+    points = {} if law is None else dict(zip(labels, law * root[:, None], strict=True))
+    symbol = quantity.symbol + " · √d" * scaled
+    explained = explain([values, values[axis]], summary)
     middles = [np.median(curve) if curve.size else np.nan for curve in curves.values()]
-    label = tex(quantity.symbol) + ("$\\,\\sqrt{d}$" if scaled else "")
-    units = f" ({quantity.unit})" if quantity.unit else ""
+    label = tex(quantity.symbol) + "$\\,\\sqrt{d}$" * scaled
     return Drawing(
         title=title,
-        caption=" ".join([*caption, *filter(None, [note])]),
+        caption=sentences(
+            f"Share of measurements with at most a given {symbol}, one curve for each "
+            f"{quantity_of(values[axis]).symbol}. {explained}.",
+            "Curves that coincide: all of the distribution falls like 1/√d." if scaled else "",
+            "Rings: 5, 50 and 95 % points of the law." if points else "",
+            "Dashed: |N(0, 1)|, the limit of the law for one direction and large d."
+            if half_normal
+            else "",
+            note,
+        ),
         alt=f"{title}: empirical distribution functions; medians {span(middles)}",
-        paint=partial(_paint, curves, points, half_normal, label + units),
+        paint=partial(
+            _paint,
+            curves,
+            points,
+            half_normal,
+            f"{label} ({quantity.unit})" if quantity.unit else label,
+        ),
     )
+
+
+def _law(summary: xr.Dataset, values: xr.DataArray) -> np.ndarray | None:
+    """The 5, 50 and 95 % points of the law at each level; None where the summary has no law."""
+    names = [law_of(str(values.name)) + end for end in ("_lo", "", "_hi")]
+    if not set(names) <= set(summary):
+        return None
+    axis = str(values.dims[0])
+    return np.stack([summary[name].reindex({axis: values[axis]}) for name in names], axis=1)
 
 
 def _paint(

@@ -12,14 +12,24 @@ from matplotlib.figure import Figure
 
 
 class Theme(NamedTuple):
-    """Colours of a figure; `series` is safe for colour-blind readers (after Okabe and Ito)."""
+    """Colours of a figure.
+
+    Attributes
+    ----------
+    surface, ink, muted, grid
+        What is drawn on, text, what stands back, and the lines of the grid.
+    series
+        Colours of lines, safe for colour-blind readers (after Okabe and Ito).
+    ordered
+        The part of viridis that stands out from the surface.
+    """
 
     surface: str
     ink: str
     muted: str
     grid: str
     series: tuple[str, ...]
-    ordered: tuple[float, float]  # the part of viridis that stands out from the surface
+    ordered: tuple[float, float]
 
 
 THEMES = {
@@ -43,13 +53,25 @@ THEMES = {
 
 
 class Drawing(NamedTuple):
-    """One figure: what it shows, in words, and how to draw it."""
+    """One figure: what it shows, in words, and how to draw it.
+
+    Attributes
+    ----------
+    title, caption
+        Plain text, underscores are subscripts; the caption explains every symbol of the figure.
+    alt
+        The content in a sentence, for those who do not see it.
+    paint
+        Draws it on a figure of Matplotlib, in the colours of a theme.
+    size
+        Width and height in inches.
+    """
 
     title: str
-    caption: str  # explains every symbol of the figure; plain text, underscores are subscripts
-    alt: str  # the content in a sentence, for those who do not see it
+    caption: str
+    alt: str
     paint: Callable[[Figure, Theme], None]
-    size: tuple[float, float] = (5.6, 4.2)  # inches
+    size: tuple[float, float] = (5.6, 4.2)
 
     def draw(self, theme: str = "light") -> Figure:
         """Draw in the theme `light` or `dark`."""

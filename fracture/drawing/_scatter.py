@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from ._drawing import Drawing, Theme, ordered_colours
 from ._marks import legend_below, log_scale, positive, say_nothing_there
-from ._words import explain, level, quantity_of, tex
+from ._words import explain, level, quantity_of, sentences, tex
 
 _POINTS = 600  # drawn of a cloud at most, evenly taken from all
 
@@ -61,13 +61,15 @@ def scatter(
     count = sum(positive(cloud[1]).size for cloud in clouds.values())
     shown = explain([up, *explaining, *([] if by is None else [up[by]])], within)
     symbols = ", ".join(quantity_of(one).symbol for one in explaining)
-    caption = [
-        f"Each point is one measurement: vertically {quantity_of(up).symbol}, horizontally "
-        f"{symbols}, equal on the dashed line. {shown}. At most {_POINTS} points of a colour."
-    ]
     return Drawing(
         title=title,
-        caption=" ".join([*caption, *filter(None, [note])]),
+        caption=sentences(
+            f"Each point is one measurement: vertically {quantity_of(up).symbol}, horizontally "
+            f"{symbols}, equal on the dashed line.",
+            f"{shown}.",
+            f"At most {_POINTS} points of a colour.",
+            note,
+        ),
         alt=f"{title}: scatter plot of {count} measurements with the line of equality",
         paint=partial(
             _paint,

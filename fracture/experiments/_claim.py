@@ -73,7 +73,7 @@ class Claim(NamedTuple):
     coordinates
         `COORDINATES`, values along dimensions within a cell, by name; optional.
     code
-        Digest of the code of the file that measures.
+        Digest of the code that measures, in the file and in private ones (`_*.py`) beside it.
     """
 
     name: str
@@ -126,8 +126,13 @@ def of_module(module: ModuleType) -> Claim:
         describe=getattr(module, "describe", lambda options: (title, text.partition("\n\n")[0])),
         variant=getattr(module, "variant", lambda options: ""),
         coordinates=getattr(module, "COORDINATES", {}),
-        code=digest_of_code(Path(str(module.__file__)), without=CONCLUDING),
+        code=_code(Path(str(module.__file__))),
     )
+
+
+def _code(path: Path) -> str:
+    """Digest of what a claim's file measures by: itself, and the private files beside it."""
+    return digest_of_code(path, *sorted(path.parent.glob("_*.py")), without=CONCLUDING)
 
 
 def claim(name: str) -> Claim:

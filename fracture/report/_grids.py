@@ -64,12 +64,12 @@ def _entries(cell: Cell, wanted: int) -> list[str]:
     return ([*(numbers or [cell.value]), "", ""])[:wanted]
 
 
-def column_of(data: xr.Dataset, name: str, symbol: str = "") -> Column:
+def column_of(data: xr.Dataset, name: str) -> Column:
     """The heading of a variable; a law has an interval for single seeds, others one of a median."""
     quantity, kind = quantity_of(data[name]), ""
     if f"{name}_lo" in data:
         kind = "90 % interval" if name.startswith("predicted_") else "95 % CI"
-    return Column(symbol or quantity.symbol, quantity.meaning, quantity.unit, kind)
+    return Column(quantity.symbol, quantity.meaning, quantity.unit, kind)
 
 
 def cell_of(data: xr.Dataset, name: str) -> Cell:

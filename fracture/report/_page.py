@@ -14,7 +14,7 @@ from ..drawing import Drawing, data_uri, glossary, overview
 from ..experiments import Findings, claim
 from ..sweeps import write_atomically
 from ._grids import Grid
-from ._sections import Section, of_analysis, of_findings
+from ._sections import Section, called, of_analysis, of_findings
 
 _HEADLINES = ("ratio", "ratio_pair")
 
@@ -111,7 +111,7 @@ def _title(sections: list[Section], claims: bool) -> str:
 def _overview(findings: Mapping[str, Findings]) -> Drawing | None:
     """Fragility ratios of all claims that have one; none for a single claim."""
     lines = [
-        (str(found.dataset.attrs.get("title", name)).split(":")[0], found.summary, ratio)
+        (called(name), found.summary, ratio)
         for name, found in findings.items()
         for ratio in _HEADLINES
         if ratio in found.summary
@@ -124,15 +124,19 @@ def _overview(findings: Mapping[str, Findings]) -> Drawing | None:
 
 
 def _pictures(drawings: Mapping[str, Drawing], folder: Path, prefix: str = "") -> list[Picture]:
+    made = []
     for name, drawing in drawings.items():
-        for kind in ("svg", "png"):
-            _write(folder / f"{prefix}{name}.{kind}", drawing.encode(kind))
-    return [_picture(drawing, prefix + name) for name, drawing in drawings.items()]
+        light = drawing.encode("svg")
+        _write(folder / f"{prefix}{name}.svg", light)
+        _write(folder / f"{prefix}{name}.png", drawing.encode("png"))
+        made.append(_picture(drawing, prefix + name, light))
+    return made
 
 
-def _picture(drawing: Drawing, slug: str = "") -> Picture:
-    light, dark = (data_uri("svg+xml", drawing.encode("svg", theme)) for theme in ("light", "dark"))
-    return Picture(slug, drawing, light, dark)
+def _picture(drawing: Drawing, slug: str = "", light: bytes = b"") -> Picture:
+    """A figure in both themes; `light` is given where it was drawn already."""
+    themes = light or drawing.encode("svg"), drawing.encode("svg", "dark")
+    return Picture(slug, drawing, *(data_uri("svg+xml", theme) for theme in themes))
 
 
 def _environment() -> jinja2.Environment:

@@ -11,7 +11,7 @@ from ._analysis import analysis_grids, norm_note, status_line
 from ._analysis_figures import analysis_figures
 from ._cards import Card, cards
 from ._grids import Grid
-from ._summaries import evidence_grid, fits_grid, sentence, summary_grids
+from ._summaries import after_law, evidence_grid, fits_grid, summary_grids
 
 _DESCRIBED = ("title", "description", "warnings", "axes")  # attributes shown elsewhere
 _FIRST = ("created", "command", "version", "commit")  # what readers look for
@@ -31,7 +31,7 @@ class Section(NamedTuple):
 
     slug: str
     title: str
-    short: str  # the title before its colon
+    short: str
     paragraphs: list[str]
     warnings: list[str]
     rulings: list[Ruling]
@@ -50,7 +50,7 @@ def of_findings(name: str, findings: Findings, drawings: Mapping[str, Drawing]) 
     return Section(
         slug=name,
         title=title,
-        short=title.split(":")[0],
+        short=called(name),
         paragraphs=_paragraphs(dataset),
         warnings=[],
         rulings=[_ruling(verdict) for verdict in findings.verdicts],
@@ -70,7 +70,7 @@ def of_analysis(name: str, dataset: xr.Dataset) -> Section:
     return Section(
         slug=name,
         title=title,
-        short=title.split(":")[0],
+        short=called(name),
         paragraphs=[*_paragraphs(dataset), f"{status_line(dataset)} {norm_note(dataset)}".rstrip()],
         warnings=str(dataset.attrs.get("warnings", "")).splitlines(),
         rulings=[],
@@ -83,9 +83,14 @@ def of_analysis(name: str, dataset: xr.Dataset) -> Section:
     )
 
 
+def called(name: str) -> str:
+    """A claim or an analysis where there is no room for its title: by the name of its file."""
+    return name.replace("_", " ")
+
+
 def _ruling(verdict: Verdict) -> Ruling:
     evidence = evidence_grid(verdict) if verdict.evidence else None
-    return Ruling(verdict.word, verdict.law, sentence(verdict).removeprefix(verdict.law), evidence)
+    return Ruling(verdict.word, verdict.law, after_law(verdict), evidence)
 
 
 def _paragraphs(dataset: xr.Dataset) -> list[str]:

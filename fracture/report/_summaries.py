@@ -24,7 +24,8 @@ GROUPS = {
 }
 """Variables by what they are about, in the order of the page; the names of `vocabulary`."""
 
-LAW, TESTS = "Measured and predicted", ("ks_statistic", "ks_pvalue", "ks_largest")
+TESTS = ("ks_statistic", "ks_pvalue", "ks_largest")
+_LAW = "predicted_"  # what the name of a law begins with
 
 
 def summary_grids(findings: Findings) -> list[Grid]:
@@ -34,24 +35,28 @@ def summary_grids(findings: Findings) -> list[Grid]:
     axes = [axis for axis in axes or list(map(str, summary.dims))[:1] if axis in summary.dims]
     names = [str(n) for n in summary.data_vars if not str(n).endswith(("_lo", "_hi"))]
     along = [name for name in names if set(summary[name].dims) <= set(axes)]
-    laws = [name for name in along if name.startswith("predicted_")]
-    groups = {title: [n for n in wanted if n in along] for title, wanted in GROUPS.items()}
-    tests = [name for name in TESTS if name in along]
-    for law in laws:
-        measured = law.removeprefix("predicted_")
-        title = f"{LAW}: {quantity_of(summary[measured]).symbol}" if measured in summary else LAW
-        alone = tests if len(laws) == 1 else []
-        groups[title] = [name for name in (measured, law, *alone) if name in along]
-    if len(laws) != 1:
-        groups["Tests against the law"] = tests
-    known = {"seeds", *itertools.chain.from_iterable(groups.values())}
-    groups["Further measurements"] = [name for name in along if name not in known]
-    kept = [(title, found) for title, found in groups.items() if found]
-    if "seeds" in along:
-        kept = [*kept] or [("Seeds", [])]
-        kept[0] = (kept[0][0], ["seeds", *kept[0][1]])
-    made = [_over_axes(summary, axes, title, found) for title, found in kept]
+    groups = [(title, found) for title, found in _groups(summary, along) if found]
+    if "seeds" in along:  # once, in front
+        title, found = groups[0] if groups else ("Seeds", [])
+        groups[:1] = [(title, ["seeds", *found])]
+    made = [_over_axes(summary, axes, title, found) for title, found in groups]
     return made + [_across(summary, name) for name in names if name not in along]
+
+
+def _groups(summary: xr.Dataset, names: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Variables by what they are about: those of the vocabulary, laws, tests, and the rest."""
+    groups = [(title, [n for n in wanted if n in names]) for title, wanted in GROUPS.items()]
+    laws = [name for name in names if name.startswith(_LAW)]
+    tests = [name for name in TESTS if name in names]
+    for law in laws:
+        measured = [name for name in [law.removeprefix(_LAW)] if name in names]
+        symbols = [quantity_of(summary[name]).symbol for name in measured]
+        title = ": ".join(["Measured and predicted", *symbols])
+        groups.append((title, [*measured, law, *(tests if len(laws) == 1 else [])]))
+    if len(laws) != 1:
+        groups.append(("Tests against the law", tests))
+    known = {"seeds", *itertools.chain.from_iterable(found for _, found in groups)}
+    return [*groups, ("Further measurements", [name for name in names if name not in known])]
 
 
 def _over_axes(summary: xr.Dataset, axes: Sequence[str], title: str, names: list[str]) -> Grid:
@@ -59,11 +64,11 @@ def _over_axes(summary: xr.Dataset, axes: Sequence[str], title: str, names: list
     used = [axis for axis in axes if any(axis in summary[name].dims for name in names)]
     columns = [column_of(summary, axis) for axis in used]
     for name in names:
-        symbol = ""
-        if name.startswith("predicted_") and name.removeprefix("predicted_") in summary:
-            of = quantity_of(summary[name.removeprefix("predicted_")]).symbol
-            symbol = f"{quantity_of(summary[name]).symbol} of {of}"
-        columns.append(column_of(summary, name, symbol))
+        of = name.removeprefix(_LAW)
+        symbol = quantity_of(summary[name]).symbol
+        if of != name and of in summary:
+            symbol = f"{symbol} of {quantity_of(summary[of]).symbol}"
+        columns.append(column_of(summary, name)._replace(symbol=symbol))
     rows = tuple(
         (*(place_of(at, axis) for axis in used), *(cell_of(at, name) for name in names))
         for at in _points(summary, used)
@@ -76,9 +81,9 @@ def _across(summary: xr.Dataset, name: str) -> Grid:
     first, *others = map(str, summary[name].dims)
     head = column_of(summary, name)
     columns = [column_of(summary, first)]
-    for at in _points(summary, others):
-        words = ", ".join(level(at[[other]].expand_dims(other)[other], 0) for other in others)
-        columns.append(head._replace(symbol=words, meaning=""))
+    for at in itertools.product(*(range(summary.sizes[other]) for other in others)):
+        words = [level(summary[other], index) for other, index in zip(others, at, strict=True)]
+        columns.append(head._replace(symbol=", ".join(words), meaning=""))
     rows = tuple(
         (place_of(at, first), *(cell_of(one, name) for one in _points(at, others)))
         for at in _points(summary, [first])
@@ -137,6 +142,6 @@ def evidence_grid(verdict: Verdict) -> Grid:
     return Grid(verdict.law, tuple(columns), tuple(map(tuple, rows)))
 
 
-def sentence(verdict: Verdict) -> str:
-    """A verdict in one line, for where its word stands beside it."""
-    return f"{verdict.law}: {verdict.finding}." if verdict.finding else f"{verdict.law}."
+def after_law(verdict: Verdict) -> str:
+    """What follows the law in the one line of a verdict, beside which its word stands."""
+    return f": {verdict.finding}." if verdict.finding else "."

@@ -10,7 +10,7 @@ from rich.text import Text
 from ..experiments import Findings
 from ._analysis import analysis_grids, status_line
 from ._grids import Cell, Column, Grid
-from ._summaries import evidence_grid, fits_grid, sentence, summary_grids
+from ._summaries import after_law, evidence_grid, fits_grid, summary_grids
 
 _STYLES = {"holds": "green", "does not hold": "red", "undecided": "yellow"}
 
@@ -88,7 +88,7 @@ def _verdicts(findings: Mapping[str, Findings]) -> Table:
     for found in findings.values():
         for verdict in found.verdicts:
             word = Text(verdict.word, style=f"bold {_STYLES[verdict.word]}")
-            table.add_row(word, Text(sentence(verdict)))
+            table.add_row(word, Text(verdict.law + after_law(verdict)))
     table.add_row()
     return table
 

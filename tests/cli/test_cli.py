@@ -11,6 +11,7 @@ import click
 import jax
 import numpy as np
 import pytest
+import reported
 import xarray as xr
 from PIL import Image
 
@@ -18,7 +19,7 @@ from fracture import __version__, analysis, cli, experiments, perturbation, repo
 from fracture.__main__ import main
 from fracture.cli import _analyze, _claims, _process
 from fracture.experiments.claims import trained
-from fracture.sweeps import exclusive, read_dataset
+from fracture.sweeps import exclusive, read_dataset, write_dataset
 
 
 @pytest.fixture
@@ -162,6 +163,26 @@ def test_a_foreign_analysis_is_one_line(fracture, tmp_path):
 ANALYSIS = xr.Dataset(
     {"radius": ("example", [1.0, 2.0]), "status": ("example", [1, 1])}, attrs={"title": "\x1b[2JA"}
 )
+
+
+def test_a_folder_of_claims_and_an_analysis_is_one_page(fracture, tmp_path):
+    found = reported.linear(dims=(8, 16), seeds=20)
+    stored = found.dataset.assign(ratio_theory=found.dataset["ratio"])
+    write_dataset(tmp_path / "points.nc", stored.assign_attrs(seeds=[20, 20]))
+    write_dataset(tmp_path / "analysis.nc", reported.analysis(examples=8))
+    code, out, err = fracture("report", ".")
+    assert (code, err) == (0, "")
+    assert "Law A, pairwise: " in out
+    assert "8 inputs: 6 found" in out
+    page = (tmp_path / "index.html").read_text()
+    assert 'id="points"' in page
+    assert 'id="analysis"' in page
+    old = reported.analysis(examples=8).rename(radius_pair="radius_pairwise")
+    write_dataset(tmp_path / "analysis.nc", old)
+    code, _, err = fracture("report", ".")
+    assert code == 2
+    assert err.endswith("of an earlier version: analyse again.).\n")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.parametrize(

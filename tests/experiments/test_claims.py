@@ -7,6 +7,7 @@ import scipy.stats
 
 from fracture import data, experiments, theory
 from fracture.experiments.claims import linear_hypercube, trained
+from fracture.experiments.claims._resolved import resolved
 
 
 def run(claim, *, seeds=None, **settings):
@@ -81,7 +82,6 @@ def test_many_mixing_layers_are_measured_right_in_float32(dim):
 
 @pytest.mark.fast
 def test_rounding_is_refused_where_it_would_be_measured():
-    resolved = linear_hypercube.resolved
     assert resolved(512, 4, "float64")
     assert resolved(512, 2, "float32")
     assert not resolved(256, 4, "float32")

@@ -19,7 +19,7 @@ from ..._typing import Key
 from ...compression import law_factors, span_compression
 from ...drawing import Drawing, against_axis, against_coordinate, distribution, scatter
 from ...optimal import nearest_neighbour_by_count
-from ...perturbation import SOLVERS, Status, ddn
+from ...perturbation import Status, as_solver, ddn
 from ...theory import null_pvalue
 from ...training import fit
 from ...vocabulary import quantity
@@ -120,7 +120,7 @@ def measure(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
         def logits_fn(z):
             return network.apply(trained.params, z)
 
-        nearest = SOLVERS[options.solver](logits_fn, x, label, bounds=BOUNDS)
+        nearest = as_solver(options.solver)(logits_fn, x, label, bounds=BOUNDS)
         # One boundary is all that a portfolio would search: DDN compiles in a quarter of the time.
         pairwise = ddn(logits_fn, x, label, bounds=BOUNDS, target=other)
         factors = law_factors(
@@ -177,8 +177,7 @@ def check(options, axes):
     """Raise for networks and solvers that there are not, and for no number of pixels."""
     if options.model not in ("linear", "mlp", "cnn"):
         raise ValueError(f"model must be linear, mlp or cnn for digits, got {options.model!r}.")
-    if options.solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {options.solver!r}.")
+    as_solver(options.solver)
     for dim in axes["dim"]:
         _side(dim)
 

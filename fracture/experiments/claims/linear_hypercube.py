@@ -9,15 +9,11 @@ With one mixing layer the ratio against the twin is distributed as √Beta(1/2, 
 L layers as a product, law C, of which many draws are made.
 """
 
-import math
-from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import xarray as xr
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from ... import statistics, theory
@@ -28,14 +24,15 @@ from ...drawing import Drawing, against_axis, distribution
 from ...models import interpolate_hypercube
 from ...norms import norm
 from ...optimal import hypercube_radius, twin_displacement
-from ...perturbation import SOLVERS
+from ...perturbation import as_solver
 from ...vocabulary import quantity
 from .. import verdicts
-from .._claim import Size, options_of
+from .._claim import options_of
 from .._findings import Findings
+from ._resolved import require_resolved, resolved
+from ._sizes import LINEAR
 
 SOURCE = "arXiv:2406.16200, Sections 4 and 5"
-ROUNDING = 0.01  # of a typical radius, which the rounding of a point may change it by
 LARGEST_EXACT = 40
 
 
@@ -60,21 +57,7 @@ class Cell(NamedTuple):
     proven: Float[Array, ""]  # 1 where the search for the nearest point ended, else 0
 
 
-def chunk(dim: int) -> int:
-    """Seeds in one compiled call: as many matrices as fit into the cache."""
-    return max(16, min(1024, 2**17 // dim**2 * 16))
-
-
-def seeds(dim: int) -> int:
-    """Fewer where one of them takes long."""
-    return 1024 if dim <= 128 else 256
-
-
-SIZES = {
-    "quick": Size({"dim": (8, 16, 32, 64)}, 256, chunk),
-    "default": Size({"dim": (8, 16, 32, 64, 128, 256, 512)}, seeds, chunk),
-    "full": Size({"dim": (8, 16, 32, 64, 128, 256, 512, 1024)}, 1024, chunk),
-}
+SIZES = LINEAR
 
 
 def check(options, axes):
@@ -85,8 +68,7 @@ def check(options, axes):
         )
     if options.layers < 1:
         raise ValueError(f"layers must be at least 1, got {options.layers}.")
-    if options.solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {options.solver!r}.")
+    as_solver(options.solver)
     if options.solver != "affine":
         require_resolved(axes["dim"], options.layers, jnp.result_type(float))
 
@@ -119,7 +101,7 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
         # entries of x grow like d^(L/2), and their rounding moves x across the boundary.
         radius = 1 / norm(weight[1] - weight[0])
     else:
-        radius = SOLVERS[options.solver](logits_fn, x, label).norm
+        radius = as_solver(options.solver)(logits_fn, x, label).norm
     r_half = norm(displacement) / 2
     if exact and dim <= LARGEST_EXACT:
         # A vmapped search would make all lanes wait for the slowest: one after the other.
@@ -141,34 +123,6 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
         rho_net=rho_net,
         proven=proven,
     )
-
-
-def resolved(dim: int, layers: int, dtype: DTypeLike) -> bool:
-    """Whether points as stored are as far from the boundary as those of theory.
-
-    Rounding moves a point by about ε d^(L/2) along the direction that is read. The radius is a
-    product of L independent |N(0, 1)|, whose geometric mean is exp(-(γ + log 2) / 2) = 0.53.
-    """
-    moved = float(jnp.finfo(dtype).eps) * dim ** (layers / 2)
-    return moved <= ROUNDING * math.exp(-layers * (np.euler_gamma + math.log(2)) / 2)
-
-
-def require_resolved(dims: Sequence[int], layers: int, dtype: DTypeLike) -> None:
-    """Raise where what is measured at points as stored would be their rounding."""
-    lost = [dim for dim in dims if not resolved(dim, layers, dtype)]
-    if lost:
-        name = jnp.dtype(dtype).name
-        where = ", ".join(map(str, lost))
-        raise ValueError(
-            f"{layers} mixing layers at dims {where} cannot be measured in {name}: rounding moves "
-            f"a point by ε d^(L/2), not small against its distance from the boundary. Choose fewer "
-            "layers, smaller dims"
-            + (
-                ", or float64 (jax.config.update('jax_enable_x64', True))."
-                if name == "float32" and jnp.zeros(()).dtype == "float32"
-                else "."
-            )
-        )
 
 
 def judge(dataset: xr.Dataset) -> Findings:

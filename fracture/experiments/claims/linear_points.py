@@ -25,11 +25,11 @@ from ...data import gaussian_points
 from ...drawing import Drawing, against_axis, distribution
 from ...models import interpolate_points
 from ...norms import norm
-from ...perturbation import SOLVERS, affine_radius
+from ...perturbation import affine_radius, as_solver
 from ...vocabulary import quantity
 from .. import verdicts
-from .._claim import Size
 from .._findings import Findings
+from ._sizes import LINEAR
 
 SOURCE = "arXiv:2406.16200, Sections 2 and 3"
 
@@ -56,29 +56,14 @@ class Cell(NamedTuple):
     rho_net: Float[Array, ""]
 
 
-def chunk(dim: int) -> int:
-    """Seeds in one compiled call: as many matrices as fit into the cache."""
-    return max(16, min(1024, 2**17 // dim**2 * 16))
-
-
-def seeds(dim: int) -> int:
-    """Fewer where one of them takes long."""
-    return 1024 if dim <= 128 else 256
-
-
-SIZES = {
-    "quick": Size({"dim": (8, 16, 32, 64)}, 256, chunk),
-    "default": Size({"dim": (8, 16, 32, 64, 128, 256, 512)}, seeds, chunk),
-    "full": Size({"dim": (8, 16, 32, 64, 128, 256, 512, 1024)}, 1024, chunk),
-}
+SIZES = LINEAR
 
 
 def check(options, axes):
     """Raise where there is no other class, or no such solver."""
     if min(axes["dim"]) < 2:
         raise ValueError(f"dim must be at least 2 (a class needs another), got {min(axes['dim'])}.")
-    if options.solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {options.solver!r}.")
+    as_solver(options.solver)
 
 
 def describe(options):
@@ -105,7 +90,7 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
         closed_form = partial(affine_radius, weight, jnp.zeros_like(x), x, 0)
         radius_pair, radius = closed_form(target=1).radius, closed_form().radius
     else:
-        search = partial(SOLVERS[options.solver], logits_fn, x, 0)
+        search = partial(as_solver(options.solver), logits_fn, x, 0)
         radius_pair, radius = search(target=1).norm, search().norm
     r_half = norm(displacements[0]) / 2
     r_opt = jnp.min(jax.vmap(norm)(displacements)) / 2

@@ -24,13 +24,13 @@ from ...compression import law_factors
 from ...drawing import Drawing, against_axis, distribution, scatter
 from ...norms import norm
 from ...optimal import Bound, nearest_neighbour, optimum, twin_displacement
-from ...perturbation import SOLVERS, Status
+from ...perturbation import Status, as_solver
 from ...training import fit
 from ...vocabulary import Quantity, quantity
 from .. import verdicts
 from .._claim import Size, options_of
 from .._findings import Findings
-from .linear_hypercube import require_resolved
+from ._resolved import require_resolved
 
 SOURCE = "arXiv:2406.16200, Sections 5 and 6"
 WITHIN = 1.25  # two radii agree if their ratio is within this factor
@@ -121,7 +121,7 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
         def logits_fn(z):
             return network.apply(trained.params, z)
 
-        found = SOLVERS[options.solver](logits_fn, x, label, target=other)
+        found = as_solver(options.solver)(logits_fn, x, label, target=other)
         factors = law_factors(logits_fn, x, label, displacement, found.norm, other=other)
         return found, factors
 
@@ -171,8 +171,7 @@ def check(options, axes):
         raise ValueError(f"data must be one of {', '.join(FAMILIES)}, got {options.data!r}.")
     if options.model not in ("linear", "mlp"):
         raise ValueError(f"model must be linear or mlp for synthetic data, got {options.model!r}.")
-    if options.solver not in SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {options.solver!r}.")
+    as_solver(options.solver)
     if min(axes["dim"]) < 2:
         raise ValueError(f"dim must be at least 2, got {min(axes['dim'])}.")
     if options.layers != 1 and options.data != "hypercube":

@@ -144,7 +144,7 @@ def minimal(
     def onward(best, delta):
         return best.visit(slide(problem, delta, last_steps, best.across)), None
 
-    def from_halfway(delta):
+    def descend(delta):
         if single:  # one descent alone does best from `x` itself
             return shrink(problem, descent_steps)[0]
         return augment(problem, delta, descent_steps)[0]
@@ -161,7 +161,7 @@ def minimal(
         # The most promising one comes last, and is kept where none arrives.
         best, _ = jax.lax.scan(along, best, targets, reverse=True)
         num_grads = targets.size * (budget.target_steps + budget.steps)
-    starts = jnp.concatenate([best.near[:num_again], jax.lax.map(from_halfway, best.near)])
+    starts = jnp.concatenate([best.near[:num_again], jax.lax.map(descend, best.near)])
     # Where passes are cheap, the ends of all runs are searched, else that of the best.
     ends = problem.init(no_runs(start, len(starts) if small else 1))
     best = ends._replace(across=best.across)
