@@ -21,9 +21,9 @@ version = release = fracture.__version__
 html_show_copyright = False
 
 extensions = [
-    "claims",  # in _ext: the claims of the registry
     "docstrings",  # in _ext: maths and commented fields in docstrings
     "mathml",  # in _ext: maths without a script from elsewhere
+    "registry",  # in _ext: claims and quantities from where they are declared
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",

@@ -13,7 +13,7 @@ from typing import (
 )
 
 Bound: TypeAlias = Literal["", "exact", "upper", "lower"]
-"""What a value is of the true one: exact, an upper or a lower bound; empty where there is no such
+"""Whether a value is exact, an upper or a lower bound of the true one; empty where there is no such
 question."""
 
 

@@ -44,7 +44,7 @@ class Radii(NamedTuple):
 
 @partial(jax.jit, static_argnames=("num", "dim", "dtype"))
 def sample_points(key: Key, num: int, dim: int, *, dtype: DTypeLike | None = None) -> Radii:
-    r"""Family A, untargeted: radii of one point against the other d - 1 classes.
+    r"""Family A, nearest boundary: radii of one point against the other d - 1 classes.
 
     `optimal` is $\min_j \|x_i - x_j\| / 2$, `network` is $\min_j 1 / \|r_i - r_j\|$ with $r_i$ the
     rows of $X^{-1}$. Both read the R factor alone: the columns of R and the rows of $R^{-1}$.
