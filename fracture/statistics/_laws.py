@@ -35,7 +35,7 @@ def kolmogorov_smirnov(values: xr.DataArray, laws: Mapping[At, Law]) -> xr.Datas
 def two_samples(values: xr.DataArray, drawn: Mapping[At, np.ndarray]) -> xr.Dataset:
     """As `kolmogorov_smirnov`, for a law of which there is a sample only."""
     found = rows(values)
-    both = sorted(found.keys() & drawn.keys())
+    both = [at for at in found if at in drawn]
     tests = {at: scipy.stats.ks_2samp(found[at], drawn[at]) for at in both}
     sizes = {at: 1 / (1 / found[at].size + 1 / drawn[at].size) for at in tests}
     return _tests(axis_of(values), tests, sizes)

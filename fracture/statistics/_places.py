@@ -1,7 +1,7 @@
 """Where along its axes a sweep has values, and what is made of each level of the further ones."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +19,12 @@ def rows(values: xr.DataArray) -> dict[At, np.ndarray]:
     found = zip(values[axis].values.tolist(), np.asarray(ordered, np.float64), strict=True)
     kept = {at: row[np.isfinite(row)] for at, row in found}
     return {at: row for at, row in kept.items() if row.size}
+
+
+def in_order(places: Iterable[At]) -> list[At]:
+    """Each place once: numbers from the smallest, words, which have no order, as they appear."""
+    found = list(dict.fromkeys(places))
+    return found if any(isinstance(at, str) for at in found) else sorted(found)
 
 
 def axis_of(values: xr.DataArray) -> str:
@@ -54,14 +60,14 @@ def levels(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
 
 def each_level(dataset: xr.Dataset, summarise: Callable[[xr.Dataset], xr.Dataset]) -> xr.Dataset:
     """What `summarise` makes of each level of the further axes, put together along them."""
-    _, *factors = axes(dataset)
+    along, *factors = axes(dataset)
     if not factors:
         return summarise(dataset)
     first, *rest = factors
     parts = [
-        each_level(
-            dataset.sel({first: at}).assign_attrs(axes=[*axes(dataset)[:1], *rest]), summarise
-        )
+        each_level(dataset.sel({first: at}).assign_attrs(axes=[along, *rest]), summarise)
         for at in dataset[first].values.tolist()
     ]
-    return xr.concat(parts, dataset[first]).transpose(axes(dataset)[0], ...)
+    made = xr.concat(parts, dataset[first], join="outer").transpose(along, ...)
+    known = set(made[along].values.tolist())  # an outer join sorts words too
+    return made.sel({along: in_order(at for at in dataset[along].values.tolist() if at in known)})

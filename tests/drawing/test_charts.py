@@ -338,8 +338,8 @@ def test_what_a_variable_is():
 @pytest.mark.fast
 def test_texts_stand_at_their_place_in_an_overview():
     model = Quantity("model", "kind of network")
-    one = summarised(("ratio",), axis("model", ("cnn", "mlp", "vit"), quantity=model), law=False)
-    other = summarised(("ratio",), axis("model", ("mlp", "vit"), quantity=model), law=False)
+    one = summarised(("ratio",), axis("model", ("vit", "mlp", "cnn"), quantity=model), law=False)
+    other = summarised(("ratio",), axis("model", ("mlp", "cnn"), quantity=model), law=False)
     (axes,) = drawing.overview([("A", one, "ratio"), ("B", other, "ratio")]).draw().axes
     first, second = (container.lines[0].get_xdata() for container in axes.containers)
     assert (first.tolist(), second.tolist()) == ([0, 1, 2], [1, 2])

@@ -117,3 +117,21 @@ def test_an_axis_may_be_words():
         np.arange(12.0).reshape(2, 6), {"loss": ["mse", "hinge"]}, ("loss", "seed"), "ratio"
     )
     assert statistics.medians(values)["hinge"].value == 8.5
+
+
+@pytest.mark.fast
+def test_words_keep_their_order_and_numbers_are_sorted():
+    words = ["relu", "gelu", "abs"]
+    values = xr.DataArray(
+        np.ones((3, 2, 6)), {"kind": words, "dim": [16, 4]}, ("kind", "dim", "seed"), "ratio"
+    )
+    few = values.where((values["kind"] != "relu") | (values["dim"] == 16))
+    of = lambda one: statistics.median_table(one, ["ratio"]).dropna("kind")
+    dataset = xr.Dataset({"ratio": few}, attrs={"axes": ["kind", "dim"], "seeds": [6, 6, 6]})
+    got = statistics.each_level(dataset, of)
+    assert got["kind"].values.tolist() == words
+    assert np.isnan(got["ratio"].sel(kind="relu")).values.tolist() == [False, True]
+    drawn = dict.fromkeys(words, np.ones(6))
+    assert statistics.two_samples(values[:, 0], drawn)["kind"].values.tolist() == words
+    of_numbers = statistics.median_table(xr.Dataset({"ratio": values[0]}), ["ratio"])
+    assert of_numbers["dim"].values.tolist() == [4, 16]
