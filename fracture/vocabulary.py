@@ -180,6 +180,16 @@ def axis_quantity(name: str) -> Quantity:
     return QUANTITIES.get(name, Quantity(name, name.replace("_", " ")))
 
 
+def level(axis: str, value: Any, attrs: Mapping[str, Any]) -> str:
+    """A value of an axis in words, such as `L = 2`; a text stands for itself.
+
+    `attrs` are those of the axis, whose `symbol` goes before what the vocabulary says.
+    """
+    if isinstance(value, str):
+        return value
+    return f"{attrs.get('symbol', axis_quantity(axis).symbol)} = {value}"
+
+
 def variables(cell: type) -> dict[str, Variable]:
     """What the fields of a cell hold, from their annotations.
 

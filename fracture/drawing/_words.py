@@ -7,6 +7,7 @@ from typing import Any, SupportsFloat
 
 import xarray as xr
 
+from .. import vocabulary
 from ..vocabulary import QUANTITIES, Quantity
 from ._format import count, number, pvalue, share
 from ._marks import finite
@@ -144,9 +145,8 @@ def sentences(*parts: str) -> str:
 
 
 def level(coordinate: xr.DataArray, at: int) -> str:
-    """A value of an axis in words, such as `d = 16`; a text stands for itself."""
-    value = coordinate.values.tolist()[at]
-    return value if is_text(coordinate) else f"{quantity_of(coordinate).symbol} = {value}"
+    """A value of an axis, by its index, in words: as `statistics.levels` calls it."""
+    return vocabulary.level(str(coordinate.name), coordinate.values.tolist()[at], coordinate.attrs)
 
 
 def ends_of(coordinate: xr.DataArray) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-from ..vocabulary import axis_quantity
+from ..vocabulary import level
 
 At: TypeAlias = Any  # a value of an axis: a number or a word
 
@@ -47,14 +47,14 @@ def axes(dataset: xr.Dataset) -> list[str]:
 
 
 def levels(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
-    """Each level of the further axes in words, such as `L = 2`, and the dataset there.
+    """Each level of the further axes in words, such as `L = 2` or `mse`, and the dataset there.
 
     One level without a name where there is one axis only.
     """
     first, *factors = axes(dataset)
     for values in itertools.product(*(dataset[factor].values.tolist() for factor in factors)):
         at = dict(zip(factors, values, strict=True))
-        words = ", ".join(f"{axis_quantity(name).symbol} = {value}" for name, value in at.items())
+        words = ", ".join(level(name, value, dataset[name].attrs) for name, value in at.items())
         yield words, dataset.sel(at).assign_attrs(axes=[first])
 
 
