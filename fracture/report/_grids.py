@@ -3,8 +3,9 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 import xarray as xr
 
@@ -31,6 +32,7 @@ class Column(NamedTuple):
     brief: bool = True
     brief_interval: bool = True
     words: bool = False  # phrases, which stand at the left
+    parts: tuple[str, ...] = ()  # what its numbers are in a file, if not a value and its interval
 
 
 class Grid(NamedTuple):
@@ -42,7 +44,7 @@ class Grid(NamedTuple):
     note: str = ""  # what holds for all of it
 
     def csv(self) -> str:
-        """The table as a file of comma-separated values: all digits, and intervals in columns."""
+        """The table as comma-separated values: all digits, intervals in columns, NaN empty."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         heads = [_heads(column) for column in self.columns]
@@ -55,13 +57,25 @@ class Grid(NamedTuple):
 
 def _heads(column: Column) -> list[str]:
     unit = f" ({column.unit})" if column.unit else ""
-    ends = (" low", " high") if column.interval else ()
-    return [column.symbol + unit, *(column.symbol + end + unit for end in ends)]
+    ends = ("", " low", " high") if column.interval else ("",)
+    names = column.parts or [column.symbol + end for end in ends]
+    return [_text(name + unit) for name in names]
 
 
 def _entries(cell: Cell, wanted: int) -> list[str]:
-    numbers = [f"{number:.10g}" if math.isfinite(number) else "" for number in cell.numbers]
-    return ([*(numbers or [cell.value]), "", ""])[:wanted]
+    entries = [_digits(number) for number in cell.numbers] or [_text(cell.value)]
+    return [*entries, "", ""][:wanted]
+
+
+def _digits(number: SupportsFloat) -> str:
+    """All digits, such as `0.1`, `16` and `-inf`; empty for NaN."""
+    return "" if math.isnan(float(number)) else repr(float(number)).removesuffix(".0")
+
+
+def _text(words: str) -> str:
+    """Words that a spreadsheet takes for no formula: with an apostrophe where it would."""
+    formula = words.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{words}" if formula and not re.fullmatch(r"[+-]?\d+(\.\d+)?", words) else words
 
 
 def column_of(data: xr.Dataset, name: str) -> Column:

@@ -16,6 +16,8 @@ from rich.console import Console
 
 from fracture import drawing, report
 from fracture.drawing import formatter, interval, number, pvalue
+from fracture.report._analysis import analysis_grids
+from fracture.report._grids import Cell, Column, Grid
 from fracture.report._page import subscripts
 from fracture.vocabulary import Quantity
 
@@ -307,6 +309,31 @@ def test_misuse(tmp_path):
 )
 def test_numbers(value, text):
     assert number(value) == text
+
+
+@pytest.mark.fast
+def test_files_hold_all_digits_and_no_formulas():
+    numbers = (1 / 3, -np.inf, np.nan)
+    words = ("=1+1", "+x", "-2+3", "@x", "-1", "−∞", "a=b")
+    columns = Column("=q", unit="m", interval="95 % CI"), Column("words"), Column("n")
+    rows = [
+        (Cell("0.333", "[−∞, n/a]", numbers), Cell(word), Cell("16", "", (16,))) for word in words
+    ]
+    (head, *got) = csv.reader(io.StringIO(Grid("t", columns, tuple(rows)).csv()))
+    assert head == ["'=q (m)", "'=q low (m)", "'=q high (m)", "words", "n"]
+    assert {tuple(row[:3]) for row in got} == {(repr(1 / 3), "-inf", "")}
+    assert [row[3] for row in got] == ["'=1+1", "'+x", "'-2+3", "'@x", "-1", "−∞", "a=b"]
+    assert {row[4] for row in got} == {"16"}
+
+
+@pytest.mark.fast
+def test_the_summary_of_an_analysis_is_a_file_of_numbers():
+    dataset = analysis()
+    (head, *rows) = csv.reader(io.StringIO(analysis_grids(dataset)[0].csv()))
+    assert head == ["quantity", "inputs", "median", "25 %", "75 %", "5 %", "95 %", "meaning"]
+    (row,) = (row for row in rows if row[0] == "ρ_net")
+    wanted = np.quantile(dataset["rho_net"], [0.5, 0.25, 0.75, 0.05, 0.95])
+    assert [float(entry) for entry in row[1:-1]] == [60, *wanted]
 
 
 @pytest.mark.fast
