@@ -9,7 +9,7 @@ from typing import NamedTuple, SupportsFloat
 
 import xarray as xr
 
-from ..drawing import count, formatter, interval, quantity_of
+from ..drawing import count, ends, formatter, interval, number, quantity_of
 
 _WIDE, _NARROW, _TERMINAL = 16, 7, 80  # characters of a column with and without an interval
 
@@ -81,7 +81,7 @@ def _text(words: str) -> str:
 def column_of(data: xr.Dataset, name: str) -> Column:
     """The heading of a variable; a law has an interval for single seeds, others one of a median."""
     quantity, kind = quantity_of(data[name]), ""
-    if f"{name}_lo" in data:
+    if ends(data, name):
         kind = "90 % interval" if name.startswith("predicted_") else "95 % CI"
     return Column(quantity.symbol, quantity.meaning, quantity.unit, kind)
 
@@ -89,10 +89,9 @@ def column_of(data: xr.Dataset, name: str) -> Column:
 def cell_of(data: xr.Dataset, name: str) -> Cell:
     """A variable of which one value is left, with its interval."""
     show = formatter(data[name])
-    names = [name, f"{name}_lo", f"{name}_hi"] if f"{name}_lo" in data else [name]
-    numbers = tuple(float(data[known]) for known in names)
-    ends = interval(numbers[1], numbers[2], show) if len(numbers) > 1 else ""
-    return Cell(show(numbers[0]), ends, numbers)
+    numbers = tuple(float(data[known]) for known in (name, *ends(data, name)))
+    between = interval(numbers[1], numbers[2], show) if len(numbers) > 1 else ""
+    return Cell(show(numbers[0]), between, numbers)
 
 
 def place_of(data: xr.Dataset, axis: str) -> Cell:
@@ -100,7 +99,10 @@ def place_of(data: xr.Dataset, axis: str) -> Cell:
     value = data[axis].item()
     if isinstance(value, str):
         return Cell(value)
-    return Cell(count(value) if value == round(value) else f"{value:g}", "", (float(value),))
+    value = float(value)
+    if not math.isfinite(value):
+        return Cell(number(value), "", (value,))
+    return Cell(count(value) if value.is_integer() else f"{value:g}", "", (value,))
 
 
 def for_terminal(columns: Sequence[Column]) -> tuple[Column, ...]:

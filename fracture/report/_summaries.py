@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
-from ..drawing import interval, level, number, quantity_of
+from ..drawing import interval, level, number, quantity_of, without_ends
 from ..experiments import Findings, Fit, Verdict
 from ._grids import Cell, Column, Grid, cell_of, column_of, for_terminal, place_of
 
@@ -33,7 +33,7 @@ def summary_grids(findings: Findings) -> list[Grid]:
     summary = findings.summary
     axes = [str(axis) for axis in np.atleast_1d(findings.dataset.attrs.get("axes", []))]
     axes = [axis for axis in axes or list(map(str, summary.dims))[:1] if axis in summary.dims]
-    names = [str(n) for n in summary.data_vars if not str(n).endswith(("_lo", "_hi"))]
+    names = without_ends(summary)
     along = [name for name in names if set(summary[name].dims) <= set(axes)]
     groups = [(title, found) for title, found in _groups(summary, along) if found]
     if "seeds" in along:  # once, in front

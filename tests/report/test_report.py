@@ -16,9 +16,11 @@ from rich.console import Console
 
 from fracture import drawing, report
 from fracture.drawing import formatter, interval, number, pvalue
+from fracture.experiments import Findings
 from fracture.report._analysis import analysis_grids
 from fracture.report._grids import Cell, Column, Grid
 from fracture.report._page import subscripts
+from fracture.report._summaries import summary_grids
 from fracture.vocabulary import Quantity
 
 FINDINGS = {
@@ -274,6 +276,23 @@ def test_quantities_that_the_vocabulary_does_not_have_are_shown(tmp_path):
         "θ_q low (degrees)",
         "θ_q high (degrees)",
     ]
+
+
+@pytest.mark.fast
+def test_names_that_only_look_like_ends_of_intervals_are_shown():
+    names = {"cut_lo": "c_lo", "ratio": "q", "ratio_lo": "q", "ratio_hi": "q", "half": "h"}
+    names["half_lo"] = "h_lo"  # without the other end
+    variables = {
+        name: ("scale", [0.5, 2.0], Quantity(symbol, f"meaning of {symbol}").attrs())
+        for name, symbol in names.items()
+    }
+    summary = xr.Dataset(variables, {"scale": [1.0, np.inf]})
+    (*_, grid) = summary_grids(Findings(xr.Dataset(attrs={"axes": ["scale"]}), summary))
+    head = "scale,c_lo,h,h_lo"
+    assert grid.csv() == f"{head}\n1,0.5,0.5,0.5\ninf,2,2,2\n"
+    assert [row[0].value for row in grid.rows] == ["1", "∞"]
+    told = drawing.glossary([("A", summary)])
+    assert {"c_lo", "h_lo", "q", "h"} == set(told)
 
 
 @pytest.mark.fast
