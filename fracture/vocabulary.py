@@ -149,7 +149,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "predicted": Quantity("law", "median and 90 % interval of the law for a single seed"),
     "ks_statistic": Quantity("KS", "Kolmogorov–Smirnov distance between measurement and law"),
     "ks_pvalue": Quantity("p", "chance of at least that distance if the law holds", form="p-value"),
-    "ks_largest": Quantity("KS below", "distance that the sample excludes with 95 % confidence"),
+    "ks_largest": Quantity("KS below", "distances above it are excluded with 95 % confidence"),
     "compile_seconds": Quantity("compilation", "time to trace and compile", "s"),
     "run_seconds": Quantity("run", "time to compute", "s"),
 }

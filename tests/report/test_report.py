@@ -195,6 +195,19 @@ def test_titles_say_what_is_in_a_table(rendered):
     assert rendered.page.text.count("drawn law of") == 1
 
 
+@pytest.mark.parametrize("tested", ["ratio", "ratio_pair", "r_opt"])
+def test_tests_stand_beside_the_law_that_they_are_of(tested):
+    found = linear(dims=(8, 16))
+    for name in ("ks_statistic", "ks_pvalue", "ks_largest"):
+        found.summary[name].attrs["tested"] = tested
+    symbol = drawing.quantity_of(found.summary[tested]).symbol
+    kind = "Tests against the law" if tested == "r_opt" else "Measured and predicted"
+    heads = {
+        grid.title: [column.symbol for column in grid.columns] for grid in summary_grids(found)
+    }
+    assert [title for title, head in heads.items() if "KS" in head] == [f"{kind}: {symbol}"]
+
+
 def test_two_axes_are_two_columns_and_every_row_is_there(rendered):
     (head, *rows) = rendered.page.tables["training-radii-and-ratios.csv"]
     assert head == ["t", "L", "seeds", "r_nn/r_opt", "r_nn/r_opt low", "r_nn/r_opt high"]
@@ -271,7 +284,7 @@ def test_quantities_that_the_vocabulary_does_not_have_are_shown(tmp_path):
     made = {"angles": found._replace(summary=summary, fits=())}
     page = Page(report.page(made, tmp_path, drawings={"angles": {}}).read_text())
     assert "angle between this and that (a lower bound of the true one)" in page.text
-    assert page.tables["angles-further-measurements.csv"][0][3:] == [
+    assert page.tables["angles-measured-θ_q.csv"][0][3:] == [
         "θ_q (degrees)",
         "θ_q low (degrees)",
         "θ_q high (degrees)",

@@ -52,6 +52,9 @@ def test_kolmogorov_smirnov_is_scipys():
         law = scipy.stats.beta(0.5, (dim - 1) / 2)
         expected = scipy.stats.kstest(values.sel(dim=dim) ** 2, law.cdf)
         np.testing.assert_allclose(got["ks_pvalue"].sel(dim=dim), expected.pvalue, rtol=1e-6)
+    assert {of.attrs["tested"] for of in got.values()} == {values.name}
+    few = statistics.kolmogorov_smirnov(values[:, :1], LAWS)
+    assert (few["ks_largest"] == 1).all()  # 0.5 + √(ln 40 / 2) is no distance
 
 
 def test_the_scale_of_a_sampled_law_is_known_as_well_as_its_sample():
