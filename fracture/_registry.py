@@ -4,6 +4,7 @@ import ast
 import importlib
 import importlib.metadata
 import importlib.util
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -40,10 +41,8 @@ def entries() -> dict[str, Entry]:
     Other packages add theirs by an entry point of the group `fracture.claims`, whose value is a
     package of claims.
 
-    Raises
-    ------
-    ValueError
-        Where two packages have a claim of one name, or an entry point names no package.
+    Of what another package does not give, such as a claim of a name that there is already, a
+    warning is issued: it shall not keep the others from being run.
     """
     found: dict[str, Entry] = {}
     named = sorted({entry.value for entry in importlib.metadata.entry_points(group=GROUP)})
@@ -53,9 +52,9 @@ def entries() -> dict[str, Entry]:
                 if path.stem.startswith("_"):
                     continue
                 if path.stem in found:
-                    raise ValueError(
-                        f"two claims are called {path.stem}: {found[path.stem].path} and {path}."
-                    )
+                    first = found[path.stem].path
+                    _warn(f"two claims are called {path.stem}: {first} is taken, not {path}.")
+                    continue
                 found[path.stem] = Entry(path.stem, f"{package}.{path.stem}", path)
     return found
 
@@ -76,16 +75,20 @@ def entry(name: str) -> Entry:
 
 def statement(path: Path) -> tuple[str, str]:
     """What a claim says and where from: the first line of its docstring, and its `SOURCE`."""
-    tree = ast.parse(path.read_text("utf-8"))
+    try:
+        tree = ast.parse(path.read_text("utf-8"))
+    except (OSError, ValueError, SyntaxError) as error:
+        return f"cannot be read ({type(error).__name__}: {error})", ""
     first, *_ = (ast.get_docstring(tree) or "").splitlines() or [""]
-    sources = [
-        node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        and [target.id for target in node.targets if isinstance(target, ast.Name)] == ["SOURCE"]
-        and isinstance(node.value, ast.Constant)
-    ]
-    return first.rstrip("."), str(sources[-1]) if sources else ""
+    return first.rstrip("."), next((said for node in tree.body if (said := _source(node))), "")
+
+
+def _source(node: ast.stmt) -> str:
+    """The text that a statement calls `SOURCE`; empty for any other statement."""
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    named = any(isinstance(target, ast.Name) and target.id == "SOURCE" for target in targets)
+    value = getattr(node, "value", None)
+    return str(value.value) if named and isinstance(value, ast.Constant) else ""
 
 
 def _folders(package: str) -> list[Path]:
@@ -93,8 +96,14 @@ def _folders(package: str) -> list[Path]:
         return [Path(__file__).parent / "experiments" / "claims"]
     try:
         spec = importlib.util.find_spec(package)
-    except ImportError:
-        spec = None
+    except Exception as error:  # others' packages may raise anything
+        _warn(f"the claims of {package!r} are not found ({type(error).__name__}: {error}).")
+        return []
     if spec is None or spec.submodule_search_locations is None:
-        raise ValueError(f"the entry point {package!r} of the group {GROUP!r} is no package.")
+        _warn(f"the entry point {package!r} of the group {GROUP!r} is no package.")
+        return []
     return [Path(location) for location in spec.submodule_search_locations]
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, stacklevel=3)

@@ -187,6 +187,15 @@ def reproduce(
         raise click.UsageError("name claims, or all; fracture reproduce --list shows them.")
     if settings and (len(claims) > 1 or claims == ("all",)):
         raise click.UsageError("--set needs one claim, whose option or axis it is.")
+    numbers = [claim for claim in claims if claim.isdigit()]
+    if numbers:
+        raise click.UsageError(
+            f"values are separated by commas, such as --dims 8,16; got {' '.join(numbers)} apart."
+        )
+    if "dim" in settings and dims:
+        raise click.UsageError("--dims and --set dim are the same: give one.")
+    if "all" in claims and len(claims) > 1:
+        raise click.UsageError("all stands alone, or name the claims.")
     names = tuple(_registry.entries()) if claims == ("all",) else dict.fromkeys(claims)
     for name in names:
         _registry.entry(name)

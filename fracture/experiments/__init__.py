@@ -4,6 +4,7 @@
 `load` keep the measurements, from which the conclusions are drawn again.
 """
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,18 +95,24 @@ def load(out: Path) -> dict[str, Findings]:
     Raises
     ------
     ValueError
-        Where the folder holds none, or a file that no claim of this version made.
+        Where the folder holds none, or one that is not what its claim stores. A file that no claim
+        of this version made, beside others, is a warning.
     """
-    found = {}
+    found, unknown = {}, []
+    known = _registry.entries()
     for path in sorted(out.glob("*.nc")):
         if path.name.startswith(".") or path.name == "analysis.nc":
             continue  # what others left there, and what `fracture analyze` did
         dataset = read_dataset(path)
         name = str(dataset.attrs.get("claim", ""))
-        if name not in _registry.entries():
-            raise ValueError(f"{path} holds no result of a claim that this version knows.")
+        if name not in known:
+            unknown.append(f"{path} holds no result of a claim that this version knows.")
+            continue
         with concluding(path):
             found[path.stem] = claim(name).judge(dataset)
     if not found:
-        raise ValueError(f"{out} holds no results (*.nc); run `fracture sweep --out {out}` first.")
+        none = f"{out} holds no results (*.nc); run `fracture sweep --out {out}` first."
+        raise ValueError(unknown[0] if unknown else none)
+    for message in unknown:
+        warnings.warn(message, stacklevel=2)
     return found

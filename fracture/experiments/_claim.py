@@ -1,23 +1,26 @@
 """The contract of a claim: what its file declares, and what is made of that."""
 
+import contextlib
 import inspect
 import json
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple
+from types import ModuleType, NoneType, UnionType
+from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
 import xarray as xr
 
-from .._code import digest_of_code
+from .._code import digest_of_names
 from .._registry import entry
 from ..drawing import Drawing
 from ..sweeps import Progress, Sweep, run
 from ..vocabulary import axis_quantity, variables
 from ._findings import Findings
 
-CONCLUDING = ("judge", "draw", "describe")
-"""Functions of a claim that read what was measured, and can be changed without measuring again."""
+_MEASURING = ("measure", "shared", "variant")
+_RECORDED = ("Cell", "Options")  # names of fields and values of options are recorded themselves
 
 
 class Size(NamedTuple):
@@ -73,7 +76,8 @@ class Claim(NamedTuple):
     coordinates
         `COORDINATES`, values along dimensions within a cell, by name; optional.
     code
-        Digest of the code that measures, in the file and in private ones (`_*.py`) beside it.
+        Digest of the code that measures: of what `measure`, `shared` and `variant` depend on in the
+        file, and in files beside it from which it imports.
     """
 
     name: str
@@ -131,8 +135,9 @@ def of_module(module: ModuleType) -> Claim:
 
 
 def _code(path: Path) -> str:
-    """Digest of what a claim's file measures by: itself, and the private files beside it."""
-    return digest_of_code(path, *sorted(path.parent.glob("_*.py")), without=CONCLUDING)
+    """Digest of what a claim is measured by: what its `measure` depends on, and `measured` here."""
+    own = digest_of_names(path, _MEASURING, without=_RECORDED)
+    return f"{own}-{digest_of_names(Path(__file__), ['measured'], without=['Claim', 'Size'])}"
 
 
 def claim(name: str) -> Claim:
@@ -168,15 +173,17 @@ def settle(
     axes, changed = dict(chosen.axes), {}
     for name, value in (settings or {}).items():
         if name in axes:
-            axes[name] = _values(name, value, axes[name][0])
+            axes[name] = _values(name, value, words=isinstance(axes[name][0], str))
         elif name in what.options._fields:
-            changed[name] = _read(name, value, getattr(defaults, name))
+            changed[name] = _read(name, value, get_type_hints(what.options)[name])
         else:
             known = ", ".join((*axes, *what.options._fields))
             raise ValueError(f"{what.name} has no {name}; it has {known}.")
     options = defaults._replace(**changed)
     what.check(options, axes)
-    return options, chosen._replace(axes=axes, seeds=seeds or chosen.seeds)
+    if seeds is not None and seeds < 1:
+        raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    return options, chosen._replace(axes=axes, seeds=chosen.seeds if seeds is None else seeds)
 
 
 def measured(
@@ -222,22 +229,44 @@ def options_of(what: Any, dataset: xr.Dataset) -> Any:
     return what(**{name: stored[name] for name in what._fields if name in stored})
 
 
-def _values(name: str, given: Any, like: Any) -> tuple[Any, ...]:
+def _values(name: str, given: Any, *, words: bool) -> tuple[Any, ...]:
+    """Values of an axis: a sequence, or a text of several with commas between them."""
     parts = given.split(",") if isinstance(given, str) else given
-    return tuple(_read(name, part, like) for part in parts)
+    if not isinstance(parts, Sequence | np.ndarray):
+        raise ValueError(f"{name} must be several values, such as 8,16, got {given!r}.")
+    return tuple(_read(name, part, str if words else int | float) for part in parts)
 
 
-def _read(name: str, given: Any, like: Any) -> Any:
-    """A value of the type of another one."""
-    kind = type(like)
-    words = {"true": True, "false": False}
+def _read(name: str, given: Any, kind: Any) -> Any:
+    """A value of an annotated type, from one or from a text that stands for it."""
     try:
-        if kind is bool:
-            return given if isinstance(given, bool) else words[given.lower()]
-        if kind is float and isinstance(given, int | float | str):
-            return float(given)
-        if kind in (int, str) and isinstance(given, kind | str):
-            return kind(given)
-    except (ValueError, KeyError):
-        pass
-    raise ValueError(f"{name} must be a {kind.__name__} such as {like!r}, got {given!r}.")
+        return _converted(given, kind)
+    except (ValueError, TypeError, KeyError) as error:
+        said = kind.__name__ if isinstance(kind, type) else str(kind)
+        raise ValueError(f"{name} must be of type {said}, got {given!r}.") from error
+
+
+def _converted(given: Any, kind: Any) -> Any:
+    given = given.strip() if isinstance(given, str) else given
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:
+        return _first_of(given, get_args(kind))
+    if get_origin(kind) is tuple:
+        parts = given.split(",") if isinstance(given, str) else given
+        return tuple(_converted(part, get_args(kind)[0]) for part in parts)
+    if kind is NoneType:
+        return {None: None, "none": None}[given]
+    if kind is bool:
+        return {True: True, False: False, "true": True, "false": False}[given]
+    if isinstance(given, bool) or (kind is str and not isinstance(given, str)):
+        raise TypeError
+    if kind is int and not isinstance(given, str):
+        return operator.index(given)
+    return kind(given)
+
+
+def _first_of(given: Any, kinds: Sequence[Any]) -> Any:
+    """The first kind that a value can be, as int before float."""
+    for kind in kinds:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            return _converted(given, kind)
+    raise TypeError

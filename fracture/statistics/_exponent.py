@@ -44,12 +44,12 @@ def exponent(
 ) -> Fit | None:
     """Slope of the log median against the log of the axis, by least squares.
 
-    None below two places with a positive median; others are left out. Seeds are resampled at each
-    place; with fewer than six, the interval is infinite. With `against`, a sample of the law at
-    each place, that sample's slope is what is expected, and the interval covers the uncertainty of
-    both.
+    None below two positive places with a positive median; others are left out. Seeds are resampled
+    at each place; with fewer than six, the interval is infinite. With `against`, a sample of the
+    law at each place, that sample's slope is what is expected, and the interval covers the
+    uncertainty of both.
     """
-    found = {at: row for at, row in rows(values).items() if np.median(row) > 0}
+    found = {at: row for at, row in rows(values).items() if _positive(at) and np.median(row) > 0}
     if len(found) < 2:
         return None
     slope, slopes = _slopes(found, np.random.default_rng(0))
@@ -88,6 +88,10 @@ def scale(
     if min(found[at].size for at in places) < LEAST_SEEDS:
         low, high = -np.inf, np.inf
     return Interval(*(float(np.exp(value)) for value in (middle - theirs, low, high)))
+
+
+def _positive(at: At) -> bool:
+    return isinstance(at, int | float) and at > 0
 
 
 def _level(samples: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[float, np.ndarray]:

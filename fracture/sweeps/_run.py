@@ -66,6 +66,8 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     dataset = dataset.transpose(*sweep.axes, "seed", ...)
     for name in (*sweep.axes, "seed", *_TIMINGS):
         dataset[name].attrs = axis_quantity(name).attrs()
+    for name, variable in sweep.variables.items():  # as they are called today
+        dataset[name].attrs = variable.quantity.attrs()
     # Lists as arrays: what netCDF gives back, so that a stored result is the same in every way.
     dataset.attrs = {k: np.array(v) if isinstance(v, list) else v for k, v in provenance.items()}
     return dataset

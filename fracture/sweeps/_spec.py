@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import json
+import math
 import platform
 import re
 import zlib
@@ -14,9 +15,10 @@ from typing import Any, TypeAlias
 import jax
 import jax.numpy as jnp
 import jaxlib
+import numpy as np
 
 from .. import __version__
-from .._code import digest_of_code
+from .._code import digest_of_files
 from .._typing import Key
 from ..vocabulary import Variable, axis_quantity
 
@@ -63,7 +65,7 @@ def _code() -> str:
         for path in sorted(package.rglob("*.py"))
         if path.relative_to(package).parts[0] not in _CONCLUDING
     ]
-    return digest_of_code(*paths)
+    return digest_of_files(*paths)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,8 +122,8 @@ class Sweep:
 
     def __post_init__(self) -> None:
         checked_name(self.name)
-        for axis, values in self.axes.items():
-            _check_axis(axis, values)
+        plain = {axis: _checked_values(axis, values) for axis, values in self.axes.items()}
+        object.__setattr__(self, "axes", plain)
         if not self.axes:
             raise ValueError("axes must be one at least, such as {'dim': (8, 16)}, got none.")
         for name in ("seeds", "chunks"):
@@ -157,8 +159,9 @@ class Sweep:
         """Key of one cell: a function of its own coordinates only."""
         key = jax.random.fold_in(jax.random.key(self.root), zlib.crc32(self.name.encode()))
         for value in point.values():
-            number = value if isinstance(value, int) else zlib.crc32(repr(value).encode())
-            key = jax.random.fold_in(key, number)
+            if not (isinstance(value, int) and 0 <= value < 2**32):
+                value = zlib.crc32(repr(value).encode())
+            key = jax.random.fold_in(key, value)
         return jax.random.fold_in(key, seed)
 
     def provenance(self) -> dict[str, Any]:
@@ -181,15 +184,25 @@ def label(point: Mapping[str, Value]) -> str:
     return ", ".join(f"{axis_quantity(name).symbol} = {value}" for name, value in point.items())
 
 
-def _check_axis(axis: str, values: Sequence[Value]) -> None:
+def _checked_values(axis: str, values: Sequence[Any]) -> tuple[Value, ...]:
+    """Values of an axis as Python numbers or words; `ValueError` where they are none."""
     if not axis.isidentifier() or axis in ("seed", "key", "shared"):
         raise ValueError(f"axes must have names of their own, such as 'dim', got {axis!r}.")
-    if not values or any(not isinstance(v, int | float | str) for v in values):
-        raise ValueError(f"{axis} must have values, numbers or words, got {values!r}.")
-    if len(set(values)) != len(values):
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    numbers = [v for v in plain if isinstance(v, int | float) and not isinstance(v, bool)]
+    words = [v for v in plain if isinstance(v, str) and re.fullmatch(r"[A-Za-z0-9_.+]+", v)]
+    if not plain or len(plain) not in (len(numbers), len(words)):
+        raise ValueError(
+            f"{axis} must be numbers, or words of letters, digits, '_', '.', '+', got {values!r}."
+        )
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{axis} must be finite, got {values!r}.")
+    if len(set(plain)) != len(plain):
         raise ValueError(f"{axis} must have distinct values, got {values!r}.")
-    if axis == "dim" and not all(map(_is_positive, values)):
+    if axis == "dim" and not all(map(_is_positive, plain)):
         raise ValueError(f"dim must be positive integers, got {values!r}.")
+    whole = all(isinstance(value, int) for value in numbers)
+    return tuple(words or (numbers if whole else map(float, numbers)))
 
 
 def _is_positive(value: Any) -> bool:

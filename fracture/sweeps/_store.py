@@ -16,7 +16,7 @@ from ._atomic import exclusive, write_atomically
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
 from ._spec import Point, checked_name
 
-_CHUNK = "chunk"
+_CHUNK, _SWEEP = "chunk", "sweep.json"
 _LONGEST = 2**20  # bytes of a description of a sweep
 
 
@@ -39,9 +39,16 @@ class ChunkStore(NamedTuple):
         return self.folder / f"{'-'.join(f'{k}{v}' for k, v in point.items())}-seed{start}.nc"
 
     def write(self, point: Point, start: int, chunk: xr.Dataset) -> None:
-        """Store a finished chunk, atomically."""
+        """Store a finished chunk, atomically, and before the first one what the sweep is."""
+        self.describe()
         described = json.dumps(self._description(point, start), sort_keys=True)
         write_dataset(self.path(point, start), chunk.assign_attrs({_CHUNK: described}))
+
+    def describe(self) -> None:
+        """Write down what the sweep is, where that does not stand there yet."""
+        if not (self.folder / _SWEEP).exists():
+            text = json.dumps(self.provenance, indent=1, sort_keys=True)
+            write_atomically(self.folder / _SWEEP, lambda path: path.write_text(text, "utf-8"))
 
     def read(self, point: Point, start: int) -> xr.Dataset | None:
         """A stored chunk; None where there is none, or a damaged one, which is set aside.
@@ -81,14 +88,13 @@ def chunk_store(out: Path, provenance: Mapping[str, Any]) -> Iterator[ChunkStore
     name = checked_name(provenance["experiment"])
     folder = out / "chunks" / name
     with exclusive(folder):
-        description = folder / "sweep.json"
-        stored = _read_description(description)
-        if stored is None:
-            text = json.dumps(provenance, indent=1, sort_keys=True)
-            write_atomically(description, lambda path: path.write_text(text, "utf-8"))
-        else:
+        stored = _read_description(folder / _SWEEP)
+        if stored is not None:
             compare(stored, provenance, f"{out} holds another {name} sweep")
-        yield ChunkStore(folder, provenance)
+        store = ChunkStore(folder, provenance)
+        if any(folder.glob("*.nc*")):  # else with the first chunk: options that fail leave nothing
+            store.describe()
+        yield store
 
 
 def _read_description(path: Path) -> dict[str, Any] | None:

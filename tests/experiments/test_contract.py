@@ -1,18 +1,21 @@
 """What holds for every claim of the registry, and for one of another package."""
 
+import importlib.metadata
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import warnings
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from fracture import _registry, experiments, statistics
-from fracture._code import digest_of_code
+from fracture._code import digest_of_names
 from fracture.vocabulary import variables
 
 NAMES = experiments.names()
@@ -76,6 +79,13 @@ def test_folders_without_results_are_refused(tmp_path):
     xr.Dataset({"a": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.raises(ValueError, match=r"other\.nc holds no result"):
         experiments.load(tmp_path)
+
+
+def test_a_file_of_nobody_beside_results_is_a_warning(found, tmp_path):
+    experiments.save(found, tmp_path)
+    xr.Dataset({"a": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    with pytest.warns(UserWarning, match=r"other\.nc holds no result"):
+        assert len(experiments.load(tmp_path)) == 1
 
 
 CLAIM = '''
@@ -178,29 +188,34 @@ def test_a_claim_of_another_package_is_one_file(elsewhere, tmp_path):
     assert len(err.splitlines()) == 1
 
 
+CODE = """
+    '''Docs.'''
+    from ._other import draw_all as drawn, TITLE
+    NOTE, SIZE = "a caption", 3
+    def measure(x):
+        '''More.'''
+        return helper(x) + drawn(x)
+    def helper(x): return x + SIZE
+    def judge(x): return TITLE, 1
+"""
+OTHER = "def draw_all(x): return _inner(x)\ndef _inner(x): return 2 * x\nTITLE = 'a title'\n"
+
+
 @pytest.mark.fast
-def test_only_what_computes_counts_as_code(tmp_path):
-    def digest(text):
-        (tmp_path / "a.py").write_text(textwrap.dedent(text))
-        return digest_of_code(tmp_path / "a.py", without=["draw"])
+def test_only_what_measures_counts_as_code(tmp_path):
+    def digest(changed=("", ""), other=("", "")):
+        (tmp_path / "a.py").write_text(textwrap.dedent(CODE).replace(*changed))
+        (tmp_path / "_other.py").write_text(OTHER.replace(*other))
+        return digest_of_names(tmp_path / "a.py", ["measure"])
 
-    base = digest("""
-        '''Docs.'''
-        def measure(x):
-            '''More.'''
-            return x + 1
-        def draw(x): return 1
-    """)
-    same = digest("""
-        # why
-        def measure(x):
-
-            return (x + 1)  # because
-        def draw(x): return "another caption"
-    """)
-    assert same == base
-    assert digest("def measure(x): return x + 2\ndef draw(x): return 1") != base
-    assert digest("def measure(x): return x + 1\ndef other(x): return 1") != base
+    base = digest()
+    assert digest(("return helper(x)", "# why\n\n    return helper(x)")) == base
+    assert digest(("More.", "Less.")) == base
+    assert digest(("TITLE, 1", "TITLE, 2")) == base
+    assert digest(other=("a title", "another")) == base
+    assert digest(("x + SIZE", "x - SIZE")) != base
+    assert digest(("3", "4")) != base
+    assert digest(other=("2 * x", "3 * x")) != base
 
 
 IMPORTS = """
@@ -217,6 +232,62 @@ def test_the_registry_imports_nothing():
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "√d" in done.stdout
+
+
+class Several(NamedTuple):
+    """Options of all kinds."""
+
+    rate: float = 1e-3
+    widths: tuple[int, ...] = (4, 4)
+    bias: bool = False
+    decay: float | None = None
+    loss: str = "mse"
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("settings", "options", "axis"),
+    [
+        ({"rate": "1", "widths": "8, 16", "decay": "0.5"}, Several(1.0, (8, 16), False, 0.5), None),
+        ({"bias": "true", "decay": "none", "loss": " mae"}, Several(bias=True, loss="mae"), None),
+        ({"rate": np.float32(0.5), "widths": (np.int64(3),)}, Several(0.5, (3,)), None),
+        ({"width": "2,0.5"}, Several(), (2, 0.5)),
+        ({"width": np.array([1, 2])}, Several(), (1, 2)),
+    ],
+)
+def test_settings_are_read_by_their_annotations(settings, options, axis):
+    what = experiments.claim("digits")._replace(
+        options=Several,
+        check=lambda options, axes: None,
+        sizes={"default": experiments.Size({"width": (1, 2)}, 4, 4)},
+    )
+    got, size = experiments.settle(what, settings=settings)
+    assert got == options
+    assert size.axes["width"] == (axis or (1, 2))
+    for wrong in ({"bias": 2}, {"widths": "a"}, {"rate": True}, {"width": "a,b"}, {"loss": 1}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be of type"):
+            experiments.settle(what, settings=wrong)
+
+
+@pytest.mark.fast
+def test_what_other_packages_do_wrong_is_a_warning(tmp_path, monkeypatch):
+    """One that raises, one that is not there, and a claim of a name that there is already."""
+    for name, text in {"raising": "raise RuntimeError('no')", "clashing": ""}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(text)
+    (tmp_path / "clashing" / "digits.py").write_text("syntax error")
+    (tmp_path / "clashing" / "broken.py").write_text("syntax error")
+    groups = ["raising.part", "nowhere", "clashing"]
+    points = [importlib.metadata.EntryPoint(name, name, _registry.GROUP) for name in groups]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    monkeypatch.syspath_prepend(tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = _registry.entries()
+    assert sorted(str(one.message).split(" ")[0] for one in caught) == ["the", "the", "two"]
+    assert set(found) == {*NAMES, "broken"}
+    assert found["digits"].module.startswith("fracture.")
+    assert _registry.statement(found["broken"].path)[0].startswith("cannot be read (SyntaxError")
 
 
 @pytest.mark.fast

@@ -115,11 +115,23 @@ def test_what_is_made_for_one_axis_is_made_for_each_level_of_another():
         statistics.medians(dataset["ratio"])
 
 
+def test_an_axis_may_start_at_zero():
+    values = xr.DataArray(
+        np.array([[3.0], [2.0], [4.0], [8.0]]) * np.ones(8),
+        {"steps": [0, 1, 2, 4]},
+        ("steps", "seed"),
+        "ratio",
+    )
+    np.testing.assert_allclose(statistics.exponent(values).exponent, 1)
+    assert statistics.exponent(values[:2]) is None
+
+
 def test_an_axis_may_be_words():
     values = xr.DataArray(
         np.arange(12.0).reshape(2, 6), {"loss": ["mse", "hinge"]}, ("loss", "seed"), "ratio"
     )
     assert statistics.medians(values)["hinge"].value == 8.5
+    assert statistics.exponent(values) is None
 
 
 @pytest.mark.fast

@@ -175,6 +175,47 @@ def test_axes_are_any_and_several(tmp_path):
     again = run(several, out=tmp_path)
     xr.testing.assert_identical(again, got)
     assert len(list((tmp_path / "chunks" / "toy").glob("angle0.25-signminus-seed*.nc"))) == 2
+    # As NumPy has them, they are the same values.
+    numpy = dataclasses.replace(several, axes=axes | {"angle": tuple(np.array(axes["angle"]))})
+    assert numpy.points() == several.points()
+    assert numpy.provenance() == several.provenance()
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"word": ("a/../../b", "c")},
+        {"word": ("x", "x-b1")},
+        {"word": ("", "x")},
+        {"angle": (0.5, float("nan"))},
+        {"angle": (1, 1.0)},
+        {"angle": (True, 2)},
+        {"mixed": ("one", 2)},
+        {"two words": (1, 2)},
+        {"seed": (1, 2)},
+        {},
+    ],
+)
+def test_axes_that_files_and_keys_cannot_have_are_refused(axes):
+    with pytest.raises(ValueError, match=next(iter(axes), "axes")):
+        Sweep("toy", cell, axes, 1, 1, VARIABLES)
+
+
+@pytest.mark.fast
+def test_keys_of_negative_and_of_large_numbers():
+    points = [{"a": value} for value in (-1, 2**32, 2**40, 0.5, "word", 1)]
+    keys = [jax.random.key_data(sweep().cell_key(point, 0)).tolist() for point in points]
+    assert len({str(key) for key in keys}) == len(points)
+
+
+def test_a_cell_that_fails_leaves_the_folder_to_others(tmp_path):
+    def fails(key, shared, *, dim):
+        raise ValueError("no such thing")
+
+    with pytest.raises(ValueError, match="no such thing"):
+        run(dataclasses.replace(sweep(), cell=fails, options={"steps": -3}), out=tmp_path)
+    run(sweep(dims=(3,), seeds=1, chunks=1), out=tmp_path)
 
 
 @pytest.mark.parametrize(

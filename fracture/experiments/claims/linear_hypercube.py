@@ -48,7 +48,7 @@ class Cell(NamedTuple):
 
     r_half: Float[Array, ""]
     r_opt: Float[Array, ""]  # NaN beyond `LARGEST_EXACT` dimensions
-    radius: Annotated[Float[Array, ""], quantity("radius", bound="exact")]
+    radius: Float[Array, ""]
     ratio_pair: Annotated[
         Float[Array, ""], quantity("ratio_pair", symbol="r_nn/r_half", meaning="ratio to the twin")
     ]
@@ -146,6 +146,10 @@ def judge(dataset: xr.Dataset) -> Findings:
         ],
         join="outer",
     )
+    if options_of(Options, dataset).solver == "affine":  # in closed form
+        summary["radius"].attrs["bound"] = "exact"
+    if min(proven.values(), default=1) < 1:
+        summary["r_opt"].attrs["bound"] = "upper"
     fit = statistics.exponent(dataset["ratio_pair"], statistics.law_exponent(laws))
     fits = (fit, statistics.exponent(dataset["ratio"]))
     verdict = verdicts.exact_law(

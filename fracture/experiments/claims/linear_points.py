@@ -28,6 +28,7 @@ from ...norms import norm
 from ...perturbation import affine_radius, as_solver
 from ...vocabulary import quantity
 from .. import verdicts
+from .._claim import options_of
 from .._findings import Findings
 from ._sizes import LINEAR
 
@@ -45,8 +46,8 @@ class Cell(NamedTuple):
 
     r_half: Float[Array, ""]
     r_opt: Float[Array, ""]
-    radius_pair: Annotated[Float[Array, ""], quantity("radius_pair", bound="exact")]
-    radius: Annotated[Float[Array, ""], quantity("radius", bound="exact")]
+    radius_pair: Float[Array, ""]
+    radius: Float[Array, ""]
     ratio_pair: Float[Array, ""]
     ratio: Float[Array, ""]
     ratio_theory: Annotated[
@@ -123,6 +124,9 @@ def judge(dataset: xr.Dataset) -> Findings:
         ],
         join="outer",
     )
+    if options_of(Options, dataset).solver == "affine":  # in closed form
+        for name in ("radius", "radius_pair"):
+            summary[name].attrs["bound"] = "exact"
     fit_pair = statistics.exponent(dataset["ratio_pair"], statistics.law_exponent(pair))
     fit = statistics.exponent(dataset["ratio"], against=drawn)
     found = (

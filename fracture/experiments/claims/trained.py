@@ -19,6 +19,7 @@ import xarray as xr
 from jaxtyping import Array, Bool, Float, Int
 
 from ... import data, models, statistics
+from ..._checks import check_counts, check_finite
 from ..._typing import Key
 from ...compression import law_factors
 from ...drawing import Drawing, against_axis, distribution, scatter
@@ -53,7 +54,9 @@ class Cell(NamedTuple):
     secant: Float[Array, " example"]
     tangent: Float[Array, " example"]
     rho_theory: Float[Array, ""]  # NaN outside the hypercube
-    accuracy: Float[Array, ""]
+    accuracy: Annotated[
+        Float[Array, ""], quantity("accuracy", meaning="share of training points classified right")
+    ]
     loss: Float[Array, ""]
 
 
@@ -172,6 +175,9 @@ def check(options, axes):
     if options.model not in ("linear", "mlp"):
         raise ValueError(f"model must be linear or mlp for synthetic data, got {options.model!r}.")
     as_solver(options.solver)
+    counts = ("layers", "points_per_dim", "width_per_dim", "steps", "examples")
+    check_counts(**{name: getattr(options, name) for name in counts})
+    check_finite(0, learning_rate=options.learning_rate)
     if min(axes["dim"]) < 2:
         raise ValueError(f"dim must be at least 2, got {min(axes['dim'])}.")
     if options.layers != 1 and options.data != "hypercube":
@@ -200,7 +206,7 @@ def describe(options):
 _OPTIMA = {
     "points": "the optimal classifier is the nearest point",
     "hypercube": "half the distance to it is an upper bound of the optimal radius",
-    "mixture": "the optimal classifier is Bayes's, of whose radius a lower bound is known",
+    "mixture": "the optimal classifier is Bayes's",
     "spheres": "the optimal classifier decides by the length",
     "subspace": "the optimal classifier decides by the first coefficient",
     "correlated": "the optimal classifier is Bayes's",
@@ -219,8 +225,10 @@ def judge(dataset: xr.Dataset) -> Findings:
     middle["r_opt"] = optimal.median("example").assign_attrs(
         quantity("r_opt", bound=_bound(dataset["side"])).attrs()
     )
+    # Towards the other point's class: with two classes that is the nearest boundary.
+    named = quantity("ratio", symbol="r_pair/r_opt")
     middle["ratio"] = (
-        (dataset["radius_pair"] / optimal).median("example").assign_attrs(quantity("ratio").attrs())
+        (dataset["radius_pair"] / optimal).median("example").assign_attrs(named.attrs())
     )
     middle["ratio_pair"] = ratio.median("example").assign_attrs(quantity("ratio_pair").attrs())
     middle["law_e"] = law_e.assign_attrs(quantity("law_e").attrs())
