@@ -149,7 +149,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "predicted": Quantity("law", "median and 90 % interval of the law for a single seed"),
     "ks_statistic": Quantity("KS", "Kolmogorov–Smirnov distance between measurement and law"),
     "ks_pvalue": Quantity("p", "chance of at least that distance if the law holds", form="p-value"),
-    "ks_largest": Quantity("KS below", "distance that the sample excludes with 95 % confidence"),
+    "ks_largest": Quantity("KS below", "distances above it are excluded with 95 % confidence"),
     "compile_seconds": Quantity("compilation", "time to trace and compile", "s"),
     "run_seconds": Quantity("run", "time to compute", "s"),
 }
@@ -178,6 +178,16 @@ def quantity(name: str, **changes: Any) -> Quantity:
 def axis_quantity(name: str) -> Quantity:
     """What the values of an axis are: as the vocabulary says, or by the name alone."""
     return QUANTITIES.get(name, Quantity(name, name.replace("_", " ")))
+
+
+def level(axis: str, value: Any, attrs: Mapping[str, Any]) -> str:
+    """A value of an axis in words, such as `L = 2`; a text stands for itself.
+
+    `attrs` are those of the axis, whose `symbol` goes before what the vocabulary says.
+    """
+    if isinstance(value, str):
+        return value
+    return f"{attrs.get('symbol', axis_quantity(axis).symbol)} = {value}"
 
 
 def variables(cell: type) -> dict[str, Variable]:

@@ -12,6 +12,7 @@ from fracture import experiments
 
 ROOT = Path(__file__).parents[1]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+TESTING = (ROOT / "docs" / "testing.md").read_text()
 GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
 
 
@@ -38,7 +39,8 @@ def test_the_example_of_a_claim_is_one(tmp_path):
 @pytest.mark.fast
 def test_files_that_are_named_exist():
     """In full, or from `fracture/` or the folder of a part on."""
-    named = set(re.findall(r"`([\w/]+\.(?:py|md))`", CONTRIBUTING)) - {"_name.py", "hyperplane.py"}
+    named = set(re.findall(r"`([\w/]+\.(?:py|md))`", CONTRIBUTING + TESTING))
+    named -= {"_name.py", "hyperplane.py"}
     assert len(named) > 12
     folders = "fracture", "tests", "benchmarks", "docs"
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.*")]

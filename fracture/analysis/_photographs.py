@@ -15,7 +15,7 @@ import scipy.stats
 import xarray as xr
 
 from .._typing import Apply, Order
-from ..perturbation import Perturbation, Status, minimal, solve
+from ..perturbation import Solver, Status, as_solver, minimal, solve, solver_name
 from ..statistics import LEAST_SEEDS, median
 from ..sweeps import Point, Progress, chunk_store, environment
 from ..vocabulary import quantity
@@ -38,7 +38,7 @@ def of_photographs(
     examples: int | None = None,
     stages: Callable[[Any], Sequence[Callable[..., Any]]] | None = None,
     orders: Sequence[Order] = (2, np.inf),
-    solver: Callable[..., Perturbation] = minimal,
+    solver: str | Solver = minimal,
     num_classes: int | None = 50,
     layer_classes: int | None = None,
     chunk_size: int = 10,
@@ -65,7 +65,7 @@ def of_photographs(
         Norms in which the smallest perturbation is searched: 2 first; of the others, the radius
         alone is measured.
     solver, **solver_options
-        How it is searched; options such as `effort="low"`.
+        How it is searched, as for `fracture.analysis.analyze`; options such as `effort="low"`.
     num_classes, layer_classes, chunk_size
         As for `fracture.analysis.analyze`.
     out
@@ -82,6 +82,7 @@ def of_photographs(
         classes, fewer than two classes are named, or `out` holds images of other options.
     """
     check(apply, params, queries)
+    solver = as_solver(solver)
     classes = jax.eval_shape(apply, params, queries.inputs[0]).shape
     if classes != (len(names),):
         raise ValueError(
@@ -95,7 +96,7 @@ def of_photographs(
         "ord": "2",
         "orders": [str(order) for order in orders],
         "bounds": str(BOX),
-        "solver": solver.__name__,
+        "solver": solver_name(solver),
         **solver_options,
         "num_classes": num_classes,
         "layer_classes": layer_classes,

@@ -28,6 +28,7 @@ from ._pixels import channels, pixels
 from ._scatter import scatter
 from ._words import (
     axis_label,
+    ends,
     explain,
     formatter,
     glossary,
@@ -36,6 +37,7 @@ from ._words import (
     phrase,
     quantity_of,
     tex,
+    without_ends,
 )
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "counting_axis",
     "data_uri",
     "distribution",
+    "ends",
     "explain",
     "finite",
     "formatter",
@@ -78,4 +81,5 @@ __all__ = [
     "share",
     "span",
     "tex",
+    "without_ends",
 ]

@@ -10,7 +10,7 @@ from ._against import GUIDE
 from ._drawing import Drawing
 from ._lines import STYLES, Frame, Line, axis_of, hue, lines_of, paint, symbols
 from ._marks import MARKERS, span
-from ._words import glossary, quantity_of, sentences, tex
+from ._words import glossary, is_text, quantity_of, sentences, tex
 
 _Headline = tuple[str, xr.Dataset, str]
 
@@ -80,8 +80,10 @@ def _lines(shown: Sequence[_Headline]) -> Iterator[Line]:
 
 
 def _union(axes: Sequence[xr.DataArray], name: str) -> xr.DataArray:
-    """All values of some axes of one name."""
+    """All values of some axes of one name; texts, which have no order, as they appear."""
     if not axes:
         return xr.DataArray(np.empty(0), dims=name, name=name)
-    values = np.unique(np.concatenate([axis.values for axis in axes]))
+    values = np.concatenate([axis.values for axis in axes])
+    numbers = not any(map(is_text, axes))
+    values = np.unique(values) if numbers else np.array([*dict.fromkeys(values.tolist())])
     return xr.DataArray(values, dims=name, name=name, attrs=axes[0].attrs)

@@ -7,6 +7,7 @@ from typing import Any, SupportsFloat
 
 import xarray as xr
 
+from .. import vocabulary
 from ..vocabulary import QUANTITIES, Quantity
 from ._format import count, number, pvalue, share
 from ._marks import finite
@@ -130,12 +131,25 @@ def phrase(quantity: Quantity) -> str:
     return f"{quantity.meaning} ({bound})" if bound else quantity.meaning
 
 
+def ends(data: xr.Dataset, name: str) -> tuple[str, ...]:
+    """Names of the ends of a variable's interval, low and high; empty where it has none."""
+    both = (f"{name}_lo", f"{name}_hi")
+    return both if all(end in data for end in both) else ()
+
+
+def without_ends(data: xr.Dataset) -> list[str]:
+    """Names of all variables but ends of intervals."""
+    names = list(map(str, data.data_vars))
+    known = {end for name in names for end in ends(data, name)}
+    return [name for name in names if name not in known]
+
+
 def intervals(data: xr.Dataset, names: Iterable[str]) -> str:
     """What to say of medians: that they have intervals only where one is finite."""
-    ends = [data[f"{name}_lo"] for name in names if f"{name}_lo" in data]
-    if any(finite(end).size for end in ends):
+    low = [data[end] for name in names for end in ends(data, name)[:1]]
+    if any(finite(end).size for end in low):
         return "medians over seeds with 95 % confidence intervals"
-    return "medians over seeds" + ("; too few seeds for intervals" if ends else "")
+    return "medians over seeds" + ("; too few seeds for intervals" if low else "")
 
 
 def sentences(*parts: str) -> str:
@@ -144,9 +158,8 @@ def sentences(*parts: str) -> str:
 
 
 def level(coordinate: xr.DataArray, at: int) -> str:
-    """A value of an axis in words, such as `d = 16`; a text stands for itself."""
-    value = coordinate.values.tolist()[at]
-    return value if is_text(coordinate) else f"{quantity_of(coordinate).symbol} = {value}"
+    """A value of an axis, by its index, in words: as `statistics.levels` calls it."""
+    return vocabulary.level(str(coordinate.name), coordinate.values.tolist()[at], coordinate.attrs)
 
 
 def ends_of(coordinate: xr.DataArray) -> str:
@@ -164,8 +177,7 @@ def is_text(coordinate: xr.DataArray) -> bool:
 
 def _by_symbol(data: xr.Dataset) -> dict[str, Quantity]:
     """What a dataset holds, with a meaning; ends of intervals are what their middle is."""
-    variables = (*data.data_vars, *(dim for dim in data.dims if dim in data.coords))
-    names = [str(name) for name in variables if not str(name).endswith(("_lo", "_hi"))]
+    names = [*without_ends(data), *(str(dim) for dim in data.dims if dim in data.coords)]
     found = (quantity_of(data[name]) for name in names)
     return {quantity.symbol: quantity for quantity in found if quantity.meaning}
 

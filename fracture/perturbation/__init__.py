@@ -5,6 +5,7 @@ target=None, ...) -> Perturbation`. `minimal` is the one to reach for.
 """
 
 from ..logits import as_logits, margin
+from ._names import solver_name
 from ._radius import radius
 from ._residual import optimality_residual
 from ._result import Perturbation, Solver, Status
@@ -55,6 +56,7 @@ __all__ = [
     "radius",
     "refine",
     "solve",
+    "solver_name",
     "superdeepfool",
     "verify",
 ]

@@ -1,6 +1,7 @@
 """Every solver by name."""
 
 from functools import lru_cache, partial
+from typing import Any
 
 from ._result import Solver
 from .solvers.affine import affine
@@ -11,8 +12,8 @@ from .solvers.deepfool import deepfool
 from .solvers.fab import fab
 from .solvers.fgsm import fgsm
 from .solvers.fmn import fmn
+from .solvers.least_radius import RADII, least_radius
 from .solvers.minimal import minimal
-from .solvers.over_radii import over_radii
 from .solvers.pgd import pgd
 from .solvers.superdeepfool import superdeepfool
 
@@ -25,8 +26,8 @@ SOLVERS: dict[str, Solver] = {
     "fab": fab,
     "alma": alma,
     "fgsm": fgsm,
-    "pgd": over_radii(pgd),
-    "apgd": over_radii(apgd),
+    "pgd": least_radius(pgd, RADII),
+    "apgd": least_radius(apgd, RADII),
     "minimal": minimal,
 }
 """Every solver by name."""
@@ -43,7 +44,8 @@ def as_solver(solver: str | Solver) -> Solver:
     Returns
     -------
     A function, the same object for the same name or function, and for `functools.partial` objects
-    of equal parts, as far as these are hashable: what is compiled for one serves the others.
+    of equal parts of the same types, as far as these are hashable: what is compiled for one serves
+    the others.
 
     Raises
     ------
@@ -66,9 +68,15 @@ def _the_same(solver: partial) -> Solver:
         hash(parts)
     except TypeError:  # arrays, for example, are the same only if they are one object
         return solver
-    return _bound(*parts)
+    return _bound(*parts, _types(parts[1:]))
 
 
 @lru_cache
-def _bound(function: Solver, args: tuple, keywords: tuple) -> Solver:
+def _bound(function: Solver, args: tuple, keywords: tuple, types: Any) -> Solver:
+    """`types` is there to tell apart what compares equal: 1, 1.0 and True."""
     return partial(function, *args, **dict(keywords))
+
+
+def _types(value: Any) -> Any:
+    """The type of a value; of a tuple, those of its items too."""
+    return (type(value), *map(_types, value)) if isinstance(value, tuple) else type(value)

@@ -101,9 +101,12 @@ def quantiles(values: xr.DataArray) -> np.ndarray:
 
 
 def _summary(dataset: xr.Dataset) -> Grid:
-    heads = ("quantity", "inputs", "median", "25–75 %", "5–95 %")
-    columns = [Column(head) for head in heads]
-    columns.append(Column("meaning", brief=False, words=True))
+    columns = (
+        *map(Column, ("quantity", "inputs", "median")),
+        Column("25–75 %", parts=("25 %", "75 %")),
+        Column("5–95 %", parts=("5 %", "95 %")),
+        Column("meaning", brief=False, words=True),
+    )
     rows = []
     for name in quantities(dataset):
         quantity, show = quantity_of(dataset[name]), formatter(dataset[name])
@@ -116,8 +119,8 @@ def _summary(dataset: xr.Dataset) -> Grid:
                 Cell(quantity.symbol + unit),
                 Cell(count(number_of), "", (number_of,)),
                 Cell(show(middle), "", (middle,)),
-                Cell(interval(lower, upper, show) or MISSING),
-                Cell(interval(low, high, show) or MISSING),
+                Cell(interval(lower, upper, show) or MISSING, "", (lower, upper)),
+                Cell(interval(low, high, show) or MISSING, "", (low, high)),
                 Cell(quantity.meaning),
             )
         )
@@ -125,7 +128,7 @@ def _summary(dataset: xr.Dataset) -> Grid:
         "Network radii, ratios and the factors μ, κ, τ: of inputs whose perturbation was found. "
         "All else: of every input with a finite value."
     )
-    return Grid("Summary", tuple(columns), tuple(rows), note if "status" in dataset else "")
+    return Grid("Summary", columns, tuple(rows), note if "status" in dataset else "")
 
 
 def _layers(dataset: xr.Dataset) -> Grid:

@@ -3,12 +3,13 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 import xarray as xr
 
-from ..drawing import count, formatter, interval, quantity_of
+from ..drawing import count, ends, formatter, interval, number, quantity_of
 
 _WIDE, _NARROW, _TERMINAL = 16, 7, 80  # characters of a column with and without an interval
 
@@ -31,6 +32,7 @@ class Column(NamedTuple):
     brief: bool = True
     brief_interval: bool = True
     words: bool = False  # phrases, which stand at the left
+    parts: tuple[str, ...] = ()  # what its numbers are in a file, if not a value and its interval
 
 
 class Grid(NamedTuple):
@@ -42,7 +44,7 @@ class Grid(NamedTuple):
     note: str = ""  # what holds for all of it
 
     def csv(self) -> str:
-        """The table as a file of comma-separated values: all digits, and intervals in columns."""
+        """The table as comma-separated values: all digits, intervals in columns, NaN empty."""
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
         heads = [_heads(column) for column in self.columns]
@@ -55,19 +57,31 @@ class Grid(NamedTuple):
 
 def _heads(column: Column) -> list[str]:
     unit = f" ({column.unit})" if column.unit else ""
-    ends = (" low", " high") if column.interval else ()
-    return [column.symbol + unit, *(column.symbol + end + unit for end in ends)]
+    ends = ("", " low", " high") if column.interval else ("",)
+    names = column.parts or [column.symbol + end for end in ends]
+    return [_text(name + unit) for name in names]
 
 
 def _entries(cell: Cell, wanted: int) -> list[str]:
-    numbers = [f"{number:.10g}" if math.isfinite(number) else "" for number in cell.numbers]
-    return ([*(numbers or [cell.value]), "", ""])[:wanted]
+    entries = [_digits(number) for number in cell.numbers] or [_text(cell.value)]
+    return [*entries, "", ""][:wanted]
+
+
+def _digits(number: SupportsFloat) -> str:
+    """All digits, such as `0.1`, `16` and `-inf`; empty for NaN."""
+    return "" if math.isnan(float(number)) else repr(float(number)).removesuffix(".0")
+
+
+def _text(words: str) -> str:
+    """Words that a spreadsheet takes for no formula: with an apostrophe where it would."""
+    formula = words.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{words}" if formula and not re.fullmatch(r"[+-]?\d+(\.\d+)?", words) else words
 
 
 def column_of(data: xr.Dataset, name: str) -> Column:
     """The heading of a variable; a law has an interval for single seeds, others one of a median."""
     quantity, kind = quantity_of(data[name]), ""
-    if f"{name}_lo" in data:
+    if ends(data, name):
         kind = "90 % interval" if name.startswith("predicted_") else "95 % CI"
     return Column(quantity.symbol, quantity.meaning, quantity.unit, kind)
 
@@ -75,10 +89,9 @@ def column_of(data: xr.Dataset, name: str) -> Column:
 def cell_of(data: xr.Dataset, name: str) -> Cell:
     """A variable of which one value is left, with its interval."""
     show = formatter(data[name])
-    names = [name, f"{name}_lo", f"{name}_hi"] if f"{name}_lo" in data else [name]
-    numbers = tuple(float(data[known]) for known in names)
-    ends = interval(numbers[1], numbers[2], show) if len(numbers) > 1 else ""
-    return Cell(show(numbers[0]), ends, numbers)
+    numbers = tuple(float(data[known]) for known in (name, *ends(data, name)))
+    between = interval(numbers[1], numbers[2], show) if len(numbers) > 1 else ""
+    return Cell(show(numbers[0]), between, numbers)
 
 
 def place_of(data: xr.Dataset, axis: str) -> Cell:
@@ -86,7 +99,10 @@ def place_of(data: xr.Dataset, axis: str) -> Cell:
     value = data[axis].item()
     if isinstance(value, str):
         return Cell(value)
-    return Cell(count(value) if value == round(value) else f"{value:g}", "", (float(value),))
+    value = float(value)
+    if not math.isfinite(value):
+        return Cell(number(value), "", (value,))
+    return Cell(count(value) if value.is_integer() else f"{value:g}", "", (value,))
 
 
 def for_terminal(columns: Sequence[Column]) -> tuple[Column, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import xarray as xr
 
-from ..drawing import interval, level, number, quantity_of
+from ..drawing import interval, level, number, quantity_of, without_ends
 from ..experiments import Findings, Fit, Verdict
 from ._grids import Cell, Column, Grid, cell_of, column_of, for_terminal, place_of
 
@@ -33,7 +33,7 @@ def summary_grids(findings: Findings) -> list[Grid]:
     summary = findings.summary
     axes = [str(axis) for axis in np.atleast_1d(findings.dataset.attrs.get("axes", []))]
     axes = [axis for axis in axes or list(map(str, summary.dims))[:1] if axis in summary.dims]
-    names = [str(n) for n in summary.data_vars if not str(n).endswith(("_lo", "_hi"))]
+    names = without_ends(summary)
     along = [name for name in names if set(summary[name].dims) <= set(axes)]
     groups = [(title, found) for title, found in _groups(summary, along) if found]
     if "seeds" in along:  # once, in front
@@ -48,15 +48,31 @@ def _groups(summary: xr.Dataset, names: Sequence[str]) -> list[tuple[str, list[s
     groups = [(title, [n for n in wanted if n in names]) for title, wanted in GROUPS.items()]
     laws = [name for name in names if name.startswith(_LAW)]
     tests = [name for name in TESTS if name in names]
+    tested = _tested(summary, tests, laws)
     for law in laws:
         measured = [name for name in [law.removeprefix(_LAW)] if name in names]
-        symbols = [quantity_of(summary[name]).symbol for name in measured]
-        title = ": ".join(["Measured and predicted", *symbols])
-        groups.append((title, [*measured, law, *(tests if len(laws) == 1 else [])]))
-    if len(laws) != 1:
-        groups.append(("Tests against the law", tests))
+        title = _of("Measured and predicted", summary, measured)
+        groups.append((title, [*measured, law, *(tests if law == _LAW + tested else [])]))
+    if _LAW + tested not in laws:
+        groups.append((_of("Tests against the law", summary, [tested]), tests))
     known = {"seeds", *itertools.chain.from_iterable(found for _, found in groups)}
-    return [*groups, ("Further measurements", [name for name in names if name not in known])]
+    others = [name for name in names if name not in known]
+    if known > {"seeds"}:
+        return [*groups, ("Further measurements", others)]
+    return [(_of("Measured", summary, others) if len(others) < 4 else "Measured", others)]
+
+
+def _tested(summary: xr.Dataset, tests: Sequence[str], laws: Sequence[str]) -> str:
+    """Name of the variable that tests are of, as they say, or else of the only one with a law."""
+    said = {str(summary[test].attrs["tested"]) for test in tests if "tested" in summary[test].attrs}
+    known = [*said] or [law.removeprefix(_LAW) for law in laws]
+    return known[0] if len(known) == 1 else ""
+
+
+def _of(title: str, summary: xr.Dataset, names: Sequence[str]) -> str:
+    """A title with the symbols of those of some variables that a summary has."""
+    symbols = [quantity_of(summary[name]).symbol for name in names if name in summary]
+    return f"{title}: {', '.join(dict.fromkeys(symbols))}" if symbols else title
 
 
 def _over_axes(summary: xr.Dataset, axes: Sequence[str], title: str, names: list[str]) -> Grid:

@@ -25,7 +25,7 @@ class Fit(NamedTuple):
     expected
         What theory says; None where it says nothing.
     level
-        Levels of the further axes that it belongs to, such as `L = 2`; empty for one axis.
+        Level of the further axes that it belongs to, as `levels` calls it; empty for one axis.
     """
 
     quantity: str

@@ -22,36 +22,46 @@ def law_exponent(laws: Mapping[At, Law]) -> float | None:
 
 
 def kolmogorov_smirnov(values: xr.DataArray, laws: Mapping[At, Law]) -> xr.Dataset:
-    """Distance of the seeds from their law at each place, and the probability of a larger one."""
+    """Distance of the seeds from their law at each place, and the probability of a larger one.
+
+    Each variable has the attribute `tested`, the name of `values`.
+    """
     found = rows(values)
     tests = {
         at: scipy.stats.kstest(found[at], lambda r, law=law: np.asarray(law.cdf(r)))
         for at, law in laws.items()
         if at in found
     }
-    return _tests(axis_of(values), tests, {at: float(found[at].size) for at in tests})
+    return _tests(values, tests, {at: float(found[at].size) for at in tests})
 
 
 def two_samples(values: xr.DataArray, drawn: Mapping[At, np.ndarray]) -> xr.Dataset:
     """As `kolmogorov_smirnov`, for a law of which there is a sample only."""
     found = rows(values)
-    both = sorted(found.keys() & drawn.keys())
+    both = [at for at in found if at in drawn]
     tests = {at: scipy.stats.ks_2samp(found[at], drawn[at]) for at in both}
     sizes = {at: 1 / (1 / found[at].size + 1 / drawn[at].size) for at in tests}
-    return _tests(axis_of(values), tests, sizes)
+    return _tests(values, tests, sizes)
 
 
-def _tests(axis: str, tests: Mapping[At, Any], sizes: Mapping[At, float]) -> xr.Dataset:
+def _tests(values: xr.DataArray, tests: Mapping[At, Any], sizes: Mapping[At, float]) -> xr.Dataset:
     # Dvoretzky–Kiefer–Wolfowitz: what the true distance is below, with 95 % confidence.
     largest = {
-        at: t.statistic + (np.log(2 / 0.05) / (2 * sizes[at])) ** 0.5 for at, t in tests.items()
+        at: min(1.0, t.statistic + (np.log(2 / 0.05) / (2 * sizes[at])) ** 0.5)
+        for at, t in tests.items()
     }
     columns = {
         "ks_statistic": {at: t.statistic for at, t in tests.items()},
         "ks_pvalue": {at: t.pvalue for at, t in tests.items()},
         "ks_largest": largest,
     }
-    return table(axis, {name: (column, quantity(name)) for name, column in columns.items()})
+    return table(
+        axis_of(values),
+        {
+            name: (column, quantity(name).attrs() | {"tested": str(values.name)})
+            for name, column in columns.items()
+        },
+    )
 
 
 def predictions(axis: str, laws: Mapping[At, Law], of: str, *, sampled: bool = False) -> xr.Dataset:

@@ -1,13 +1,13 @@
 """Where along its axes a sweep has values, and what is made of each level of the further ones."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
 
-from ..vocabulary import axis_quantity
+from ..vocabulary import level
 
 At: TypeAlias = Any  # a value of an axis: a number or a word
 
@@ -19,6 +19,12 @@ def rows(values: xr.DataArray) -> dict[At, np.ndarray]:
     found = zip(values[axis].values.tolist(), np.asarray(ordered, np.float64), strict=True)
     kept = {at: row[np.isfinite(row)] for at, row in found}
     return {at: row for at, row in kept.items() if row.size}
+
+
+def in_order(places: Iterable[At]) -> list[At]:
+    """Each place once: numbers from the smallest, words, which have no order, as they appear."""
+    found = list(dict.fromkeys(places))
+    return found if any(isinstance(at, str) for at in found) else sorted(found)
 
 
 def axis_of(values: xr.DataArray) -> str:
@@ -41,27 +47,27 @@ def axes(dataset: xr.Dataset) -> list[str]:
 
 
 def levels(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
-    """Each level of the further axes in words, such as `L = 2`, and the dataset there.
+    """Each level of the further axes in words, such as `L = 2` or `mse`, and the dataset there.
 
     One level without a name where there is one axis only.
     """
     first, *factors = axes(dataset)
     for values in itertools.product(*(dataset[factor].values.tolist() for factor in factors)):
         at = dict(zip(factors, values, strict=True))
-        words = ", ".join(f"{axis_quantity(name).symbol} = {value}" for name, value in at.items())
+        words = ", ".join(level(name, value, dataset[name].attrs) for name, value in at.items())
         yield words, dataset.sel(at).assign_attrs(axes=[first])
 
 
 def each_level(dataset: xr.Dataset, summarise: Callable[[xr.Dataset], xr.Dataset]) -> xr.Dataset:
     """What `summarise` makes of each level of the further axes, put together along them."""
-    _, *factors = axes(dataset)
+    along, *factors = axes(dataset)
     if not factors:
         return summarise(dataset)
     first, *rest = factors
     parts = [
-        each_level(
-            dataset.sel({first: at}).assign_attrs(axes=[*axes(dataset)[:1], *rest]), summarise
-        )
+        each_level(dataset.sel({first: at}).assign_attrs(axes=[along, *rest]), summarise)
         for at in dataset[first].values.tolist()
     ]
-    return xr.concat(parts, dataset[first]).transpose(axes(dataset)[0], ...)
+    made = xr.concat(parts, dataset[first], join="outer").transpose(along, ...)
+    known = set(made[along].values.tolist())  # an outer join sorts words too
+    return made.sel({along: in_order(at for at in dataset[along].values.tolist() if at in known)})

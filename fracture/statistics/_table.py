@@ -7,14 +7,14 @@ import numpy as np
 import xarray as xr
 
 from ..vocabulary import Quantity, axis_quantity
-from ._places import At
+from ._places import At, in_order
 
 
 def table(
     axis: str, columns: Mapping[str, tuple[Mapping[At, Any], Quantity | Mapping[str, Any]]]
 ) -> xr.Dataset:
     """A dataset over one axis from `NAME: ({place: value}, what it is)`; NaN for no value."""
-    places = sorted({at for values, _ in columns.values() for at in values})
+    places = in_order(at for values, _ in columns.values() for at in values)
     variables = {
         name: (
             axis,

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -122,6 +123,9 @@ def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr.decode()
     with pytest.raises(StoreMismatchError, match="num_classes"):
         run(queries, **options | {"num_classes": 4})
+    for solver in ("pgd", partial(affine, num_classes=2)):
+        with pytest.raises(StoreMismatchError, match="solver"):
+            run(queries, **options | {"solver": solver})
     with pytest.raises(StoreMismatchError, match="data"):
         run(Images(queries.inputs, (queries.labels + 1) % 5), **options)
 

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fracture import drawing
 from fracture.experiments._findings import Fit
+from fracture.statistics import levels
 from fracture.vocabulary import Quantity, quantity
 
 DIMS = (8, 16, 32, 64, 128)
@@ -338,11 +339,34 @@ def test_what_a_variable_is():
 @pytest.mark.fast
 def test_texts_stand_at_their_place_in_an_overview():
     model = Quantity("model", "kind of network")
-    one = summarised(("ratio",), axis("model", ("cnn", "mlp", "vit"), quantity=model), law=False)
-    other = summarised(("ratio",), axis("model", ("mlp", "vit"), quantity=model), law=False)
+    one = summarised(("ratio",), axis("model", ("vit", "mlp", "cnn"), quantity=model), law=False)
+    other = summarised(("ratio",), axis("model", ("mlp", "cnn"), quantity=model), law=False)
     (axes,) = drawing.overview([("A", one, "ratio"), ("B", other, "ratio")]).draw().axes
     first, second = (container.lines[0].get_xdata() for container in axes.containers)
     assert (first.tolist(), second.tolist()) == ([0, 1, 2], [1, 2])
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    "second",
+    [
+        axis("loss", ("mse", "mae")),
+        axis("layers", (1, 2)),
+        axis("layers", (1, 2), symbol="depth"),
+        axis("own_axis", (0.5, 2.0), quantity=Quantity("own_axis", "own axis")),
+        ("own_axis", [1, 2]),
+        ("loss", np.array(["mse", "mae"], object)),
+    ],
+)
+def test_slopes_reach_the_lines_of_their_levels(second):
+    """Levels as a claim calls them, in its fits."""
+    summary = summarised(("ratio",), second=second, law=False)
+    named = summary.assign_attrs(axes=["dim", second[0]])
+    fits = [Fit("ratio", -k, -2 - k, -0.1, level=at) for k, (at, _) in enumerate(levels(named), 1)]
+    figure = drawing.against_axis(summary, ["ratio"], title="Fall", fits=fits).draw()
+    said = legend(figure) + [text.get_text() for text in figure.axes[0].texts]
+    for fit in fits:
+        assert any(words.startswith(f"{fit.level}: slope") for words in said), said
 
 
 @pytest.mark.fast

@@ -16,6 +16,7 @@ from fracture.perturbation import (
     Perturbation,
     Status,
     fab,
+    fgsm,
     fmn,
     minimal,
     optimality_residual,
@@ -130,7 +131,8 @@ def test_a_search_over_radii_halves_a_bracket():
         assert got.num_grads == 5 * num + 1
     assert search(8, radius=2.0).status == Status.NOT_FOUND
     assert search(8, radius=7.0).norm == 7
-    assert over_radii(attack, 8) is over_radii(attack, 8)
+    assert over_radii(attack) is over_radii(attack, 8) is over_radii(attack, num=8)
+    assert over_radii("fgsm", 3) is over_radii(fgsm, 3)
     with pytest.raises(ValueError, match="num"):
         over_radii(attack, 0)
 
@@ -140,7 +142,7 @@ def test_every_class_finds_the_nearest_one():
     check(problem, run(problem, over_classes(fmn)), 2e-3)
     single = run(problem, fmn, loss="margin")
     assert (single.norm > 1.01 * problem.radius).any()  # one run alone may end in another class
-    assert over_classes(fmn) is over_classes(fmn)
+    assert over_classes(fmn) is over_classes("fmn", 9)
     wrong = (problem.labels + 1) % 10
     got = run(problem._replace(labels=wrong), over_classes(fmn))
     assert (got.status == Status.MISCLASSIFIED).all()

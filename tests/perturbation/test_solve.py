@@ -9,11 +9,27 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import problems
 import pytest
 
 from fracture import batching
-from fracture.perturbation import affine, ddn, margin, minimal, refine, solve
+from fracture.perturbation import (
+    SOLVERS,
+    affine,
+    as_solver,
+    ddn,
+    fmn,
+    margin,
+    minimal,
+    over_classes,
+    over_radii,
+    over_restarts,
+    pgd,
+    refine,
+    solve,
+    solver_name,
+)
 from fracture.perturbation._solve import _solve_one
 from fracture.perturbation._verify import verify
 from fracture.perturbation._widen import in_float64
@@ -89,6 +105,36 @@ def test_partial_solvers_of_equal_parts_compile_once():
     run(whole)
     run(whole)
     assert len(traces) == 4
+
+
+@pytest.mark.fast
+def test_partial_solvers_are_told_apart_by_the_types_of_their_parts():
+    kinds = (1, 1.0, True, (1, 2), (1, 2.0))
+    solvers = [as_solver(functools.partial(affine, num_classes=kind)) for kind in kinds]
+    for solver, kind in zip(solvers, kinds, strict=True):
+        assert repr(solver.keywords["num_classes"]) == repr(kind)
+        assert as_solver(functools.partial(affine, num_classes=kind)) is solver
+
+
+@pytest.mark.fast
+def test_solvers_are_called_after_their_parts():
+    bound = functools.partial(fmn, steps=7)
+    names = {
+        "minimal": "minimal",
+        "pgd": "over_radii(pgd, 8)",
+        over_classes(bound): "over_classes(fmn(steps=7), 9)",
+        over_radii(over_restarts(pgd, 4), 2): "over_radii(over_restarts(pgd, 4), 2)",
+        functools.partial(fmn, steps=7.0): "fmn(steps=7.0)",
+        mlp: f"{mlp.__module__}.mlp",
+    }
+    for solver, name in names.items():
+        assert solver_name(as_solver(solver)) == name
+    assert over_radii(pgd) is over_radii(pgd, num=8) is SOLVERS["pgd"]
+    assert over_classes(bound) is over_classes(functools.partial(fmn, steps=7), 9)
+    rates = [functools.partial(pgd, optimizer=optax.adam(rate)) for rate in (0.1, 0.2)]
+    assert len(set(map(solver_name, rates))) == 2
+    arrays = (np.zeros(2000), np.eye(1, 2000, 1000)[0], jnp.zeros(2000, jnp.float32))
+    assert len({solver_name(functools.partial(mlp, array)) for array in arrays}) == 3
 
 
 @pytest.mark.fast

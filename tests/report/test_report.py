@@ -16,7 +16,11 @@ from rich.console import Console
 
 from fracture import drawing, report
 from fracture.drawing import formatter, interval, number, pvalue
+from fracture.experiments import Findings
+from fracture.report._analysis import analysis_grids
+from fracture.report._grids import Cell, Column, Grid
 from fracture.report._page import subscripts
+from fracture.report._summaries import summary_grids
 from fracture.vocabulary import Quantity
 
 FINDINGS = {
@@ -191,6 +195,19 @@ def test_titles_say_what_is_in_a_table(rendered):
     assert rendered.page.text.count("drawn law of") == 1
 
 
+@pytest.mark.parametrize("tested", ["ratio", "ratio_pair", "r_opt"])
+def test_tests_stand_beside_the_law_that_they_are_of(tested):
+    found = linear(dims=(8, 16))
+    for name in ("ks_statistic", "ks_pvalue", "ks_largest"):
+        found.summary[name].attrs["tested"] = tested
+    symbol = drawing.quantity_of(found.summary[tested]).symbol
+    kind = "Tests against the law" if tested == "r_opt" else "Measured and predicted"
+    heads = {
+        grid.title: [column.symbol for column in grid.columns] for grid in summary_grids(found)
+    }
+    assert [title for title, head in heads.items() if "KS" in head] == [f"{kind}: {symbol}"]
+
+
 def test_two_axes_are_two_columns_and_every_row_is_there(rendered):
     (head, *rows) = rendered.page.tables["training-radii-and-ratios.csv"]
     assert head == ["t", "L", "seeds", "r_nn/r_opt", "r_nn/r_opt low", "r_nn/r_opt high"]
@@ -267,11 +284,28 @@ def test_quantities_that_the_vocabulary_does_not_have_are_shown(tmp_path):
     made = {"angles": found._replace(summary=summary, fits=())}
     page = Page(report.page(made, tmp_path, drawings={"angles": {}}).read_text())
     assert "angle between this and that (a lower bound of the true one)" in page.text
-    assert page.tables["angles-further-measurements.csv"][0][3:] == [
+    assert page.tables["angles-measured-θ_q.csv"][0][3:] == [
         "θ_q (degrees)",
         "θ_q low (degrees)",
         "θ_q high (degrees)",
     ]
+
+
+@pytest.mark.fast
+def test_names_that_only_look_like_ends_of_intervals_are_shown():
+    names = {"cut_lo": "c_lo", "ratio": "q", "ratio_lo": "q", "ratio_hi": "q", "half": "h"}
+    names["half_lo"] = "h_lo"  # without the other end
+    variables = {
+        name: ("scale", [0.5, 2.0], Quantity(symbol, f"meaning of {symbol}").attrs())
+        for name, symbol in names.items()
+    }
+    summary = xr.Dataset(variables, {"scale": [1.0, np.inf]})
+    (*_, grid) = summary_grids(Findings(xr.Dataset(attrs={"axes": ["scale"]}), summary))
+    head = "scale,c_lo,h,h_lo"
+    assert grid.csv() == f"{head}\n1,0.5,0.5,0.5\ninf,2,2,2\n"
+    assert [row[0].value for row in grid.rows] == ["1", "∞"]
+    told = drawing.glossary([("A", summary)])
+    assert {"c_lo", "h_lo", "q", "h"} == set(told)
 
 
 @pytest.mark.fast
@@ -307,6 +341,31 @@ def test_misuse(tmp_path):
 )
 def test_numbers(value, text):
     assert number(value) == text
+
+
+@pytest.mark.fast
+def test_files_hold_all_digits_and_no_formulas():
+    numbers = (1 / 3, -np.inf, np.nan)
+    words = ("=1+1", "+x", "-2+3", "@x", "-1", "−∞", "a=b")
+    columns = Column("=q", unit="m", interval="95 % CI"), Column("words"), Column("n")
+    rows = [
+        (Cell("0.333", "[−∞, n/a]", numbers), Cell(word), Cell("16", "", (16,))) for word in words
+    ]
+    (head, *got) = csv.reader(io.StringIO(Grid("t", columns, tuple(rows)).csv()))
+    assert head == ["'=q (m)", "'=q low (m)", "'=q high (m)", "words", "n"]
+    assert {tuple(row[:3]) for row in got} == {(repr(1 / 3), "-inf", "")}
+    assert [row[3] for row in got] == ["'=1+1", "'+x", "'-2+3", "'@x", "-1", "−∞", "a=b"]
+    assert {row[4] for row in got} == {"16"}
+
+
+@pytest.mark.fast
+def test_the_summary_of_an_analysis_is_a_file_of_numbers():
+    dataset = analysis()
+    (head, *rows) = csv.reader(io.StringIO(analysis_grids(dataset)[0].csv()))
+    assert head == ["quantity", "inputs", "median", "25 %", "75 %", "5 %", "95 %", "meaning"]
+    (row,) = (row for row in rows if row[0] == "ρ_net")
+    wanted = np.quantile(dataset["rho_net"], [0.5, 0.25, 0.75, 0.05, 0.95])
+    assert [float(entry) for entry in row[1:-1]] == [60, *wanted]
 
 
 @pytest.mark.fast

@@ -9,12 +9,12 @@ from jax.typing import ArrayLike
 from ..._checks import check_counts
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
+from .._names import name, named_after
 from .._result import Perturbation, best_of
 from .._solvers import Solver, as_solver
 from ..steps.linearise import linearise
 
 
-@lru_cache  # the same object for the same arguments: `solve` does not compile it again
 def over_classes(solver: str | Solver, num_classes: int = 9) -> Solver:
     """A solver that runs `solver` towards each of the nearest classes and keeps the best result.
 
@@ -37,8 +37,11 @@ def over_classes(solver: str | Solver, num_classes: int = 9) -> Solver:
         If `num_classes` is no integer of at least 1, or there is no solver of that name.
     """
     check_counts(num_classes=num_classes)
-    run = as_solver(solver)
+    return _best_class(as_solver(solver), int(num_classes))
 
+
+@lru_cache  # the same object for the same parts: `solve` does not compile it again
+def _best_class(run: Solver, num_classes: int) -> Solver:
     def best_class(
         logits_fn: LogitsFn,
         x: ArrayLike,
@@ -59,4 +62,5 @@ def over_classes(solver: str | Solver, num_classes: int = 9) -> Solver:
         )(near.closest(num_classes))
         return best_of(runs, near.classes.size)
 
+    name(best_class, named_after("over_classes", run, num_classes))
     return best_class

@@ -52,6 +52,9 @@ def test_kolmogorov_smirnov_is_scipys():
         law = scipy.stats.beta(0.5, (dim - 1) / 2)
         expected = scipy.stats.kstest(values.sel(dim=dim) ** 2, law.cdf)
         np.testing.assert_allclose(got["ks_pvalue"].sel(dim=dim), expected.pvalue, rtol=1e-6)
+    assert {of.attrs["tested"] for of in got.values()} == {values.name}
+    few = statistics.kolmogorov_smirnov(values[:, :1], LAWS)
+    assert (few["ks_largest"] == 1).all()  # 0.5 + √(ln 40 / 2) is no distance
 
 
 def test_the_scale_of_a_sampled_law_is_known_as_well_as_its_sample():
@@ -129,3 +132,21 @@ def test_an_axis_may_be_words():
     )
     assert statistics.medians(values)["hinge"].value == 8.5
     assert statistics.exponent(values) is None
+
+
+@pytest.mark.fast
+def test_words_keep_their_order_and_numbers_are_sorted():
+    words = ["relu", "gelu", "abs"]
+    values = xr.DataArray(
+        np.ones((3, 2, 6)), {"kind": words, "dim": [16, 4]}, ("kind", "dim", "seed"), "ratio"
+    )
+    few = values.where((values["kind"] != "relu") | (values["dim"] == 16))
+    of = lambda one: statistics.median_table(one, ["ratio"]).dropna("kind")
+    dataset = xr.Dataset({"ratio": few}, attrs={"axes": ["kind", "dim"], "seeds": [6, 6, 6]})
+    got = statistics.each_level(dataset, of)
+    assert got["kind"].values.tolist() == words
+    assert np.isnan(got["ratio"].sel(kind="relu")).values.tolist() == [False, True]
+    drawn = dict.fromkeys(words, np.ones(6))
+    assert statistics.two_samples(values[:, 0], drawn)["kind"].values.tolist() == words
+    of_numbers = statistics.median_table(xr.Dataset({"ratio": values[0]}), ["ratio"])
+    assert of_numbers["dim"].values.tolist() == [4, 16]
