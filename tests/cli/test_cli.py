@@ -171,7 +171,7 @@ ANALYSIS = xr.Dataset(
 def test_a_folder_of_claims_and_an_analysis_is_one_page(fracture, tmp_path):
     found = reported.linear(dims=(8, 16), seeds=20)
     stored = found.dataset.assign(ratio_theory=found.dataset["ratio"])
-    write_dataset(tmp_path / "points.nc", stored.assign_attrs(seeds=[20, 20]))
+    write_dataset(tmp_path / "points.nc", stored.assign_attrs(seeds=[20, 20], options="{}"))
     write_dataset(tmp_path / "analysis.nc", reported.analysis(examples=8))
     code, out, err = fracture("report", ".")
     assert (code, err) == (0, "")
