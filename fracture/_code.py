@@ -29,13 +29,16 @@ def digest_of_names(path: Path, names: Collection[str], without: Collection[str]
     without
         Names that do not count, wherever they stand.
     """
+    files: dict[Path, Statements] = {}
     found: dict[tuple[Path, str], str] = {}
     queue = [(path, name) for name in names]
     while queue:
         where, name = queue.pop()
         if (where, name) in found or name in without:
             continue
-        statement = _statements(where).get(name)
+        if where not in files:
+            files[where] = _statements(where)
+        statement = files[where].get(name)
         if statement is None:
             continue  # a builtin, or a local name
         found[where, name] = _dump(statement)
