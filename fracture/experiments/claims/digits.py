@@ -18,7 +18,7 @@ from ... import data, models, statistics
 from ..._checks import check_counts, check_finite
 from ..._typing import Key
 from ...compression import law_factors, span_compression
-from ...drawing import Drawing, against_axis, against_coordinate, distribution, scatter
+from ...drawing import Drawing, against_axis, against_coordinate, distribution
 from ...optimal import nearest_neighbour_by_count
 from ...perturbation import Status, as_solver
 from ...theory import null_pvalue
@@ -27,9 +27,9 @@ from ...vocabulary import quantity
 from .. import verdicts
 from .._claim import Size
 from .._findings import Findings
+from ._law_e import FACTORS, law_e_cloud, law_e_factors, law_e_verdict
 
 SOURCE = "arXiv:2406.16200, Section 7"
-WITHIN = 1.25
 NUM_TRAIN = 8000
 COORDINATES = {"references": (1000, 2000, 4000, 8000)}
 BOUNDS = (0.0, 1.0)
@@ -232,7 +232,7 @@ def judge(dataset: xr.Dataset) -> Findings:
     middle["accuracy"], middle["found"] = dataset["accuracy"], share
     read = ["rho_net", "rho_span", "null_ratio", "null_pvalue"]
     radii = ["ratio", "ratio_pair", "radius", "radius_pair", "r_opt"]
-    summary = statistics.median_table(middle, [*radii, *read, *_FACTORS, "accuracy", "found"])
+    summary = statistics.median_table(middle, [*radii, *read, *FACTORS, "box", "accuracy", "found"])
     for name, values in {"r_opt": dataset["r_opt"].where(keep), "ratio_pair": ratio_pair}.items():
         summary[f"{name}_by_references"] = (
             values.median(["seed", "example"])
@@ -242,20 +242,14 @@ def judge(dataset: xr.Dataset) -> Findings:
     fits = [statistics.exponent(middle[name], -0.5) for name in ("ratio_pair", "ratio")]
     found = (
         verdicts.scaling("1/√d as the resolution grows", fits[1]),
-        verdicts.agreement(
+        law_e_verdict(
             "Law E on digits",
-            statistics.medians(middle["law_e"]),
+            middle,
             statistics.incomplete(middle["law_e"], dataset),
-            axis="dim",
-            within=WITHIN,
             what="ratio over ρ_net · β",
-            parts={name: statistics.medians(middle[name]) for name in _FACTORS[1:4]},
         ),
     )
     return Findings(dataset, summary, tuple(f for f in fits if f is not None), found)
-
-
-_FACTORS = ("law_e", "midpoint", "secant", "tangent", "box")
 
 
 def draw(findings: Findings) -> dict[str, Drawing]:
@@ -296,13 +290,10 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             "references",
             title="Pairwise ratio against the number of references",
         ),
-        "law-e": scatter(
+        "law-e": law_e_cloud(
+            summary,
             (dataset["rho_net"] * dataset["box"]).assign_attrs(explained.attrs()),
             ratios["ratio_pair"],
-            title="Law E: ratio against the network's own compression",
-            by="dim",
-            within=summary,
-            note="Each point is one input of one network; law E puts it on the dashed line.",
         ),
         "compression": against_axis(
             summary,
@@ -310,9 +301,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             title="Compression ratios against dimension",
             guide=True,
         ),
-        "factors": against_axis(
-            summary, _FACTORS, title="Law E factor by factor", reference=1.0, note=_PRODUCT
-        ),
+        "factors": law_e_factors(summary, note=_PRODUCT),
     }
 
 

@@ -22,7 +22,7 @@ from ... import data, models, statistics
 from ..._checks import check_counts, check_finite
 from ..._typing import Key
 from ...compression import law_factors
-from ...drawing import Drawing, against_axis, distribution, scatter
+from ...drawing import Drawing, against_axis, distribution
 from ...norms import norm
 from ...optimal import Bound, nearest_neighbour, optimum, twin_displacement
 from ...perturbation import Status, as_solver
@@ -31,10 +31,10 @@ from ...vocabulary import Quantity, quantity
 from .. import verdicts
 from .._claim import Size, options_of
 from .._findings import Findings
+from ._law_e import FACTORS, WITHIN, law_e_cloud, law_e_factors, law_e_verdict
 from ._resolved import require_resolved
 
 SOURCE = "arXiv:2406.16200, Sections 5 and 6"
-WITHIN = 1.25  # two radii agree if their ratio is within this factor
 
 
 class Cell(NamedTuple):
@@ -233,7 +233,7 @@ def judge(dataset: xr.Dataset) -> Findings:
     middle["ratio_pair"] = ratio.median("example").assign_attrs(quantity("ratio_pair").attrs())
     middle["law_e"] = law_e.assign_attrs(quantity("law_e").attrs())
     middle = middle.where(share >= 0.9)
-    names = ["ratio", "ratio_pair", "radius_pair", "r_opt", "r_half", "rho_net", *_FACTORS]
+    names = ["ratio", "ratio_pair", "radius_pair", "r_opt", "r_half", "rho_net", *FACTORS]
     for name in ("rho_theory", "accuracy"):
         if dataset[name].notnull().any():
             middle[name] = dataset[name]
@@ -241,30 +241,20 @@ def judge(dataset: xr.Dataset) -> Findings:
     middle["found"] = share
     summary = statistics.median_table(middle, [*names, "found"])
     fits = [statistics.exponent(middle[name]) for name in ("ratio", "ratio_pair", "rho_net")]
-    found = []
+    failed, found = statistics.incomplete(middle["ratio_pair"], dataset), []
     if "rho_theory" in middle:
         layers = options_of(Options, dataset).layers
         found.append(
             verdicts.agreement(
                 f"Law {'B' if layers == 1 else 'C'} for trained networks",
                 statistics.medians(middle["ratio_pair"] / middle["rho_theory"]),
-                statistics.incomplete(middle["ratio_pair"], dataset),
+                failed,
                 axis="dim",
                 within=WITHIN,
                 what="ratio over the interpolator's",
             )
         )
-    found.append(
-        verdicts.agreement(
-            "Law E",
-            statistics.medians(middle["law_e"]),
-            statistics.incomplete(middle["ratio_pair"], dataset),
-            axis="dim",
-            within=WITHIN,
-            what="ratio over ρ_net",
-            parts={name: statistics.medians(middle[name]) for name in _FACTORS[1:]},
-        )
-    )
+    found.append(law_e_verdict("Law E", middle, failed))
     return Findings(dataset, summary, tuple(f for f in fits if f is not None), tuple(found))
 
 
@@ -278,8 +268,7 @@ def _bound(side: xr.DataArray) -> str:
     return "upper"
 
 
-_FACTORS = ("law_e", "midpoint", "secant", "tangent")
-_MEDIANS = ("r_half", "radius_pair", "rho_net", *_FACTORS[1:])
+_MEDIANS = ("r_half", "radius_pair", "rho_net", *FACTORS[1:])
 
 
 def draw(findings: Findings) -> dict[str, Drawing]:
@@ -301,20 +290,11 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             summary, ["r_opt", "r_half", "radius_pair"], title="Radii against dimension"
         ),
         "distribution": distribution(ratio, summary, title="Distribution of the fragility ratio"),
-        "law-e": scatter(
-            dataset["rho_net"],
-            ratio,
-            title="Law E: ratio against the network's own compression",
-            by="dim",
-            within=summary,
-            note="Each point is one input of one network; law E puts it on the dashed line.",
-        ),
+        "law-e": law_e_cloud(summary, dataset["rho_net"], ratio),
         "compression": against_axis(
             summary, rhos, title="Compression ratios against dimension", guide=True
         ),
-        "factors": against_axis(
-            summary, _FACTORS, title="Law E factor by factor", reference=1.0, note=_PRODUCT
-        ),
+        "factors": law_e_factors(summary, note=_PRODUCT),
     }
 
 
