@@ -59,6 +59,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "dim": Quantity("d", "coordinates of an input", form="count"),
     "seed": Quantity("seed", "independent draw of everything random", form="count"),
     "width": Quantity("m", "units of a hidden layer", form="count"),
+    "network": Quantity("network", "kind of network"),
     "steps": Quantity("t", "steps of training", form="count"),
     "layers": Quantity("L", "mixing layers", form="count"),
     "classes": Quantity("K", "classes", form="count"),

@@ -19,7 +19,13 @@ from fracture._code import digest_of_names
 from fracture.vocabulary import variables
 
 NAMES = experiments.names()
-SMALL = {"linear_points": (4, 8), "linear_hypercube": (4, 8), "trained": (4,), "digits": (49,)}
+SMALL = {
+    "digits": (49,),
+    "linear_hypercube": (4, 8),
+    "linear_points": (4, 8),
+    "paper_setting": 4,
+    "trained": (4,),
+}
 
 
 @pytest.fixture(scope="module", params=NAMES)
