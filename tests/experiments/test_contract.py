@@ -25,6 +25,7 @@ SMALL = {
     "linear_points": (4, 8),
     "paper_setting": 4,
     "trained": (4,),
+    "untrained": (8, 16),
 }
 
 
