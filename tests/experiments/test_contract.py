@@ -23,6 +23,7 @@ SMALL = {
     "digits": (49,),
     "linear_hypercube": (4, 8),
     "linear_points": (4, 8),
+    "mixing_layers": (4, 8),
     "paper_setting": 4,
     "trained": (4,),
     "untrained": (8, 16),
