@@ -21,11 +21,13 @@ from fracture.vocabulary import variables
 NAMES = experiments.names()
 SMALL = {
     "digits": (49,),
+    "linear_depth": (4, 6),
     "linear_hypercube": (4, 8),
     "linear_points": (4, 8),
     "mixing_layers": (4, 8),
     "paper_setting": 4,
     "trained": (4,),
+    "trained_linear": (4, 6),
     "untrained": (8, 16),
 }
 
