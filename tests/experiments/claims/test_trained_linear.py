@@ -22,7 +22,8 @@ def test_without_error_the_inverse_is_found_and_law_a_with_it(found):
     assert (fits.mean("seed") > 0.5).sel(optimizer="adam").all()
     for name, value in {"share": 1, "error": 0, "over_theory": 1}.items():
         np.testing.assert_allclose(dataset[name].where(fits, value), value, atol=0.02)
-    assert (dataset["error"] ** 2 >= (1 - dataset["share"]) ** 2 * (1 - 1e-4)).all()
+    # By Cauchy and Schwarz, up to the rounding of float32.
+    assert (dataset["error"] >= abs(1 - dataset["share"]) - 1e-6).all()
 
 
 def test_pairwise_radii_are_those_of_the_rows():
