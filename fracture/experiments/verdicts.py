@@ -141,14 +141,24 @@ def agreement(
     return Verdict(law, True, said, evidence)
 
 
-def scaling(law: str, fit: Fit | None, *, within: float = 0.1) -> Verdict:
+def scaling(
+    law: str,
+    fit: Fit | None,
+    incomplete: Sequence[Any] = (),
+    *,
+    within: float = 0.1,
+    axis: str = "dim",
+) -> Verdict:
     """Is a fitted exponent the expected one, up to `within`?
 
     It is where its whole interval lies that close, and is not where the whole interval is further
-    away.
+    away. Where seeds failed, at the places `incomplete` along `axis`, the verdict is open.
     """
     if fit is None or fit.expected is None:
         return Verdict(law, None, "an exponent needs two places with a result")
+    if incomplete:
+        places = f"{axis_quantity(axis).symbol} = {', '.join(map(str, incomplete))}"
+        return Verdict(law, None, f"too few seeds gave a result at {places}", _of_fit(fit))
     low, high = fit.low - fit.expected, fit.high - fit.expected
     holds = None
     said = f"the exponent may be within {within:g} of {fit.expected:.2f} or not"

@@ -19,7 +19,17 @@ from fracture._code import digest_of_names
 from fracture.vocabulary import variables
 
 NAMES = experiments.names()
-SMALL = {"linear_points": (4, 8), "linear_hypercube": (4, 8), "trained": (4,), "digits": (49,)}
+SMALL = {
+    "digits": (49,),
+    "linear_depth": (4, 6),
+    "linear_hypercube": (4, 8),
+    "linear_points": (4, 8),
+    "mixing_layers": (4, 8),
+    "paper_setting": 4,
+    "trained": (4,),
+    "trained_linear": (4, 6),
+    "untrained": (8, 16),
+}
 
 
 @pytest.fixture(scope="module", params=NAMES)
