@@ -62,6 +62,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "steps": Quantity("t", "steps of training", form="count"),
     "layers": Quantity("L", "mixing layers", form="count"),
     "classes": Quantity("K", "classes", form="count"),
+    "norm": Quantity("norm", "in which distances and perturbations are measured"),
     "references": Quantity(
         "N", "references searched for the nearest of another class", form="count"
     ),

@@ -232,6 +232,14 @@ def test_median_of_two_layers():
     assert float(law.quantile(0.5)) * 40**0.5 == pytest.approx(0.06, abs=0.01)
 
 
+@pytest.mark.parametrize(("ord", "dual"), [(1, np.inf), (np.inf, 1)])
+def test_pairs_of_family_a_have_the_law_of_family_b_in_other_norms(ord, dual):
+    law = theory.mixing_compression(jax.random.key(6), 12, 1, ord=ord, num=2**15)
+    u, v = np.random.default_rng(1).normal(size=(2, 2000, 12))
+    sizes = np.linalg.norm(u, dual, axis=1) * np.linalg.norm(v, ord, axis=1)
+    assert scipy.stats.kstest(np.abs((u * v).sum(1)) / sizes, law.cdf).pvalue > 0.01
+
+
 def test_span_of_random_directions():
     rng = np.random.default_rng(0)
     q, _ = np.linalg.qr(rng.normal(size=(2000, 12, 5)))
