@@ -19,7 +19,17 @@ from fracture._code import digest_of_names
 from fracture.vocabulary import variables
 
 NAMES = experiments.names()
-SMALL = {"linear_points": (4, 8), "linear_hypercube": (4, 8), "trained": (4,), "digits": (49,)}
+SMALL = {
+    "linear_points": {"dim": (4, 8)},
+    "linear_hypercube": {"dim": (4, 8)},
+    "trained": {"dim": (4,)},
+    "digits": {"dim": (49,)},
+    "norm_orders": {"dim": (4,)},
+    "directions": {"classes": (2,), "data": ("clusters",)},
+    "hypercube_inputs": {"dim": (4,)},
+    "intrinsic_dimension": {"dim": (16,)},
+    "spheres": {"dim": (8,)},
+}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -27,7 +37,7 @@ def found(request):
     """Two seeds of a claim at its smallest."""
     what = experiments.claim(request.param)
     axes = {axis: values[:2] for axis, values in what.sizes["quick"].axes.items()}
-    settings = axes | ({"dim": SMALL[request.param]} if request.param in SMALL else {})
+    settings = axes | SMALL.get(request.param, {})
     return experiments.reproduce(request.param, settings=settings, seeds=2)
 
 
