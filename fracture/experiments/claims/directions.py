@@ -198,7 +198,8 @@ def _of_data(name: str, dataset: xr.Dataset, dim: int) -> tuple[xr.Dataset, list
     random = drawn["rho_unrelated"]
     tests = statistics.kolmogorov_smirnov(random, laws)
     expected = statistics.law_exponent(laws)
-    middle = _middle(dataset)
+    chance = [float(law.quantile(0.5)) for law in laws.values()]  # beside medians, a median
+    middle = _middle(dataset, dataset["classes"].copy(data=chance))
     fits = [
         statistics.exponent(random, expected),
         statistics.exponent(middle["ratio"], expected),
@@ -237,19 +238,15 @@ def _of_data(name: str, dataset: xr.Dataset, dim: int) -> tuple[xr.Dataset, list
     return summary, found, [fit._replace(level=name) for fit in fits if fit is not None]
 
 
-def _middle(dataset: xr.Dataset) -> xr.Dataset:
+def _middle(dataset: xr.Dataset, chance: xr.DataArray) -> xr.Dataset:
     """Medians over the inputs of each network."""
     keep, share = statistics.usable(dataset)
-    names = ["ratio", "radius", "r_opt", "rho_span", "null_ratio", "span_rank"]
+    names = ["ratio", "radius", "r_opt", "rho_span", "span_rank"]
     kept = dataset[names].where(keep)
     middle = kept.median("example", keep_attrs=True)
     derived = {
-        "excess": (kept["rho_span"] / kept["null_ratio"], "ρ_span/ρ_null", "ρ_span over chance"),
-        "over_span": (
-            kept["ratio"] / kept["rho_span"],
-            "ratio/ρ_span",
-            "fragility ratio over ρ_span",
-        ),
+        "excess": (kept["rho_span"] / chance, "ρ_span/chance", "ρ_span over the median by chance"),
+        "over_span": (kept["ratio"] / kept["rho_span"], "ratio/ρ_span", "fragility over span"),
     }
     for name, (values, symbol, meaning) in derived.items():
         middle[name] = values.median("example").assign_attrs(Quantity(symbol, meaning).attrs())

@@ -182,9 +182,7 @@ def judge(dataset: xr.Dataset) -> Findings:
     fits, parts = [fit], []
     for name, one in statistics.levels(middle):
         within = partial(_within, one)
-        found.append(
-            within(f"Ratio is ρ at 9 of 10 inputs, {name}", "off", "ratio off by a factor")
-        )
+        found.append(within(f"Ratio is ρ, 9 inputs in 10, {name}", "off", "ratio off by a factor"))
         if name != "interpolator":
             found.append(
                 within(f"As fragile as the interpolator, {name}", "relative", "ratio over its")

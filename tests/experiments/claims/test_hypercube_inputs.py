@@ -23,7 +23,7 @@ def test_ratios_of_the_interpolator_are_what_it_reads(found):
     assert (one["accuracy"] == 1).all()
     assert (found.dataset["proven"] == 1).all()
     words = {verdict.law: verdict.word for verdict in found.verdicts}
-    assert words["Ratio is ρ at 9 of 10 inputs, interpolator"] == "holds"
+    assert words["Ratio is ρ, 9 inputs in 10, interpolator"] == "holds"
 
 
 def test_no_linear_classifier_has_a_larger_least_radius(found):
