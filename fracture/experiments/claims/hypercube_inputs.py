@@ -71,7 +71,7 @@ class Options(NamedTuple):
     """Draws of A a seed, what is trained, and how it is attacked; recorded with the results."""
 
     draws: int = 128
-    solver: str = "ddn"
+    solver: str = "ddn"  # within 1e-3 of `minimal` at the median, 2 % at nine inputs in ten
     points_per_dim: int = 32
     width_per_dim: int = 2
     steps: int = 1000
@@ -215,8 +215,10 @@ def _middle(dataset: xr.Dataset) -> xr.Dataset:
     )
     middle = kept.median("example", keep_attrs=True)
     quotient = kept["ratio"] / kept["rho_net"]
-    off = xr.ufuncs.maximum(quotient, 1 / quotient).quantile(0.9, "example")
-    middle["off"] = off.drop_vars("quantile").assign_attrs(_OFF.attrs())
+    # A network without any input has no quantile, and xarray warns of it.
+    some = keep.any("example")
+    off = xr.ufuncs.maximum(quotient, 1 / quotient).where(some, 1).quantile(0.9, "example")
+    middle["off"] = off.drop_vars("quantile").where(some).assign_attrs(_OFF.attrs())
     relative = (kept["ratio"] / kept["ratio"].sel(network="interpolator", drop=True)).median(
         "example"
     )

@@ -28,7 +28,7 @@ from jaxtyping import Array, Bool, Float
 
 from ... import data, models, statistics, theory
 from ..._checks import check_counts, check_finite
-from ..._typing import Key
+from ..._typing import Key, Order
 from ...compression import margin_compression
 from ...drawing import Drawing, against_axis, distribution, scatter
 from ...norms import dual_order, norm
@@ -253,7 +253,7 @@ def _of_norm(name: str, drawn: xr.Dataset, trained: xr.Dataset) -> Findings:
     return Findings(drawn, summary, tuple(named), tuple(found))
 
 
-def _law(dim: int, ord: float) -> theory.Law:
+def _law(dim: int, ord: Order) -> theory.Law:
     """Exact in ℓ2; no closed form is known elsewhere: many draws."""
     if ord == 2:
         return theory.compression(dim)
