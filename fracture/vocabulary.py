@@ -66,6 +66,10 @@ QUANTITIES: Mapping[str, Quantity] = {
     "steps": Quantity("t", "steps of training", form="count"),
     "layers": Quantity("L", "mixing layers", form="count"),
     "classes": Quantity("K", "classes", form="count"),
+    "data": Quantity("data", "what networks are trained on and attacked at"),
+    "network": Quantity("network", "which of the networks that are compared"),
+    "embedding": Quantity("embedding", "how the same content is laid into d coordinates"),
+    "norm": Quantity("norm", "in which distances and perturbations are measured"),
     "references": Quantity(
         "N", "references searched for the nearest of another class", form="count"
     ),

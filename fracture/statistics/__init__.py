@@ -7,7 +7,7 @@ for one axis where there are more.
 from ._exponent import Fit, exponent, scale
 from ._laws import kolmogorov_smirnov, law_exponent, predictions, two_samples
 from ._medians import LEAST_SEEDS, Interval, incomplete, median, median_table, medians, usable
-from ._places import axes, axis_of, each_level, levels, rows
+from ._places import axes, axis_of, each_level, levels, pooled, rows
 from ._table import table
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "median",
     "median_table",
     "medians",
+    "pooled",
     "predictions",
     "rows",
     "scale",

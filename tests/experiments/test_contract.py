@@ -20,15 +20,25 @@ from fracture.vocabulary import variables
 
 NAMES = experiments.names()
 SMALL = {
-    "digits": (49,),
-    "linear_depth": (4, 6),
-    "linear_hypercube": (4, 8),
-    "linear_points": (4, 8),
-    "mixing_layers": (4, 8),
-    "paper_setting": 4,
-    "trained": (4,),
-    "trained_linear": (4, 6),
-    "untrained": (8, 16),
+    "defences": {"dim": 49, "defence": ("Jacobian",), "hidden": 8, "steps": 20, "examples": 4},
+    "digits": {"dim": (49,)},
+    "directions": {"classes": (2,), "data": ("clusters",)},
+    "hypercube_inputs": {"dim": (4,)},
+    "information": {"dim": 49, "width": (8,), "hidden": 8, "steps": 20, "examples": 4},
+    "intrinsic_dimension": {"dim": (16,)},
+    "layers_over_training": {"dim": 64, "model": ("mlp",), "steps": 100, "examples": 3},
+    "linear_depth": {"dim": (4, 6)},
+    "linear_hypercube": {"dim": (4, 8)},
+    "linear_points": {"dim": (4, 8)},
+    "mixing_layers": {"dim": (4, 8)},
+    "norm_orders": {"dim": (4,)},
+    "paper_setting": {"dim": 4},
+    "regimes": {"dim": (4,), "network": ("centre",), "steps": 20, "examples": 3},
+    "robust_digits": {"dim": (49,), "steps": 20, "pgd_steps": 4, "examples": 4},
+    "spheres": {"dim": (8,)},
+    "trained": {"dim": (4,)},
+    "trained_linear": {"dim": (4, 6)},
+    "untrained": {"dim": (8, 16)},
 }
 
 
@@ -37,7 +47,7 @@ def found(request):
     """Two seeds of a claim at its smallest."""
     what = experiments.claim(request.param)
     axes = {axis: values[:2] for axis, values in what.sizes["quick"].axes.items()}
-    settings = axes | ({"dim": SMALL[request.param]} if request.param in SMALL else {})
+    settings = axes | SMALL.get(request.param, {})
     return experiments.reproduce(request.param, settings=settings, seeds=2)
 
 

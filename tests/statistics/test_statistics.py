@@ -150,3 +150,16 @@ def test_words_keep_their_order_and_numbers_are_sorted():
     assert statistics.two_samples(values[:, 0], drawn)["kind"].values.tolist() == words
     of_numbers = statistics.median_table(xr.Dataset({"ratio": values[0]}), ["ratio"])
     assert of_numbers["dim"].values.tolist() == [4, 16]
+
+
+def test_pooled_draws_are_seeds():
+    values = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    dims = ("dim", "seed", "draw", "norm")
+    coords = {"dim": [8, 16], "seed": [0, 1, 2]}
+    dataset = xr.Dataset({"ratio": (dims, values)}, coords, {"seeds": [3, 3], "axes": ["dim"]})
+    got = statistics.pooled(dataset, "draw")
+    assert got.attrs["seeds"] == [12, 12]
+    flat = got["ratio"].transpose("dim", "seed", "norm")
+    np.testing.assert_array_equal(flat, values.reshape(2, 12, 5))
+    rows = statistics.rows(got["ratio"].isel(norm=0))
+    np.testing.assert_array_equal(rows[16], values[1, :, :, 0].ravel())
