@@ -65,6 +65,8 @@ QUANTITIES: Mapping[str, Quantity] = {
     "references": Quantity(
         "N", "references searched for the nearest of another class", form="count"
     ),
+    "noise": Quantity("σ", "noise added to features, over their own standard deviation"),
+    "push": Quantity("push", "length of a perturbation over the smallest one found"),
     "seeds": Quantity(
         "seeds", "repetitions with a result, the unit of every interval", form="count"
     ),

@@ -1,0 +1,326 @@
+"""Networks are fragile as their features keep little of the input, which all features give away.
+
+The information-theoretic account of fragility says two things. A network needs so little
+information to tell classes apart that it drops most of the input: noisy features h + σn keep
+I(x; h + σn) = ½ log det(I + J Σ Jᵀ / σ²) of it in the Gaussian approximation, J the Jacobian of a
+layer and Σ the covariance of the digits. And what is dropped is what an attack changes unseen, so
+that the network that drops more is the more fragile one, and a defence is to compare all features
+of an input, those that the network ignores too, with what its label predicts.
+
+The second hidden layer of a network on digits has a varying number of units, through which all
+information has to pass. The noise is in proportion to the features of each layer. The detector
+takes the squared Mahalanobis distance of the features from the mean of the class that the network
+answers; its threshold is the 99 % point of held-out digits.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import xarray as xr
+from jaxtyping import Array, Bool, Float
+
+from ... import data, models, statistics
+from ..._checks import check_counts, check_finite
+from ..._typing import Key
+from ...compression import atypicality, class_gaussians, layer_information
+from ...drawing import Drawing, against_axis, against_coordinate
+from ...logits import margin
+from ...perturbation import Status, as_solver
+from ...training import fit
+from ...vocabulary import Quantity, quantity
+from .. import verdicts
+from .._claim import Size
+from .._findings import Findings
+
+SOURCE = "arXiv:1905.11381, Sections 3 and 4"
+NUM_TRAIN, NUM_HELD_OUT = 7000, 1000
+BOUNDS = (0.0, 1.0)
+FALSE_ALARMS = 0.01
+COORDINATES = {
+    "layer": ("input", "layer_1", "layer_2", "logits"),
+    "noise": (0.03, 0.1, 0.3, 1.0, 3.0),
+    "reads": ("all_features", "input", "logits", "margin"),
+    "push": (1.0, 1.5, 2.0, 3.0),
+}
+
+
+class Cell(NamedTuple):
+    """One trained network, with what its layers keep and what detectors make of attacks on it."""
+
+    information: Annotated[
+        Float[Array, "layer noise"],
+        Quantity("I", "information that noisy features keep of the input", "nats"),
+    ]
+    information_start: Annotated[
+        Float[Array, "layer noise"],
+        Quantity("I_0", "the same before training", "nats"),
+    ]
+    radius: Annotated[Float[Array, " example"], quantity("radius", unit="pixel range")]
+    correct: Bool[Array, " example"]
+    found: Bool[Array, " example"]
+    detected: Annotated[
+        Float[Array, "reads push"],
+        Quantity("detected", "share of perturbed inputs above the threshold", form="share"),
+    ]
+    false_alarms: Annotated[
+        Float[Array, " reads"],
+        Quantity("false alarms", "share of other held-out inputs above it", form="share"),
+    ]
+    accuracy: Annotated[
+        Float[Array, ""], quantity("accuracy", meaning="share of test digits classified right")
+    ]
+
+
+class Options(NamedTuple):
+    """What is trained, and at how many inputs it is looked at; recorded with the results."""
+
+    dim: int = 196
+    hidden: int = 128
+    solver: str = "ddn"
+    steps: int = 600
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    examples: int = 48
+    looked_at: int = 6  # of them, for the information, which differs little between inputs
+
+
+class Shared(NamedTuple):
+    """Digits for training, for thresholds and to be attacked, and a factor of their covariance."""
+
+    train: data.Digits
+    held_out: data.Digits
+    test: data.Digits
+    factor: Float[Array, "d d"]
+
+
+def shared(options: Options, *, width: int) -> Shared:
+    """Digits of one resolution."""
+    train, rest = data.split(data.digits(math.isqrt(options.dim)), NUM_TRAIN)
+    held_out, test = data.split(rest, NUM_HELD_OUT)
+    rows = np.asarray(train.inputs, np.float64).reshape(NUM_TRAIN, -1)
+    values, vectors = np.linalg.eigh(np.cov(rows.T))
+    factor = vectors * np.sqrt(values.clip(0))
+    return Shared(train, held_out, test, jnp.asarray(factor, jnp.float32))
+
+
+def measure(key: Key, given: Shared, options: Options, *, width: int) -> Cell:
+    """Train one network, ask what its layers keep, attack it, and look for the attacks."""
+    key_init, key_fit = jax.random.split(key)
+    shape = given.train.inputs.shape[1:]
+    network = models.mlp(shape, 10, widths=(options.hidden, width))
+    start = network.init(key_init)
+    trained = fit(
+        key_fit,
+        network.apply,
+        start,
+        *given.train,
+        loss="cross_entropy",
+        steps=options.steps,
+        batch_size=options.batch_size,
+        optimizer=optax.adam(options.learning_rate),
+    )
+    inputs, labels = (part[: options.examples] for part in given.test)
+
+    def kept(params):
+        layers = _layers(network, params)
+        spreads = [jnp.std(h, axis=0).ravel() for h in jax.vmap(layers)(given.held_out.inputs)]
+        sizes = jnp.stack([jnp.sqrt(jnp.mean(s**2)) for s in spreads])
+        noise = sizes[:, None] * jnp.array(COORDINATES["noise"], sizes.dtype)[None]
+        at = lambda x: layer_information(network.stages(params), x, noise, factor=given.factor)
+        return jax.lax.map(lambda x: at(x).information, inputs[: options.looked_at]).mean(0)
+
+    both = jax.tree.map(lambda *leaves: jnp.stack(leaves), start, trained.params)
+    information = jax.lax.map(kept, both)
+    logits_fn = lambda x: network.apply(trained.params, x)
+    solver = as_solver(options.solver)
+    found = jax.vmap(lambda x, label: solver(logits_fn, x, label, bounds=BOUNDS))(inputs, labels)
+    fooled = found.status == Status.FOUND
+    detected, false_alarms = _detection(network, trained.params, given, inputs, found, fooled)
+    answers = jax.vmap(logits_fn)(given.test.inputs).argmax(-1).astype(jnp.int32)
+    return Cell(
+        information=information[1],
+        information_start=information[0],
+        radius=found.norm,
+        correct=fooled | (found.status == Status.NOT_FOUND),
+        found=fooled,
+        detected=detected,
+        false_alarms=false_alarms,
+        accuracy=jnp.mean(answers == given.test.labels, dtype=found.norm.dtype),
+    )
+
+
+def _layers(network, params):
+    """Features of one input: itself, the hidden layers, the logits."""
+    return lambda x: [x, *network.features(params, x).values()]
+
+
+def _detection(network, params, given, inputs, found, fooled):
+    """Shares of perturbed and of other inputs that each detector calls odd."""
+    layers = _layers(network, params)
+    together = lambda hs: jnp.concatenate([h.ravel() for h in hs])
+    views = [together, lambda hs: hs[0].ravel(), lambda hs: hs[-1]]
+    features = jax.vmap(layers)(given.train.inputs)
+    known = [class_gaussians(jax.vmap(v)(features), given.train.labels, 10) for v in views]
+
+    def scores(x):
+        hs = layers(x)
+        answer = hs[-1].argmax()
+        odd = [atypicality(c, v(hs), answer) for c, v in zip(known, views, strict=True)]
+        return jnp.stack([*odd, -margin(hs[-1], answer)])
+
+    half = given.test.inputs.shape[0] // 2
+    threshold = jnp.quantile(jax.vmap(scores)(given.held_out.inputs), 1 - FALSE_ALARMS, axis=0)
+    false_alarms = jnp.mean(jax.vmap(scores)(given.test.inputs[half:]) > threshold[None], axis=0)
+
+    def pushed(push):
+        points = jnp.clip(inputs + push * found.delta, *BOUNDS)
+        above = jax.vmap(scores)(points) > threshold[None]
+        return jnp.mean(above, axis=0, where=fooled[:, None])
+
+    return jax.vmap(pushed, out_axes=1)(jnp.array(COORDINATES["push"], inputs.dtype)), false_alarms
+
+
+SIZES = {
+    "quick": Size({"width": (4, 64)}, 6, 6),
+    "default": Size({"width": (4, 8, 16, 32, 64, 128)}, 12, 6),
+    "full": Size({"width": (4, 8, 16, 32, 64, 128, 256)}, 24, 6),
+}
+
+
+def check(options, axes):
+    """Raise for a solver that there is not, and for no number of pixels."""
+    if math.isqrt(options.dim) ** 2 != options.dim:
+        raise ValueError(f"dim must be a square, such as 49 or 196, got {options.dim}.")
+    as_solver(options.solver)
+    counts = ("dim", "hidden", "steps", "batch_size", "examples", "looked_at")
+    check_counts(**{name: getattr(options, name) for name in counts})
+    check_finite(0, learning_rate=options.learning_rate)
+    check_counts(width=min(axes["width"]))
+
+
+NOISE = 0.3  # at which layers are compared
+LARGEST_CHANGE = 1.25
+LEAST_DETECTED = 0.9
+
+
+def judge(dataset: xr.Dataset) -> Findings:
+    """Judge what training discards, whether radii follow what is kept, and the detector."""
+    keep, share = statistics.usable(dataset)
+    middle = dataset[["radius"]].where(keep).median("example", keep_attrs=True)
+    middle = middle.where(share >= 0.9)
+    at = {"layer": "layer_2", "noise": NOISE}
+    middle["bottleneck"] = dataset["information"].sel(at, drop=True)
+    middle["bottleneck"].attrs = _BOTTLENECK.attrs()
+    forgotten = dataset["information_start"] / dataset["information"]
+    middle["forgotten"] = forgotten.sel(at, drop=True).assign_attrs(_FORGOTTEN.attrs())
+    rate = middle["radius"] / np.sqrt(middle["bottleneck"])
+    widest = rate.isel(width=-1, drop=True).median("seed")
+    middle["constancy"] = (rate / widest).assign_attrs(_CONSTANCY.attrs())
+    middle["accuracy"], middle["found"] = dataset["accuracy"], share
+    for name in COORDINATES["reads"]:
+        of = {"reads": name}
+        first = dataset["detected"].sel(of, drop=True).isel(push=0, drop=True)
+        named = Quantity(f"detected, {name}", f"share detected by {_READS[name]}", form="share")
+        middle[f"detected_{name}"] = first.assign_attrs(named.attrs())
+    names = ["radius", "bottleneck", "forgotten", "constancy", "accuracy", "found"]
+    names += [name for name in middle if str(name).startswith("detected")]
+    share_kept = dataset["information"] / dataset["information"].sel(layer="input", drop=True)
+    layers = dataset[["accuracy"]].assign(
+        kept=share_kept.sel(noise=NOISE, drop=True).assign_attrs(_KEPT.attrs())
+    )
+    last = dataset.isel(width=-1, drop=True)
+    summary = xr.merge(
+        [
+            statistics.median_table(middle, names),
+            _over(layers, ["width", "layer"], ["kept"]),
+            _over(last, ["layer", "noise"], ["information"]),
+            _over(last, ["reads", "push"], ["detected"]),
+            _over(last, ["reads"], ["false_alarms"]),
+        ],
+        join="outer",
+    )
+    incomplete = statistics.incomplete(middle["radius"], dataset)
+    found = (
+        verdicts.at_least(
+            "Training discards information",
+            statistics.medians(middle["forgotten"]),
+            [],
+            axis="width",
+            least=1.0,
+            what="information before over after training",
+        ),
+        verdicts.agreement(
+            "The radius grows like √I",
+            statistics.medians(middle["constancy"]),
+            incomplete,
+            axis="width",
+            within=LARGEST_CHANGE,
+            what="r_nn/√I over that of the widest",
+        ),
+        verdicts.at_least(
+            "All features give perturbations away",
+            statistics.medians(middle["detected_all_features"]),
+            incomplete,
+            axis="width",
+            least=LEAST_DETECTED,
+            what="share detected",
+        ),
+    )
+    return Findings(dataset, summary, (), found)
+
+
+_BOTTLENECK = Quantity("I", f"nats that the second hidden layer keeps at σ = {NOISE}", "nats")
+_FORGOTTEN = Quantity("I_0/I", "information of that layer before training over that after")
+_CONSTANCY = Quantity("constancy", "radius over √I, over that of the widest network")
+_KEPT = Quantity("I/I_input", f"share of the input's information that a layer keeps at σ = {NOISE}")
+_READS = {
+    "all_features": "all features",
+    "input": "the input alone",
+    "logits": "the logits alone",
+    "margin": "a small margin",
+}
+
+
+def _over(dataset: xr.Dataset, axes: Sequence[str], names: Sequence[str]) -> xr.Dataset:
+    """Medians over seeds along several axes, without the number of seeds."""
+    given = dataset[names].assign_attrs(axes=axes)
+    made = statistics.each_level(given, lambda one: statistics.median_table(one, names))
+    return made.drop_vars("seeds")
+
+
+def draw(findings: Findings) -> dict[str, Drawing]:
+    """What layers keep, radii beside it, and what detectors see."""
+    summary = findings.summary
+    return {
+        "layers": against_coordinate(
+            summary,
+            "information",
+            "noise",
+            title="Information that noisy features keep, widest network",
+            note="Gaussian approximation, exact for affine networks.",
+        ),
+        "kept": against_axis(
+            summary, ["kept"], title="Share of information kept against the bottleneck"
+        ),
+        "radii": against_axis(summary, ["radius"], title="Radii against the bottleneck"),
+        "constancy": against_axis(
+            summary,
+            ["constancy", "forgotten"],
+            title="Do radii follow information, and does training discard it?",
+            reference=1.0,
+        ),
+        "detection": against_coordinate(
+            summary,
+            "detected",
+            "push",
+            title="Detection at 1 % false alarms, widest network",
+            log=False,
+            note="At push 1 perturbations are the smallest ones found, at which the two largest "
+            "logits are equal: that alone gives them away. Further along, it does not.",
+        ),
+    }
