@@ -1,4 +1,4 @@
-"""Networks are fragile as their features keep little of the input, which all features give away.
+"""Networks forget most of their input: that makes them fragile, and attacks detectable.
 
 The information-theoretic account of fragility says two things. A network needs so little
 information to tell classes apart that it drops most of the input: noisy features h + σn keep
@@ -42,9 +42,9 @@ NUM_TRAIN, NUM_HELD_OUT = 7000, 1000
 BOUNDS = (0.0, 1.0)
 FALSE_ALARMS = 0.01
 COORDINATES = {
-    "layer": ("input", "layer_1", "layer_2", "logits"),
+    "layer": ("input", "layer 1", "layer 2", "logits"),
     "noise": (0.03, 0.1, 0.3, 1.0, 3.0),
-    "reads": ("all_features", "input", "logits", "margin"),
+    "reads": ("all features", "input", "logits", "margin"),
     "push": (1.0, 1.5, 2.0, 3.0),
 }
 
@@ -140,17 +140,25 @@ def measure(key: Key, given: Shared, options: Options, *, width: int) -> Cell:
     solver = as_solver(options.solver)
     found = jax.vmap(lambda x, label: solver(logits_fn, x, label, bounds=BOUNDS))(inputs, labels)
     fooled = found.status == Status.FOUND
-    detected, false_alarms = _detection(network, trained.params, given, inputs, found, fooled)
-    answers = jax.vmap(logits_fn)(given.test.inputs).argmax(-1).astype(jnp.int32)
+    pushes = jnp.array(COORDINATES["push"], inputs.dtype)
+    points = jnp.clip(jax.vmap(lambda push: inputs + push * found.delta)(pushes), *BOUNDS)
+    looked = jnp.concatenate(
+        [given.held_out.inputs, given.test.inputs, points.reshape(-1, *inputs.shape[1:])]
+    )
+    answers, scores = _scores(network, trained.params, given.train, looked)
+    tests = slice(NUM_HELD_OUT, NUM_HELD_OUT + len(given.test.inputs))
+    odd = scores > jnp.quantile(scores[:NUM_HELD_OUT], 1 - FALSE_ALARMS, axis=0)[None]
+    perturbed = odd[tests.stop :].reshape(len(pushes), -1, odd.shape[1])
+    share = lambda truth, **where: jnp.mean(truth, dtype=scores.dtype, **where)
     return Cell(
         information=information[1],
         information_start=information[0],
         radius=found.norm,
         correct=fooled | (found.status == Status.NOT_FOUND),
         found=fooled,
-        detected=detected,
-        false_alarms=false_alarms,
-        accuracy=jnp.mean(answers == given.test.labels, dtype=found.norm.dtype),
+        detected=share(perturbed, axis=1, where=fooled[None, :, None]).T,
+        false_alarms=share(odd[tests], axis=0),
+        accuracy=share(answers[tests] == given.test.labels),
     )
 
 
@@ -159,36 +167,25 @@ def _layers(network, params):
     return lambda x: [x, *network.features(params, x).values()]
 
 
-def _detection(network, params, given, inputs, found, fooled):
-    """Shares of perturbed and of other inputs that each detector calls odd."""
-    layers = _layers(network, params)
+def _scores(network, params, train, inputs):
+    """The answer to each input, and how odd each detector finds the features beside it."""
     together = lambda hs: jnp.concatenate([h.ravel() for h in hs])
     views = [together, lambda hs: hs[0].ravel(), lambda hs: hs[-1]]
-    features = jax.vmap(layers)(given.train.inputs)
-    known = [class_gaussians(jax.vmap(v)(features), given.train.labels, 10) for v in views]
-
-    def scores(x):
-        hs = layers(x)
-        answer = hs[-1].argmax()
-        odd = [atypicality(c, v(hs), answer) for c, v in zip(known, views, strict=True)]
-        return jnp.stack([*odd, -margin(hs[-1], answer)])
-
-    half = given.test.inputs.shape[0] // 2
-    threshold = jnp.quantile(jax.vmap(scores)(given.held_out.inputs), 1 - FALSE_ALARMS, axis=0)
-    false_alarms = jnp.mean(jax.vmap(scores)(given.test.inputs[half:]) > threshold[None], axis=0)
-
-    def pushed(push):
-        points = jnp.clip(inputs + push * found.delta, *BOUNDS)
-        above = jax.vmap(scores)(points) > threshold[None]
-        return jnp.mean(above, axis=0, where=fooled[:, None])
-
-    return jax.vmap(pushed, out_axes=1)(jnp.array(COORDINATES["push"], inputs.dtype)), false_alarms
+    features = jax.vmap(_layers(network, params))(jnp.concatenate([train.inputs, inputs]))
+    answers = features[-1].argmax(-1).astype(jnp.int32)[len(train.inputs) :]
+    columns = [-jax.vmap(margin)(features[-1][len(train.inputs) :], answers)]
+    for view in map(jax.vmap, views):
+        rows = view(features)
+        classes = class_gaussians(rows[: len(train.inputs)], train.labels, 10)
+        odd = jax.vmap(lambda h, label, classes=classes: atypicality(classes, h, label))
+        columns.insert(-1, odd(rows[len(train.inputs) :], answers))
+    return answers, jnp.stack(columns, axis=1)
 
 
 SIZES = {
-    "quick": Size({"width": (4, 64)}, 6, 6),
-    "default": Size({"width": (4, 8, 16, 32, 64, 128)}, 12, 6),
-    "full": Size({"width": (4, 8, 16, 32, 64, 128, 256)}, 24, 6),
+    "quick": Size({"width": (8, 64)}, 6, 6),
+    "default": Size({"width": (8, 16, 32, 64, 128)}, 12, 6),
+    "full": Size({"width": (8, 16, 32, 64, 128, 256)}, 24, 6),
 }
 
 
@@ -213,7 +210,7 @@ def judge(dataset: xr.Dataset) -> Findings:
     keep, share = statistics.usable(dataset)
     middle = dataset[["radius"]].where(keep).median("example", keep_attrs=True)
     middle = middle.where(share >= 0.9)
-    at = {"layer": "layer_2", "noise": NOISE}
+    at = {"layer": "layer 2", "noise": NOISE}
     middle["bottleneck"] = dataset["information"].sel(at, drop=True)
     middle["bottleneck"].attrs = _BOTTLENECK.attrs()
     forgotten = dataset["information_start"] / dataset["information"]
@@ -225,8 +222,8 @@ def judge(dataset: xr.Dataset) -> Findings:
     for name in COORDINATES["reads"]:
         of = {"reads": name}
         first = dataset["detected"].sel(of, drop=True).isel(push=0, drop=True)
-        named = Quantity(f"detected, {name}", f"share detected by {_READS[name]}", form="share")
-        middle[f"detected_{name}"] = first.assign_attrs(named.attrs())
+        named = Quantity(f"by {name}", f"share detected by {_READS[name]}", form="share")
+        middle[f"detected_by_{name.replace(' ', '_')}"] = first.assign_attrs(named.attrs())
     names = ["radius", "bottleneck", "forgotten", "constancy", "accuracy", "found"]
     names += [name for name in middle if str(name).startswith("detected")]
     share_kept = dataset["information"] / dataset["information"].sel(layer="input", drop=True)
@@ -255,16 +252,16 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="information before over after training",
         ),
         verdicts.agreement(
-            "The radius grows like √I",
+            "The radius grows like √I_2",
             statistics.medians(middle["constancy"]),
             incomplete,
             axis="width",
             within=LARGEST_CHANGE,
-            what="r_nn/√I over that of the widest",
+            what="r_nn/√I_2 over that of the widest",
         ),
         verdicts.at_least(
             "All features give perturbations away",
-            statistics.medians(middle["detected_all_features"]),
+            statistics.medians(middle["detected_by_all_features"]),
             incomplete,
             axis="width",
             least=LEAST_DETECTED,
@@ -274,12 +271,12 @@ def judge(dataset: xr.Dataset) -> Findings:
     return Findings(dataset, summary, (), found)
 
 
-_BOTTLENECK = Quantity("I", f"nats that the second hidden layer keeps at σ = {NOISE}", "nats")
-_FORGOTTEN = Quantity("I_0/I", "information of that layer before training over that after")
-_CONSTANCY = Quantity("constancy", "radius over √I, over that of the widest network")
+_BOTTLENECK = Quantity("I_2", f"what the second hidden layer keeps at σ = {NOISE}", "nats")
+_FORGOTTEN = Quantity("I_2 before/after", "information of that layer, before over after training")
+_CONSTANCY = Quantity("r_nn/√I_2", "radius over √I_2, in units of that of the widest network")
 _KEPT = Quantity("I/I_input", f"share of the input's information that a layer keeps at σ = {NOISE}")
 _READS = {
-    "all_features": "all features",
+    "all features": "all features",
     "input": "the input alone",
     "logits": "the logits alone",
     "margin": "a small margin",
@@ -301,7 +298,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             summary,
             "information",
             "noise",
-            title="Information that noisy features keep, widest network",
+            title="Information that noisy features keep in the widest network",
             note="Gaussian approximation, exact for affine networks.",
         ),
         "kept": against_axis(
