@@ -66,6 +66,8 @@ QUANTITIES: Mapping[str, Quantity] = {
         "N", "references searched for the nearest of another class", form="count"
     ),
     "noise": Quantity("σ", "noise added to features, over their own standard deviation"),
+    "defence": Quantity("defence", "what is added to the training"),
+    "strength": Quantity("strength", "of a defence; 0 is none", form="count"),
     "push": Quantity("push", "length of a perturbation over the smallest one found"),
     "seeds": Quantity(
         "seeds", "repetitions with a result, the unit of every interval", form="count"

@@ -22,6 +22,7 @@ NAMES = experiments.names()
 SMALL = {"linear_points": (4, 8), "linear_hypercube": (4, 8), "trained": (4,), "digits": (49,)}
 
 CHEAP = {
+    "defences": {"dim": 49, "defence": ("Jacobian",), "hidden": 8, "steps": 20, "examples": 4},
     "information": {"dim": 49, "width": (8,), "hidden": 8, "steps": 20, "examples": 4},
 }
 

@@ -219,13 +219,13 @@ def judge(dataset: xr.Dataset) -> Findings:
     widest = rate.isel(width=-1, drop=True).median("seed")
     middle["constancy"] = (rate / widest).assign_attrs(_CONSTANCY.attrs())
     middle["accuracy"], middle["found"] = dataset["accuracy"], share
-    for name in COORDINATES["reads"]:
+    for name in _READS:
         of = {"reads": name}
         first = dataset["detected"].sel(of, drop=True).isel(push=0, drop=True)
         named = Quantity(f"by {name}", f"share detected by {_READS[name]}", form="share")
         middle[f"detected_by_{name.replace(' ', '_')}"] = first.assign_attrs(named.attrs())
     names = ["radius", "bottleneck", "forgotten", "constancy", "accuracy", "found"]
-    names += [name for name in middle if str(name).startswith("detected")]
+    names += [str(name) for name in middle if str(name).startswith("detected")]
     share_kept = dataset["information"] / dataset["information"].sel(layer="input", drop=True)
     layers = dataset[["accuracy"]].assign(
         kept=share_kept.sel(noise=NOISE, drop=True).assign_attrs(_KEPT.attrs())
@@ -285,7 +285,7 @@ _READS = {
 
 def _over(dataset: xr.Dataset, axes: Sequence[str], names: Sequence[str]) -> xr.Dataset:
     """Medians over seeds along several axes, without the number of seeds."""
-    given = dataset[names].assign_attrs(axes=axes)
+    given = dataset[list(names)].assign_attrs(axes=axes)
     made = statistics.each_level(given, lambda one: statistics.median_table(one, names))
     return made.drop_vars("seeds")
 
