@@ -57,7 +57,8 @@ def test_penalties_of_an_affine_network():
 
 
 def test_finer_labels_change_the_network_and_no_strength_is_the_measure_of_gains():
-    settings = {"dim": 49, "defence": ("labels",), "hidden": 8, "steps": 60, "examples": 8}
+    settings = {"dim": 49, "defence": ("labels",), "hidden": 16, "examples": 8}
+    settings |= {"steps": 80, "learning_rate": 2e-2}
     found = experiments.reproduce("defences", settings=settings, seeds=2)
     dataset = found.dataset.isel(defence=0)
     assert (dataset["accuracy"] > 0.3).all()
