@@ -72,6 +72,8 @@ QUANTITIES: Mapping[str, Quantity] = {
     "setting": Quantity("setting", "of the training: how it differs from the centre"),
     "time": Quantity("time", "share of the steps of training"),
     "factor": Quantity("factor", "what is varied"),
+    "model": Quantity("model", "architecture of the network"),
+    "layer": Quantity("layer", "of the network, the input first"),
     "push": Quantity("push", "length of a perturbation over the smallest one found"),
     "seeds": Quantity(
         "seeds", "repetitions with a result, the unit of every interval", form="count"

@@ -23,6 +23,7 @@ SMALL = {"linear_points": (4, 8), "linear_hypercube": (4, 8), "trained": (4,), "
 
 CHEAP = {
     "defences": {"dim": 49, "defence": ("Jacobian",), "hidden": 8, "steps": 20, "examples": 4},
+    "layers_over_training": {"dim": 64, "model": ("mlp",), "steps": 100, "examples": 3},
     "regimes": {"dim": (4,), "network": ("centre",), "steps": 20, "examples": 3},
     "information": {"dim": 49, "width": (8,), "hidden": 8, "steps": 20, "examples": 4},
 }
