@@ -74,6 +74,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "factor": Quantity("factor", "what is varied"),
     "model": Quantity("model", "architecture of the network"),
     "layer": Quantity("layer", "of the network, the input first"),
+    "reads": Quantity("detector", "by what it reads"),
     "push": Quantity("push", "length of a perturbation over the smallest one found"),
     "seeds": Quantity(
         "seeds", "repetitions with a result, the unit of every interval", form="count"

@@ -2,16 +2,14 @@
 
 If feature compression is the root cause of fragility, what makes networks robust should make them
 read more of the displacement to the nearest other class, and their radius should grow by the same
-factor as ρ_net. Networks on digits are trained with one of seven defences, each at three strengths
-and not at all, from the same initial weights and in the same order:
+factor as ρ_net. Networks on digits are trained with a defence at three strengths and without, from
+the same initial weights and in the same order, and compared at the strength with the largest radius
+among those that cost at most one percentage point of test accuracy.
 
-adversarial training by FGSM and by PGD in ℓ2, a penalty on the Jacobian of the logit differences,
-on small radii (through the differentiable radius), on compression (1 − ρ_net), on weights that are
-not orthogonal, and training on 2, 4 or 8 finer labels a class, by the signs of its digits along
-their principal axes.
-
-Each is compared at the strength with the largest radius among those that cost at most one
-percentage point of test accuracy.
+The defences: adversarial training by FGSM and by PGD in ℓ2; a penalty on the Jacobian of the logit
+differences, on small radii (through the differentiable radius), on compression (1 − ρ_net), or on
+weights that are not orthogonal; and training on 2, 4 or 8 finer labels a class, by the signs of its
+digits along their principal axes.
 """
 
 import math

@@ -1,16 +1,18 @@
 """Networks forget most of their input: that makes them fragile, and attacks detectable.
 
-The information-theoretic account of fragility says two things. A network needs so little
-information to tell classes apart that it drops most of the input: noisy features h + σn keep
-I(x; h + σn) = ½ log det(I + J Σ Jᵀ / σ²) of it in the Gaussian approximation, J the Jacobian of a
-layer and Σ the covariance of the digits. And what is dropped is what an attack changes unseen, so
-that the network that drops more is the more fragile one, and a defence is to compare all features
-of an input, those that the network ignores too, with what its label predicts.
+Noisy features h + σn keep I(x; h + σn) = ½ log det(I + J Σ Jᵀ / σ²) of the input, J the Jacobian of
+a layer and Σ the covariance of the digits (exact for affine networks of Gaussian inputs). The
+information-theoretic account of fragility says that a network which needs little of it to tell
+classes apart drops the rest, that it is the more fragile the more it drops, and that comparing all
+features of an input with what its label predicts gives an attack away. Here the second hidden layer
+of a network on digits has m units, through which all information has to pass; the noise is in
+proportion to the features of each layer; and a detector takes the Mahalanobis distance of features
+from the mean of the class that the network answers, above the 99 % point of held-out digits.
 
-The second hidden layer of a network on digits has a varying number of units, through which all
-information has to pass. The noise is in proportion to the features of each layer. The detector
-takes the squared Mahalanobis distance of the features from the mean of the class that the network
-answers; its threshold is the 99 % point of held-out digits.
+What the radius should grow like is not said there. If what is kept are k directions, law D gives a
+radius in proportion to √k, and information to k: so √I is what is compared with. That the two
+largest logits are equal gives away every smallest perturbation; perturbations are therefore also
+pushed further, along the same line.
 """
 
 import math
@@ -308,8 +310,9 @@ def draw(findings: Findings) -> dict[str, Drawing]:
         "constancy": against_axis(
             summary,
             ["constancy", "forgotten"],
-            title="Do radii follow information, and does training discard it?",
+            title="Do radii follow information, and does training discard it",
             reference=1.0,
+            note="Radii are upper bounds.",
         ),
         "detection": against_coordinate(
             summary,

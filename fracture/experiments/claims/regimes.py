@@ -10,7 +10,9 @@ initial weights, learning rate and training time. So dimension, network, setting
 crossed, and the levels within a network or a setting are not.
 
 Two things are asked of each: how many times the median of one random direction its fragility ratio
-is (the paper says 1), and whether law E, that the ratio is the network's own ρ_net, holds.
+is, the excess (the paper says 1), and whether law E, that the ratio is the network's own ρ_net,
+holds. Those that have learned little yet, half of whose inputs are misclassified or cannot be
+fooled, do not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -339,6 +341,13 @@ def _medians_over(
     return made.rename({f"{n}{end}": f"{n}_{suffix}{end}" for n in names for end in ends})
 
 
+_SHARES = (
+    "Share of the variance of log excess and of log law E that each factor explains by itself: "
+    "dimension, network, setting and time; what only their combinations explain; and seeds. Bars: "
+    "95 % bootstrap intervals. Levels at which some networks have learned little are left out."
+)
+
+
 def draw(findings: Findings) -> dict[str, Drawing]:
     """The map, what each factor changes, and how much of the variance it explains."""
     summary = findings.summary
@@ -369,10 +378,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             ["excess_share", "law_e_share"],
             title="Which factor explains the variance",
             log=False,
-            note="Main effects of dimension, network, setting and time, what only their "
-            "combinations explain, and seeds; 95 % bootstrap intervals. Levels at which most "
-            "inputs are misclassified are left out.",
-        ),
+        )._replace(caption=_SHARES),
         "dimension": against_axis(
             summary,
             ["excess", "law_e", "midpoint", "secant", "tangent"],
