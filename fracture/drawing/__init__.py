@@ -9,6 +9,7 @@ from ._against import against_axis, against_coordinate
 from ._distribution import distribution
 from ._drawing import THEMES, Drawing, Theme, data_uri, ordered_colours
 from ._format import MISSING, count, interval, number, pvalue, share
+from ._heat_map import heat_map
 from ._marks import (
     MARKERS,
     band,
@@ -60,6 +61,7 @@ __all__ = [
     "finite",
     "formatter",
     "glossary",
+    "heat_map",
     "interval",
     "intervals",
     "inverse_root",

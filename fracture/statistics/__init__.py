@@ -9,6 +9,7 @@ from ._laws import kolmogorov_smirnov, law_exponent, predictions, two_samples
 from ._medians import LEAST_SEEDS, Interval, incomplete, median, median_table, medians, usable
 from ._places import axes, axis_of, each_level, levels, pooled, rows
 from ._table import table
+from ._variance import variance_explained
 
 __all__ = [
     "LEAST_SEEDS",
@@ -32,4 +33,5 @@ __all__ = [
     "table",
     "two_samples",
     "usable",
+    "variance_explained",
 ]

@@ -316,6 +316,6 @@ def test_a_file_that_is_no_claim_says_what_is_missing():
 
     with pytest.raises(ValueError, match=r"norms.*declares no SOURCE"):
         experiments.of_module(fracture.norms)
-    with pytest.raises(ValueError, match="there is no claim 'knot'; there are digits, linear"):
+    with pytest.raises(ValueError, match=r"there is no claim 'knot'; there are .*digits, "):
         experiments.reproduce("knot")
     assert set(NAMES) == set(_registry.entries())
