@@ -68,6 +68,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "seeds": Quantity(
         "seeds", "repetitions with a result, the unit of every interval", form="count"
     ),
+    "epsilon": Quantity("ε", "largest norm of a perturbation", _LENGTH),
     # Radii
     "radius": Quantity(
         "r_nn", "smallest perturbation found that changes the network's answer", _LENGTH, "upper"
@@ -140,6 +141,14 @@ QUANTITIES: Mapping[str, Quantity] = {
     # Networks and searches
     "accuracy": Quantity("accuracy", "share of inputs classified right", form="share"),
     "loss": Quantity("loss", "training loss"),
+    "robust_accuracy": Quantity(
+        "A_ε",
+        "share of inputs that are classified right and that no perturbation found of norm up to ε "
+        "changes",
+        "",
+        "upper",
+        "share",
+    ),
     "correct": Quantity("right", "whether the input is classified right", form="share"),
     "found": Quantity(
         "found", "share of attacked inputs with a verified perturbation", form="share"

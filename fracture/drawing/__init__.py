@@ -1,8 +1,9 @@
 """Figures: the charts that claims draw with, and what those are made of.
 
 `against_axis`, `against_coordinate`, `distribution`, `scatter` and `overview` make a `Drawing` of
-labelled arrays, and read what they write on it from the attributes of `vocabulary`. A `Drawing`
-draws itself in two themes, and gives the same bytes every time.
+labelled arrays, and read what they write on it from the attributes of `vocabulary`;
+`robustness_curve` makes one of what a solver found. A `Drawing` draws itself in two themes, and
+gives the same bytes every time.
 """
 
 from ._against import against_axis, against_coordinate
@@ -25,6 +26,7 @@ from ._marks import (
 )
 from ._overview import overview
 from ._pixels import channels, pixels
+from ._robustness import robustness_curve
 from ._scatter import scatter
 from ._words import (
     axis_label,
@@ -76,6 +78,7 @@ __all__ = [
     "positive",
     "pvalue",
     "quantity_of",
+    "robustness_curve",
     "say_nothing_there",
     "scatter",
     "share",

@@ -8,6 +8,7 @@ from ._exponent import Fit, exponent, scale
 from ._laws import kolmogorov_smirnov, law_exponent, predictions, two_samples
 from ._medians import LEAST_SEEDS, Interval, incomplete, median, median_table, medians, usable
 from ._places import axes, axis_of, each_level, levels, rows
+from ._proportion import proportion
 from ._table import table
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "median_table",
     "medians",
     "predictions",
+    "proportion",
     "rows",
     "scale",
     "table",

@@ -379,6 +379,7 @@ def test_analysis(tmp_path):
     dataset = analysis()
     assert set(report.analysis_figures(dataset)) == {
         "radii",
+        "robust-accuracy",
         "compression",
         "spectrum",
         "layers",
