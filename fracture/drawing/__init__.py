@@ -2,8 +2,8 @@
 
 `against_axis`, `against_coordinate`, `distribution`, `scatter` and `overview` make a `Drawing` of
 labelled arrays, and read what they write on it from the attributes of `vocabulary`;
-`robustness_curve` makes one of what a solver found. A `Drawing` draws itself in two themes, and
-gives the same bytes every time.
+`robustness_curve` makes one of what a solver found, `plot` one of any sweep. A `Drawing` draws
+itself in two themes, and gives the same bytes every time.
 """
 
 from ._against import against_axis, against_coordinate
@@ -28,6 +28,7 @@ from ._overview import overview
 from ._pixels import channels, pixels
 from ._robustness import robustness_curve
 from ._scatter import scatter
+from ._sweep import plot, plots
 from ._words import (
     axis_label,
     ends,
@@ -75,6 +76,8 @@ __all__ = [
     "overview",
     "phrase",
     "pixels",
+    "plot",
+    "plots",
     "positive",
     "pvalue",
     "quantity_of",

@@ -117,10 +117,10 @@ def _radii(dataset: xr.Dataset) -> Drawing:
 
 def _searched(dataset: xr.Dataset) -> Perturbation:
     """What a dataset keeps of the searches: their norms, and how they ended."""
-    norm, words = np.asarray(dataset["radius"], float), statuses(dataset)
-    status = np.array([Status[word.upper().replace(" ", "_")] for word in words])
-    delta, label, gap, grads = None, None, None, None  # not kept, and not drawn
-    return Perturbation(delta, norm, np.isfinite(norm), label, gap, grads, status)
+    norm: Any = np.asarray(dataset["radius"], float)
+    status: Any = np.array([Status[word.upper().replace(" ", "_")] for word in statuses(dataset)])
+    gone: Any = None  # not kept, and not drawn
+    return Perturbation(gone, norm, norm < np.inf, gone, gone, gone, status)
 
 
 def _paint_radii(values: np.ndarray, label: str, figure: Figure, theme: Theme) -> None:

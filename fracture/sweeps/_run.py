@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,16 +13,17 @@ import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..vocabulary import axis_quantity
+from ._netcdf import write_dataset
+from ._progress import Progress, watching
 from ._spec import Point, Sweep, label
 from ._store import ChunkStore, chunk_store
 
 _TIMINGS = ["compile_seconds", "run_seconds"]
 
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called as `progress(what, done, total)`, in cells, before and after every chunk."""
 
-
-def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = None) -> xr.Dataset:
+def run(
+    sweep: Sweep, *, out: Path | None = None, progress: Progress | bool | None = None
+) -> xr.Dataset:
     """Compute every cell of a sweep, or what is missing of it.
 
     Parameters
@@ -32,9 +33,10 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     out
         Folder in which finished chunks are kept, written atomically; a chunk that is there
         already is read instead of computed. One that is damaged is renamed, with a warning, and
-        computed again. Nothing is written where it is None.
+        computed again. The whole result is left there as `NAME.nc`, which `read_dataset` reads and
+        `fracture report` shows. Nothing is written where it is None.
     progress
-        Called before and after every chunk.
+        Called before and after every chunk; True for a bar, `progress_bar`.
 
     Returns
     -------
@@ -56,8 +58,9 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     device waits for another before its lanes have ended.
     """
     provenance = sweep.provenance()
-    with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
-        parts = _parts(sweep, store, progress)
+    stored = contextlib.nullcontext() if out is None else chunk_store(out, provenance)
+    with stored as store, watching(progress) as watch:
+        parts = _parts(sweep, store, watch)
     joined = [_join(chunks) for chunks in parts]
     for axis, values in reversed(list(sweep.axes.items())):
         starts = range(0, len(joined), len(values))
@@ -70,6 +73,8 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
         dataset[name].attrs = variable.quantity.attrs()
     # Lists as arrays: what netCDF gives back, so that a stored result is the same in every way.
     dataset.attrs = {k: np.array(v) if isinstance(v, list) else v for k, v in provenance.items()}
+    if out is not None:
+        write_dataset(out / f"{sweep.name}.nc", dataset)
     return dataset
 
 

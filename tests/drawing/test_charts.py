@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from fracture import drawing
 from fracture.experiments._findings import Fit
 from fracture.perturbation import Perturbation
-from fracture.statistics import levels, proportion
+from fracture.statistics import levels, proportion, summarise
 from fracture.vocabulary import Quantity, quantity
 
 DIMS = (8, 16, 32, 64, 128)
@@ -412,3 +412,33 @@ def test_one_network_has_a_curve_without_a_name():
     drawing.robustness_curve(searched([0.0, np.inf], [1, 3])).encode("png")  # nothing withstands
     with pytest.raises(ValueError, match="at least one result"):
         drawing.robustness_curve({})
+
+
+def swept():
+    """What a sweep over dimension and depth might have measured, in three units and forms."""
+    dims, rng = ("dim", "layers", "seed"), np.random.default_rng(1)
+    values = np.array(DIMS)[:, None, None] ** -0.5 * np.exp(0.1 * rng.normal(size=(5, 2, 9)))
+    made = {"ratio": values, "radius": 3 * values, "accuracy": 1 - values / 9, "rho_net": values}
+    coords = {"dim": axis("dim", DIMS), "layers": axis("layers", (1, 2))}
+    variables = {name: (dims, made[name], quantity(name).attrs()) for name in made}
+    return xr.Dataset(variables, coords, {"axes": ["dim", "layers"], "experiment": "own"})
+
+
+def test_a_sweep_of_ones_own_is_drawn_by_unit_and_form():
+    dataset, summary = swept(), summarise(swept())
+    made = drawing.plots(dataset)
+    assert list(made) == ["ratio", "radius", "accuracy"]
+    figure = made["ratio"].draw()
+    lines = [points.get_ydata() for points, *_ in (c.lines for c in figure.axes[0].containers)]
+    wanted = [summary[name][:, at] for name in ("ratio", "rho_net") for at in (0, 1)]
+    np.testing.assert_allclose(lines, wanted)
+    assert sum("slope −0." in text for text in legend(figure)) == 4
+    assert figure.axes[0].get_yscale() == "log"
+    assert made["accuracy"].draw().axes[0].get_yscale() == "linear"
+    one = drawing.plot(dataset, ["radius"], title="Mine", guide=True)
+    assert one.title == "Mine"
+    assert "0.67/√d" in one.caption
+    assert one._repr_png_() == one.encode("png")
+    assert drawing.plot(dataset).caption == made["ratio"].caption
+    with pytest.raises(ValueError, match="no variables"):
+        drawing.plot(dataset[[]])
