@@ -503,16 +503,14 @@ def test_a_sweep_without_a_claim_is_a_page_of_all_that_it_measured(tmp_path):
     assert "95 % confidence interval" in page.text
     names = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
     assert names == {"random_networks-ratio", "random_networks-radius"}
-    (head, *rows) = page.tables["random_networks-radii-and-ratios.csv"]
+    _, *rows = page.tables["random_networks-radii-and-ratios.csv"]
     np.testing.assert_allclose([float(row[2]) for row in rows], found.summary["radius"])
     both = {"random_networks": found, "linear_points": FINDINGS["linear_points"]}
     drawn = {name: {} for name in both}
     assert "Measured fragility laws" in report.page(both, tmp_path, drawings=drawn).read_text()
     two = {"one": found, "two": found}
-    assert (
-        "<title>Sweeps</title>"
-        in report.page(two, tmp_path, drawings={}.fromkeys(two, {})).read_text()
-    )
+    path = report.page(two, tmp_path, drawings={"one": {}, "two": {}})
+    assert "<title>Sweeps</title>" in path.read_text()
 
 
 @pytest.mark.parametrize("kind", ["analysis", "sweep", "claim", "labelled"])
