@@ -50,12 +50,13 @@ def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: li
 
 RETURNS = re.compile(r"(Returns\n-------\n)((?:\S[^\n]*\n?)+)(?=\n|\Z)")
 INLINE = re.compile(
-    r"""(?P<kept> \.\.\ math::[^\n]*(?:\n(?:[ \t][^\n]*)?)*
+    r"""(?P<kept> ^>>>.*(?:\n.+)*
+                | \.\.\ math::[^\n]*(?:\n(?:[ \t][^\n]*)?)*
                 | `+[^`]+`+
                 | (?<!\w)\*\w[\w ]*\*(?!\w) )
       | \$(?P<maths>[^$]+)\$
       | (?P<mark>[|*])""",
-    re.VERBOSE,
+    re.VERBOSE | re.MULTILINE,
 )
 
 

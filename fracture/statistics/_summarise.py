@@ -44,6 +44,18 @@ def summarise(dataset: xr.Dataset, names: Sequence[str] | None = None) -> xr.Dat
         For a name that the dataset does not have.
     ValueError
         Without variables.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from fracture.statistics import summarise
+    >>> values = np.arange(1.0, 12.0) / np.array([[4.0], [16.0]])
+    >>> dataset = xr.Dataset(
+    ...     {"ratio": (("dim", "seed"), values)}, {"dim": [4, 16]}, {"axes": ["dim"]}
+    ... )
+    >>> here = summarise(dataset).sel(dim=4)
+    >>> print(*(f"{float(here[f'ratio{end}']):.2f}" for end in ("_lo", "", "_hi")))
+    0.50 1.50 2.50
     """
     seeded = _per_seed(dataset, names)
     if not seeded.data_vars:

@@ -56,6 +56,25 @@ def run(
     -----
     The cells of a chunk are spread over all devices by `shard_map` without collectives, so that no
     device waits for another before its lanes have ended.
+
+    Examples
+    --------
+    The length of a Gaussian vector in d dimensions is about √d:
+
+    >>> from typing import NamedTuple
+    >>> import jax
+    >>> from jaxtyping import Array, Float
+    >>> from fracture.norms import norm
+    >>> from fracture.sweeps import Sweep, run
+    >>> from fracture.vocabulary import variables
+    >>> class Cell(NamedTuple):
+    ...     radius: Float[Array, ""]
+    >>> def cell(key, shared, *, dim):
+    ...     return Cell(norm(jax.random.normal(key, (dim,))))
+    >>> sweep = Sweep("lengths", cell, {"dim": (4, 64)}, 100, 100, variables(Cell))
+    >>> dataset = run(sweep)
+    >>> print(dict(dataset.sizes), dataset["radius"].attrs["symbol"])
+    {'dim': 2, 'seed': 100} r_nn
     """
     provenance = sweep.provenance()
     stored = contextlib.nullcontext() if out is None else chunk_store(out, provenance)
