@@ -69,6 +69,8 @@ QUANTITIES: Mapping[str, Quantity] = {
         "seeds", "repetitions with a result, the unit of every interval", form="count"
     ),
     "epsilon": Quantity("ε", "largest norm of a perturbation", _LENGTH),
+    "strength": Quantity("ε/r_opt", "radius of an attack over the median of r_opt"),
+    "attack": Quantity("attack", "how perturbations up to a radius are searched"),
     # Radii
     "radius": Quantity(
         "r_nn", "smallest perturbation found that changes the network's answer", _LENGTH, "upper"

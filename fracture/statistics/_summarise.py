@@ -70,7 +70,8 @@ def summarise(dataset: xr.Dataset, names: Sequence[str] | None = None) -> xr.Dat
         if group
     ]
     first, *others = parts
-    return xr.merge([first, *(part.drop_vars("seeds", errors="ignore") for part in others)])
+    rest = (part.drop_vars("seeds", errors="ignore") for part in others)
+    return xr.merge([first, *rest], join="outer")
 
 
 def exponents(

@@ -22,6 +22,7 @@ from fracture.vocabulary import variables
 
 NAMES = experiments.names()
 SMALL = {"linear_points": (4, 8), "linear_hypercube": (4, 8), "trained": (4,), "digits": (49,)}
+CHEAP = {"robust_digits": {"dim": (49,), "steps": 20, "pgd_steps": 4, "examples": 4}}
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -30,6 +31,7 @@ def found(request):
     what = experiments.claim(request.param)
     axes = {axis: values[:2] for axis, values in what.sizes["quick"].axes.items()}
     settings = axes | ({"dim": SMALL[request.param]} if request.param in SMALL else {})
+    settings |= CHEAP.get(request.param, {})
     return experiments.reproduce(request.param, settings=settings, seeds=2)
 
 
