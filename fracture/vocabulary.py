@@ -69,7 +69,7 @@ QUANTITIES: Mapping[str, Quantity] = {
         "seeds", "repetitions with a result, the unit of every interval", form="count"
     ),
     "epsilon": Quantity("ε", "largest norm of a perturbation", _LENGTH),
-    "strength": Quantity("ε/r_opt", "radius of an attack over the median of r_opt"),
+    "strength": Quantity("ε/r_opt", "radius of an attack over the median optimal radius"),
     "attack": Quantity("attack", "how perturbations up to a radius are searched"),
     # Radii
     "radius": Quantity(

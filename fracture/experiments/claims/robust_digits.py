@@ -25,7 +25,7 @@ from ...compression import margin_compression
 from ...drawing import Drawing, against_axis, against_coordinate
 from ...perturbation import Status, as_solver, fgsm, pgd, robust_accuracy
 from ...training import fit
-from ...vocabulary import level, quantity
+from ...vocabulary import Quantity, level, quantity
 from .._claim import Size
 from .._findings import Evidence, Findings, Verdict
 from . import digits
@@ -34,6 +34,9 @@ from .digits import BOUNDS, shared as digits_of
 SOURCE = "arXiv:2406.16200, Section 7"
 ATTACKS = ("smallest", "PGD", "FGSM")
 STRENGTHS = (0.0625, 0.125, 0.25, 0.5, 1.0)
+_BY_ATTACK = dict(
+    zip(ATTACKS, ("robust_accuracy", "robust_accuracy_pgd", "robust_accuracy_fgsm"), strict=True)
+)
 COORDINATES = {**digits.COORDINATES, "attack": ATTACKS, "strength": STRENGTHS}
 JUDGED = 0.25  # the strength at which the fall is judged: most digits are near their boundary there
 WITHIN = 0.05  # two robust accuracies agree if they differ by at most so much
@@ -155,14 +158,20 @@ def describe(options):
 
 def judge(dataset: xr.Dataset) -> Findings:
     """Judge whether robust accuracy falls, and whether PGD finds what the whole curve says."""
-    by_references = dataset["radius"] / dataset["r_opt"]
-    most = {"references": -1}
-    measured = dataset.drop_vars("r_opt").assign(
-        r_opt=dataset["r_opt"].isel(most, drop=True),
-        ratio=by_references.isel(most, drop=True).assign_attrs(quantity("ratio").attrs()),
-        ratio_by_references=by_references.assign_attrs(quantity("ratio").attrs()),
-    )
     accuracy = dataset["robust_accuracy"]
+    by_attack = {
+        name: accuracy.sel(attack=attack, drop=True).assign_attrs(_accuracy_by(attack).attrs())
+        for attack, name in _BY_ATTACK.items()
+    }
+    ratio = (dataset["radius"] / dataset["r_opt"]).assign_attrs(quantity("ratio").attrs())
+    measured = dataset.assign(
+        by_attack
+        | {
+            "r_opt": dataset["r_opt"].isel(references=-1, drop=True),
+            "ratio": ratio.isel(references=-1, drop=True),
+            "ratio_by_references": ratio,
+        }
+    )
     judged = accuracy.sel(attack=ATTACKS[0], strength=JUDGED, drop=True)
     fit = statistics.exponent(judged)
     gap = abs(accuracy.sel(attack="PGD") - accuracy.sel(attack=ATTACKS[0])).max("strength")
@@ -171,6 +180,14 @@ def judge(dataset: xr.Dataset) -> Findings:
     fits = () if fit is None else (fit._replace(level=f"{ATTACKS[0]}, {where}"),)
     fits += statistics.exponents(measured, ["ratio"], expected=-0.5)
     return Findings(dataset, statistics.summarise(measured), fits, found)
+
+
+def _accuracy_by(attack: str) -> Quantity:
+    """What the robust accuracy by one attack is called."""
+    if attack == ATTACKS[0]:
+        return quantity("robust_accuracy")
+    said = f"share of inputs that are classified right and withstand {attack} within the radius ε"
+    return quantity("robust_accuracy", symbol=f"A_ε, {attack}", meaning=said)
 
 
 def _falls(fit: statistics.Fit | None, judged: xr.DataArray) -> Verdict:
@@ -208,15 +225,11 @@ def _agrees(gap: xr.DataArray, incomplete: Sequence[Any]) -> Verdict:
 def draw(findings: Findings) -> dict[str, Drawing]:
     """Robust accuracy against the radius and the resolution, radii, references, compression."""
     summary, fits = findings.summary, findings.fits
-    largest = summary.isel(dim=-1)
-    for end in ("", "_lo", "_hi"):
-        name = f"robust_accuracy{end}"
-        largest[name] = summary[name].isel(dim=-1, drop=True).transpose("strength", "attack")
-    side = f"{largest['dim'].item()} pixels"
-    curve = summary.sel(attack=ATTACKS[0], drop=True)
+    largest = summary.isel(dim=-1, drop=True)
+    pixels = summary["dim"].values[-1]
     return {
         "curves": against_coordinate(
-            curve,
+            summary,
             "robust_accuracy",
             "strength",
             title="Robust accuracy at growing resolution",
@@ -226,8 +239,8 @@ def draw(findings: Findings) -> dict[str, Drawing]:
         ),
         "attacks": against_axis(
             largest,
-            ["robust_accuracy"],
-            title=f"Robust accuracy by three attacks, {side}",
+            [*_BY_ATTACK.values()],
+            title=f"Robust accuracy by three attacks, {pixels} pixels",
             ylabel="robust accuracy",
             log=False,
         ),
