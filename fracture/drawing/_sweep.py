@@ -31,8 +31,8 @@ def plot(
     -------
     Drawing
         A line for each variable and each level of the further axes; a notebook shows it, and
-        `.draw()` makes it a figure of Matplotlib. The vertical axis is logarithmic, but of shares
-        and p-values.
+        `Drawing.draw` makes it a figure of Matplotlib. Of shares and p-values the vertical axis
+        is linear, else logarithmic.
 
     Raises
     ------

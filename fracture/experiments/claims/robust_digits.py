@@ -177,9 +177,9 @@ def judge(dataset: xr.Dataset) -> Findings:
     gap = abs(accuracy.sel(attack="PGD") - accuracy.sel(attack=ATTACKS[0])).max("strength")
     found = (_falls(fit, judged), _agrees(gap, statistics.incomplete(gap, dataset)))
     where = level("strength", JUDGED, dataset["strength"].attrs)
-    fits = () if fit is None else (fit._replace(level=f"{ATTACKS[0]}, {where}"),)
-    fits += statistics.exponents(measured, ["ratio"], expected=-0.5)
-    return Findings(dataset, statistics.summarise(measured), fits, found)
+    fits = [] if fit is None else [fit._replace(level=f"{ATTACKS[0]}, {where}")]
+    fits.extend(statistics.exponents(measured, ["ratio"], expected=-0.5))
+    return Findings(dataset, statistics.summarise(measured), tuple(fits), found)
 
 
 def _accuracy_by(attack: str) -> Quantity:
