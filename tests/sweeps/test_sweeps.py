@@ -174,6 +174,7 @@ def test_axes_are_any_and_several(tmp_path):
     assert (got["pair"].sel(sign="minus").dropna("seed") == -1).all()
     again = run(several, out=tmp_path)
     xr.testing.assert_identical(again, got)
+    xr.testing.assert_equal(read_dataset(tmp_path / "toy.nc"), got)
     assert len(list((tmp_path / "chunks" / "toy").glob("angle0.25-signminus-seed*.nc"))) == 2
     # As NumPy has them, they are the same values.
     numpy = dataclasses.replace(several, axes=axes | {"angle": tuple(np.array(axes["angle"]))})
