@@ -44,7 +44,9 @@ templates_path: list[str] = []
 
 autodoc_default_options = {"members": True, "member-order": "bysource", "no-value": True}
 autodoc_preserve_defaults = True
-autodoc_typehints = "none"  # the docstrings give shapes, which say more
+autodoc_typehints = "none"  # of classes, whose fields have a table; functions: docstrings.py
+maximum_signature_line_length = 88  # longer ones have a line for each parameter
+python_use_unqualified_type_names = True
 default_role = "py:obj"
 add_module_names = False
 smartquotes_action = "D"  # dashes; the quotes inside types stay as they are

@@ -76,7 +76,6 @@ QUANTITIES: Mapping[str, Quantity] = {
     "noise": Quantity("σ", "noise added to features, over their own standard deviation"),
     "defence": Quantity("defence", "what is added to the training"),
     "strength": Quantity("strength", "of a defence; 0 is none", form="count"),
-    "network": Quantity("network", "how it differs from the centre of the design"),
     "setting": Quantity("setting", "of the training: how it differs from the centre"),
     "time": Quantity("time", "share of the steps of training"),
     "factor": Quantity("factor", "what is varied"),
@@ -87,6 +86,9 @@ QUANTITIES: Mapping[str, Quantity] = {
     "seeds": Quantity(
         "seeds", "repetitions with a result, the unit of every interval", form="count"
     ),
+    "epsilon": Quantity("ε", "largest norm of a perturbation", _LENGTH),
+    "relative_epsilon": Quantity("ε/r_opt", "radius of an attack over the median optimal radius"),
+    "attack": Quantity("attack", "how perturbations up to a radius are searched"),
     # Radii
     "radius": Quantity(
         "r_nn", "smallest perturbation found that changes the network's answer", _LENGTH, "upper"
@@ -162,6 +164,14 @@ QUANTITIES: Mapping[str, Quantity] = {
     # Networks and searches
     "accuracy": Quantity("accuracy", "share of inputs classified right", form="share"),
     "loss": Quantity("loss", "training loss"),
+    "robust_accuracy": Quantity(
+        "A_ε",
+        "share of inputs that are classified right and that no perturbation found of norm up to ε "
+        "changes",
+        "",
+        "upper",
+        "share",
+    ),
     "correct": Quantity("right", "whether the input is classified right", form="share"),
     "found": Quantity(
         "found", "share of attacked inputs with a verified perturbation", form="share"

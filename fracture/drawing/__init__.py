@@ -1,8 +1,9 @@
 """Figures: the charts that claims draw with, and what those are made of.
 
 `against_axis`, `against_coordinate`, `distribution`, `scatter` and `overview` make a `Drawing` of
-labelled arrays, and read what they write on it from the attributes of `vocabulary`. A `Drawing`
-draws itself in two themes, and gives the same bytes every time.
+labelled arrays, and read what they write on it from the attributes of `vocabulary`;
+`robustness_curve` makes one of what a solver found, `plot` one of any sweep. A `Drawing` draws
+itself in two themes, and gives the same bytes every time.
 """
 
 from ._against import against_axis, against_coordinate
@@ -26,7 +27,9 @@ from ._marks import (
 )
 from ._overview import overview
 from ._pixels import channels, pixels
+from ._robustness import robustness_curve
 from ._scatter import scatter
+from ._sweep import plot, plots
 from ._words import (
     axis_label,
     ends,
@@ -75,9 +78,12 @@ __all__ = [
     "overview",
     "phrase",
     "pixels",
+    "plot",
+    "plots",
     "positive",
     "pvalue",
     "quantity_of",
+    "robustness_curve",
     "say_nothing_there",
     "scatter",
     "share",

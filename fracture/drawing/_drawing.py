@@ -82,6 +82,10 @@ class Drawing(NamedTuple):
             self.paint(figure, THEMES[theme])
         return figure
 
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return self.encode("png")
+
     def encode(self, kind: str, theme: str = "light") -> bytes:
         """The figure as the bytes of an `svg` or `png` file, without date or version."""
         figure, buffer = self.draw(theme), io.BytesIO()

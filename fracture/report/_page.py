@@ -10,7 +10,7 @@ import jinja2
 import xarray as xr
 from markupsafe import Markup, escape
 
-from ..drawing import Drawing, data_uri, glossary, overview
+from ..drawing import Drawing, data_uri, glossary, overview, plots
 from ..experiments import Findings, claim
 from ..sweeps import write_atomically
 from ._grids import Grid
@@ -40,12 +40,14 @@ def page(
     Parameters
     ----------
     findings
-        Claims by name, in the order in which they appear; may be empty.
+        Claims, or sweeps (`experiments.of_sweep`), by name, in the order in which they appear; may
+        be empty.
     out
         Folder, made if need be. Gets `index.html` and, as PNG and SVG, `figures/overview` and
         `figures/NAME-FIGURE`. Each file is written under another name and moved into place.
     drawings
-        Figures of each of these claims, by name; None for those that the claims draw themselves.
+        Figures of each of these claims, by name; None for those that the claims draw themselves,
+        and `drawing.plots` of sweeps without a claim.
     analyses
         Labelled analyses by name, `analysis.labelled`: variables over `example`, each optional,
         named like the fields of `analysis.Analysis`; `label`; `singular_values` over (example,
@@ -86,12 +88,13 @@ def page(
         _environment()
         .get_template("page.html.jinja")
         .render(
-            title=_title(sections, bool(findings)),
+            title=_title(sections, findings),
             sections=sections,
             pictures=pictures,
             cover=_pictures({"overview": cover}, out / "figures") if cover else [],
             symbols=glossary((section.short, section.printed) for section in sections),
-            claims=bool(findings),
+            claims=any(map(_claimed, findings.values())),
+            measured=bool(findings),
         )
     )
     _write(out / "index.html", content.encode())
@@ -99,13 +102,22 @@ def page(
 
 
 def _drawn(findings: Findings) -> Mapping[str, Drawing]:
+    """What a claim draws of its findings; of a sweep without a claim, everything."""
+    if not _claimed(findings):
+        return plots(findings.dataset)
     return claim(str(findings.dataset.attrs["claim"])).draw(findings)
 
 
-def _title(sections: list[Section], claims: bool) -> str:
+def _claimed(findings: Findings) -> bool:
+    return "claim" in findings.dataset.attrs
+
+
+def _title(sections: list[Section], findings: Mapping[str, Findings]) -> str:
     if len(sections) == 1:
         return sections[0].title
-    return "Measured fragility laws" if claims else "Analyses of networks"
+    if any(map(_claimed, findings.values())):
+        return "Measured fragility laws"
+    return "Sweeps" if findings else "Analyses of networks"
 
 
 def _overview(findings: Mapping[str, Findings]) -> Drawing | None:

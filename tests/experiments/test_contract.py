@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import xarray as xr
+from reported import own_sweep
 
 from fracture import _registry, experiments, statistics
 from fracture._code import digest_of_names
+from fracture.sweeps import write_dataset
 from fracture.vocabulary import variables
 
 NAMES = experiments.names()
@@ -98,6 +100,22 @@ def test_folders_without_results_are_refused(tmp_path):
         experiments.load(tmp_path)
     xr.Dataset({"a": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.raises(ValueError, match=r"other\.nc holds no result"):
+        experiments.load(tmp_path)
+
+
+@pytest.mark.fast
+def test_a_sweep_of_ones_own_is_loaded_beside_claims(tmp_path):
+    dataset = own_sweep()
+    write_dataset(tmp_path / "mine.nc", dataset)
+    (loaded,) = experiments.load(tmp_path).values()
+    assert loaded.dataset.attrs["title"] == "Random networks"
+    xr.testing.assert_identical(loaded.summary, statistics.summarise(dataset))
+    assert loaded.fits == statistics.exponents(dataset)
+    assert loaded.verdicts == ()
+    write_dataset(tmp_path / "titled.nc", dataset.assign_attrs(title="Mine"))
+    assert experiments.load(tmp_path)["titled"].dataset.attrs["title"] == "Mine"
+    write_dataset(tmp_path / "broken.nc", dataset.rename(dim="width"))
+    with pytest.raises(ValueError, match=r"broken\.nc does not hold what this version stores"):
         experiments.load(tmp_path)
 
 

@@ -186,3 +186,17 @@ def test_variance_is_shared_between_factors_as_it_was_made():
     assert statistics.variance_explained(0 * values) == {}
     one = statistics.variance_explained(values.isel(b=0, drop=True))
     assert one["interactions"].value == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.fast
+def test_a_share_has_its_exact_interval():
+    """Against the tables of Clopper and Pearson, and by the chances that define the ends."""
+    np.testing.assert_allclose(statistics.proportion(0, 10), (0, 0, 0.3085), atol=5e-5)
+    np.testing.assert_allclose(statistics.proportion(5, 10), (0.5, 0.1871, 0.8129), atol=5e-5)
+    _, low, high = statistics.proportion(3, 17)
+    np.testing.assert_allclose(scipy.stats.binom.sf(2, 17, low), 0.025, rtol=1e-6)
+    np.testing.assert_allclose(scipy.stats.binom.cdf(3, 17, high), 0.025, rtol=1e-6)
+    assert np.isnan(statistics.proportion(0, 0).value)
+    assert np.isinf(statistics.proportion(0, 0).high)
+    with pytest.raises(ValueError, match="must be 0 to 3, the trials; got 4"):
+        statistics.proportion(4, 3)
