@@ -1,13 +1,15 @@
 """Figures: the charts that claims draw with, and what those are made of.
 
 `against_axis`, `against_coordinate`, `distribution`, `scatter` and `overview` make a `Drawing` of
-labelled arrays, and read what they write on it from the attributes of `vocabulary`. A `Drawing`
-draws itself in two themes, and gives the same bytes every time.
+labelled arrays, and read what they write on it from the attributes of `vocabulary`; `forest` makes
+one of effects of many kinds. A `Drawing` draws itself in two themes, and gives the same bytes every
+time.
 """
 
 from ._against import against_axis, against_coordinate
 from ._distribution import distribution
 from ._drawing import THEMES, Drawing, Theme, data_uri, ordered_colours
+from ._forest import Row, forest
 from ._format import MISSING, count, interval, number, pvalue, share
 from ._marks import (
     MARKERS,
@@ -45,6 +47,7 @@ __all__ = [
     "MISSING",
     "THEMES",
     "Drawing",
+    "Row",
     "Theme",
     "against_axis",
     "against_coordinate",
@@ -58,6 +61,7 @@ __all__ = [
     "ends",
     "explain",
     "finite",
+    "forest",
     "formatter",
     "glossary",
     "interval",

@@ -2,11 +2,13 @@
 
 `page` writes files, `tables` makes tables for a terminal. Both take any number of claims, as
 `experiments` judges them, and of analyses, as `analysis.labelled` labels them. A page loads nothing
-from elsewhere, and drawing the same results again gives the same bytes.
+from elsewhere, and drawing the same results again gives the same bytes. `verdict_map` and
+`verdict_sentences` say what many claims say together.
 """
 
 from ._analysis_figures import analysis_figures
+from ._map import verdict_map, verdict_sentences
 from ._page import page
 from ._tables import tables
 
-__all__ = ["analysis_figures", "page", "tables"]
+__all__ = ["analysis_figures", "page", "tables", "verdict_map", "verdict_sentences"]
