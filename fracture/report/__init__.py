@@ -7,8 +7,19 @@ from elsewhere, and drawing the same results again gives the same bytes. `verdic
 """
 
 from ._analysis_figures import analysis_figures
+from ._grids import Grid
 from ._map import verdict_map, verdict_sentences
 from ._page import page
+from ._sections import Section, section
 from ._tables import tables
 
-__all__ = ["analysis_figures", "page", "tables", "verdict_map", "verdict_sentences"]
+__all__ = [
+    "Grid",
+    "Section",
+    "analysis_figures",
+    "page",
+    "section",
+    "tables",
+    "verdict_map",
+    "verdict_sentences",
+]

@@ -14,7 +14,7 @@ from ..drawing import Drawing, data_uri, glossary, overview
 from ..experiments import Findings, claim
 from ..sweeps import write_atomically
 from ._grids import Grid
-from ._sections import Section, called, of_analysis, of_findings
+from ._sections import Section, called, of_analysis, section
 
 _HEADLINES = ("ratio", "ratio_pair")
 
@@ -75,12 +75,11 @@ def page(
             raise ValueError(f"names must be letters, digits, '-', '_' and '.', got {name!r}.")
     if drawings is None:
         drawings = {name: _drawn(found) for name, found in findings.items()}
-    sections = [of_findings(name, found, drawings[name]) for name, found in findings.items()]
+    sections = [section(name, found, drawings[name]) for name, found in findings.items()]
     sections.extend(of_analysis(name, dataset) for name, dataset in analyses.items())
     cover = _overview(findings)
     pictures = {
-        section.slug: _pictures(section.drawings, out / "figures", f"{section.slug}-")
-        for section in sections
+        one.slug: _pictures(one.drawings, out / "figures", f"{one.slug}-") for one in sections
     }
     content = (
         _environment()
@@ -90,7 +89,7 @@ def page(
             sections=sections,
             pictures=pictures,
             cover=_pictures({"overview": cover}, out / "figures") if cover else [],
-            symbols=glossary((section.short, section.printed) for section in sections),
+            symbols=glossary((one.short, one.printed) for one in sections),
             claims=bool(findings),
         )
     )
