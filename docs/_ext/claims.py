@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 import keep
-import numpy as np
 from sphinx.application import Sphinx
 
 from fracture import _registry, experiments
