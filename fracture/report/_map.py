@@ -1,5 +1,6 @@
 """What many claims say together: one figure, and sentences computed from their verdicts."""
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from ..experiments import Findings, Verdict
 from ..statistics import axes
 from ..vocabulary import level
 
+_ROWS = 36  # of the figure, which a page has room for
 _LISTED = 8  # names in one sentence
 _STOPS = 3  # laws of which it is told where they stop
 _ORDER = ("holds", "undecided", "does not hold")
@@ -39,9 +41,11 @@ def verdict_map(findings: Mapping[str, Findings]) -> Drawing:
     -------
     Drawing
         The effect of a law is `Verdict.effect`; laws without one, for lack of an interval, are
-        named by the caption.
+        named by the caption. Of claims with many laws those are drawn that are furthest from what
+        is claimed, of each word in turn.
     """
-    ruled = _ruled(findings)
+    every = _ruled(findings)
+    ruled = _drawn(every)
     names = [one.verdict.law for one in ruled]
     rows, bare = [], []
     for one in sorted(ruled, key=lambda one: _ORDER.index(one.verdict.word)):
@@ -54,6 +58,8 @@ def verdict_map(findings: Mapping[str, Findings]) -> Drawing:
     note = "Of several places along an axis, the one that is furthest from what is claimed."
     if bare:
         note += f" Without an interval: {', '.join(bare)}."
+    if len(ruled) < len(every):
+        note += f" Not drawn: {len(every) - len(ruled)} further laws of claims with many."
     return forest(rows, title="What was claimed, and what was measured", note=note)
 
 
@@ -92,6 +98,22 @@ def _ruled(findings: Mapping[str, Findings]) -> list[_Ruled]:
         for name, found in findings.items()
         for verdict in found.verdicts
     ]
+
+
+def _drawn(ruled: Sequence[_Ruled]) -> list[_Ruled]:
+    """As many of each claim as there is room for: the furthest of each word in turn."""
+    claims: dict[str, list[_Ruled]] = {}
+    for one in ruled:
+        claims.setdefault(one.claim, []).append(one)
+    room = lambda each: sum(min(each, len(owned)) for owned in claims.values()) <= _ROWS
+    each = next((n for n in range(len(ruled), 0, -1) if room(n)), 1)
+    kept: list[_Ruled] = []
+    for owned in claims.values():
+        far = sorted(owned, key=_departure, reverse=True)
+        by_word = ([one for one in far if one.verdict.word == word] for word in _ORDER)
+        in_turn = [one for turn in itertools.zip_longest(*by_word) for one in turn if one]
+        kept.extend(in_turn[:each])
+    return [one for one in ruled if one in kept]
 
 
 def _having(ruled: Sequence[_Ruled], holds: bool) -> list[_Ruled]:

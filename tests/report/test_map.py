@@ -71,6 +71,21 @@ def test_every_verdict_is_on_the_map():
     assert made.encode("png", "light") != made.encode("png", "dark")
 
 
+def test_a_claim_with_many_laws_leaves_room_for_the_others():
+    words = {True: "holds", False: "does not hold"}
+    laws = [
+        Verdict(f"Law {at} {words[holds]}", holds, "", (factor(1.0 + at, 0.5, 90.0),))
+        for at in range(40)
+        for holds in (True, False)
+    ]
+    made = verdict_map({"many": findings(*laws), "one": CLAIMS["networks"]})
+    assert "Rank: 0.800" in made.alt
+    assert "Not drawn: 46 further laws" in made.caption
+    for word in words.values():  # the furthest of both words
+        assert f"Law 39 {word}: 40.0" in made.alt
+        assert f"Law 22 {word}: " not in made.alt
+
+
 def test_sentences_name_every_law_and_where_it_stops():
     said = verdict_sentences(CLAIMS)
     assert said == [
