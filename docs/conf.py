@@ -21,6 +21,7 @@ version = release = fracture.__version__
 html_show_copyright = False
 
 extensions = [
+    "benchmark",  # in _ext: the stored run of the benchmark
     "claims",  # in _ext: a page for each claim with stored results, and the map of all
     "docstrings",  # in _ext: maths and commented fields in docstrings
     "mathml",  # in _ext: maths without a script from elsewhere
