@@ -79,7 +79,8 @@ def page(
     sections.extend(of_analysis(name, dataset) for name, dataset in analyses.items())
     cover = _overview(findings)
     pictures = {
-        one.slug: _pictures(one.drawings, out / "figures", f"{one.slug}-") for one in sections
+        section.slug: _pictures(section.drawings, out / "figures", f"{section.slug}-")
+        for section in sections
     }
     content = (
         _environment()
@@ -89,7 +90,7 @@ def page(
             sections=sections,
             pictures=pictures,
             cover=_pictures({"overview": cover}, out / "figures") if cover else [],
-            symbols=glossary((one.short, one.printed) for one in sections),
+            symbols=glossary((section.short, section.printed) for section in sections),
             claims=bool(findings),
         )
     )

@@ -22,7 +22,7 @@ from fracture.sweeps import read_dataset
 from fracture.vocabulary import variables
 
 NAMES = experiments.names()
-SMALL = {"linear_points": (4, 8), "linear_hypercube": (4, 8), "trained": (8,), "digits": (49,)}
+SMALL = {"linear_points": (4, 8), "linear_hypercube": (4, 8), "trained": (4,), "digits": (49,)}
 
 
 @pytest.fixture(scope="module", params=NAMES)
