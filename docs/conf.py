@@ -13,6 +13,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 
+os.environ["MATPLOTLIBRC"] = str(HERE / "_static" / "matplotlibrc")
+
 import fracture  # noqa: E402
 
 project = "fracture"
