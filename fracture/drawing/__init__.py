@@ -11,6 +11,7 @@ from ._distribution import distribution
 from ._drawing import THEMES, Drawing, Theme, data_uri, ordered_colours
 from ._forest import Row, forest
 from ._format import MISSING, count, interval, number, pvalue, share
+from ._heat_map import heat_map
 from ._marks import (
     MARKERS,
     band,
@@ -64,6 +65,7 @@ __all__ = [
     "forest",
     "formatter",
     "glossary",
+    "heat_map",
     "interval",
     "intervals",
     "inverse_root",

@@ -7,8 +7,9 @@ for one axis where there are more.
 from ._exponent import Fit, exponent, scale
 from ._laws import kolmogorov_smirnov, law_exponent, predictions, two_samples
 from ._medians import LEAST_SEEDS, Interval, incomplete, median, median_table, medians, usable
-from ._places import axes, axis_of, each_level, levels, rows
+from ._places import axes, axis_of, each_level, levels, pooled, rows
 from ._table import table
+from ._variance import variance_explained
 
 __all__ = [
     "LEAST_SEEDS",
@@ -25,10 +26,12 @@ __all__ = [
     "median",
     "median_table",
     "medians",
+    "pooled",
     "predictions",
     "rows",
     "scale",
     "table",
     "two_samples",
     "usable",
+    "variance_explained",
 ]

@@ -2,7 +2,7 @@
 
 from ._atomic import exclusive, write_atomically
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
-from ._run import Progress, run
+from ._run import Progress, run, run_each
 from ._spec import Point, Sweep, environment
 from ._store import StoreMismatchError, chunk_store, compare
 
@@ -18,6 +18,7 @@ __all__ = [
     "exclusive",
     "read_dataset",
     "run",
+    "run_each",
     "write_atomically",
     "write_dataset",
 ]
