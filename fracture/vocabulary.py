@@ -76,7 +76,6 @@ QUANTITIES: Mapping[str, Quantity] = {
     "noise": Quantity("σ", "noise added to features, over their own standard deviation"),
     "defence": Quantity("defence", "what is added to the training"),
     "strength": Quantity("strength", "of a defence; 0 is none", form="count"),
-    "network": Quantity("network", "how it differs from the centre of the design"),
     "setting": Quantity("setting", "of the training: how it differs from the centre"),
     "time": Quantity("time", "share of the steps of training"),
     "factor": Quantity("factor", "what is varied"),
