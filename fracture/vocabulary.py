@@ -67,7 +67,6 @@ QUANTITIES: Mapping[str, Quantity] = {
     "layers": Quantity("L", "mixing layers", form="count"),
     "classes": Quantity("K", "classes", form="count"),
     "data": Quantity("data", "what networks are trained on and attacked at"),
-    "network": Quantity("network", "which of the networks that are compared"),
     "embedding": Quantity("embedding", "how the same content is laid into d coordinates"),
     "norm": Quantity("norm", "in which distances and perturbations are measured"),
     "references": Quantity(

@@ -55,8 +55,8 @@ def exact_law(
     smallest = min(1.0, float(pvalues.min()) * pvalues.size)
     largest = float(tests["ks_largest"].max())
     evidence = (
+        Evidence("median over the law's", *scale, claimed=1),
         *_of_fit(fit),
-        Evidence("median over the law's", *scale),
         Evidence(f"smallest of {pvalues.size} Kolmogorov–Smirnov p-values, after Holm", smallest),
         Evidence("distance from the law, at most", largest),
     )
@@ -122,7 +122,7 @@ def agreement(
     symbol = axis_quantity(axis).symbol
     agree = [at for at, i in factors.items() if i.low >= 1 / within and i.high <= within]
     differ = [at for at, i in factors.items() if i.low > within or i.high < 1 / within]
-    evidence = tuple(Evidence(what, *i, f"{symbol} = {at}") for at, i in factors.items())
+    evidence = tuple(Evidence(what, *i, f"{symbol} = {at}", 1) for at, i in factors.items())
     where = lambda places: f"{symbol} = {', '.join(map(str, places))}"
     if differ:
         last = differ[-1]
@@ -209,7 +209,9 @@ def _of_fit(fit: Fit | None) -> tuple[Evidence, ...]:
     if fit is None:
         return ()
     found = Evidence("exponent", fit.exponent, fit.low, fit.high)
-    return (found,) if fit.expected is None else (found, Evidence("expected", fit.expected))
+    if fit.expected is None:
+        return (found,)
+    return found._replace(claimed=fit.expected), Evidence("expected", fit.expected)
 
 
 def _because(parts: Mapping[str, Mapping[Any, Interval]], at: Any, value: float) -> str:
