@@ -5,6 +5,8 @@ arrays are over one axis of a sweep, such as `dim`, and `seed`; `each_level` app
 for one axis where there are more.
 """
 
+from ._bootstrap import bootstrap
+from ._correlation import rank_correlation
 from ._exponent import Fit, exponent, scale
 from ._laws import kolmogorov_smirnov, law_exponent, predictions, two_samples
 from ._medians import LEAST_SEEDS, Interval, incomplete, median, median_table, medians, usable
@@ -20,6 +22,7 @@ __all__ = [
     "Interval",
     "axes",
     "axis_of",
+    "bootstrap",
     "each_level",
     "exponent",
     "exponents",
@@ -33,6 +36,7 @@ __all__ = [
     "pooled",
     "predictions",
     "proportion",
+    "rank_correlation",
     "rows",
     "scale",
     "summarise",

@@ -37,6 +37,10 @@ SMALL = {
     "mixing_layers": {"dim": (4, 8)},
     "norm_orders": {"dim": (4,)},
     "paper_setting": {"dim": 4},
+    "predictors": {
+        **{"dim": 25, "data": ("clusters",), "points": 64, "tests": 32, "hidden": 8, "steps": 20},
+        "examples": 3,
+    },
     "regimes": {"dim": (4,), "network": ("centre",), "steps": 20, "examples": 3},
     "robust_digits": {"dim": (49,), "steps": 20, "pgd_steps": 4, "examples": 4},
     "spheres": {"dim": (8,)},

@@ -200,3 +200,50 @@ def test_a_share_has_its_exact_interval():
     assert np.isinf(statistics.proportion(0, 0).high)
     with pytest.raises(ValueError, match="must be 0 to 3, the trials; got 4"):
         statistics.proportion(4, 3)
+
+
+@pytest.mark.fast
+def test_rank_correlations_are_those_of_others_also_where_values_repeat():
+    rng = np.random.default_rng(0)
+    cause = rng.normal(size=(3, 400))
+    one, other = cause + rng.normal(size=(2, 3, 400))
+    got = statistics.rank_correlation(one, other)
+    np.testing.assert_allclose(
+        got, [scipy.stats.spearmanr(*pair)[0] for pair in zip(one, other, strict=True)]
+    )
+    # Of normal variables of correlation 1/2, 6/π arcsin(1/4); their cause is all of it.
+    np.testing.assert_allclose(got, 6 / np.pi * np.arcsin(0.25), atol=0.1)
+    np.testing.assert_allclose(statistics.rank_correlation(one, other, given=[cause]), 0, atol=0.1)
+    repeated = np.round(one)
+    want = [scipy.stats.spearmanr(*pair)[0] for pair in zip(repeated, other, strict=True)]
+    np.testing.assert_allclose(statistics.rank_correlation(repeated, other), want)
+
+
+@pytest.mark.fast
+def test_partial_rank_correlations_are_those_of_residuals_of_ranks():
+    rng = np.random.default_rng(1)
+    one, other, first, second = rng.normal(size=(4, 50)) + rng.normal(size=50)
+    ranks = [scipy.stats.rankdata(values) for values in (one, other, first, second)]
+    design = np.stack([np.ones(50), *ranks[2:]], axis=1)
+    left = [y - design @ np.linalg.lstsq(design, y)[0] for y in ranks[:2]]
+    got = statistics.rank_correlation(one, other, given=[first, second])
+    np.testing.assert_allclose(got, np.corrcoef(*left)[0, 1], rtol=1e-9)
+    assert np.isnan(statistics.rank_correlation(one, other, given=[np.exp(one)]))
+    assert np.isnan(statistics.rank_correlation(one, np.ones(50)))
+    np.testing.assert_allclose(statistics.rank_correlation(one, np.exp(one), given=[first]), 1)
+
+
+@pytest.mark.fast
+def test_bootstrap_intervals_of_a_mean_are_those_of_theory():
+    values = np.random.default_rng(2).normal(size=400)
+    mean = lambda x: x.mean(axis=-1)
+    found = statistics.bootstrap(mean, values)
+    assert found.value == pytest.approx(values.mean())
+    half = 1.96 * values.std() / 20
+    np.testing.assert_allclose(
+        [found.low, found.high], values.mean() + np.array([-half, half]), atol=0.2 * half
+    )
+    assert statistics.bootstrap(mean, values) == found
+    assert np.isinf(statistics.bootstrap(mean, values[:5]).high)
+    difference = statistics.bootstrap(lambda x, y: mean(x) - mean(y), values, values)
+    assert difference == (0, 0, 0)  # rows are resampled together
