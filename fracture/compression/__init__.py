@@ -2,6 +2,7 @@
 
 from ._alignment import contrast, margin_compression, span_compression
 from ._collapse import NeuralCollapse, neural_collapse
+from ._crossing import Crossing, crossing
 from ._dimension import effective_rank, numerical_rank, participation_ratio, stable_rank
 from ._factors import LawFactors, law_factors
 from ._information import LayerInformation, gaussian_information, layer_information
@@ -17,6 +18,7 @@ from ._typicality import ClassGaussians, atypicality, class_gaussians
 
 __all__ = [
     "ClassGaussians",
+    "Crossing",
     "LawFactors",
     "LayerCompression",
     "LayerFeatures",
@@ -27,6 +29,7 @@ __all__ = [
     "atypicality",
     "class_gaussians",
     "contrast",
+    "crossing",
     "effective_rank",
     "feature_spectrum",
     "gaussian_information",

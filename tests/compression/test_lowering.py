@@ -25,6 +25,7 @@ FUNCTIONS = {
     "span_compression": lambda x: c.span_compression(NETWORK, x, x),
     "span gradient": jax.grad(lambda x: c.span_compression(NETWORK, x, x).ratio),
     "law_factors": lambda x: c.law_factors(NETWORK, x, 0, x, 1.0, other=1),
+    "crossing": lambda x: c.crossing(NETWORK, x, 0, x, other=1),
     "layer_compression": lambda x: c.layer_compression([jnp.sin, NETWORK], x, 2 * x),
     "layer_features": lambda x: c.layer_features([jnp.sin, jnp.cos], x[:4].reshape(2, 2)),
     "layer_flow": lambda x: c.layer_flow([jnp.sin, NETWORK], x, 2 * x),

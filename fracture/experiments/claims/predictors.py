@@ -18,18 +18,17 @@ known too.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import xarray as xr
 from jaxtyping import Array, Float
 
-from ... import data, models, statistics
+from ... import models, statistics
 from ..._checks import check_counts
 from ..._typing import Key
 from ...compression import contrast, effective_rank, jacobian, margin_compression, spectrum
@@ -38,23 +37,13 @@ from ...logits import margin
 from ...norms import norm
 from ...optimal import nearest_neighbour
 from ...perturbation import Status, as_solver
-from ...training import fit
 from ...vocabulary import Quantity, quantity
 from .. import verdicts
 from .._claim import Size
 from .._findings import Findings
+from ._recipes import NUM_CLASSES, RECIPE, SYNTHETIC, digits, draw_recipe, train
 
 SOURCE = "a question about arXiv:2406.16200, Section 7"
-NUM_CLASSES = 10
-# Where each is drawn, evenly on a logarithmic scale or on a linear one from 0.
-RECIPE = {
-    "learning rate": (1e-3, 1e-2),
-    "initial scale": (0.3, 3.0),
-    "share of steps": (0.1, 1.0),
-    "weight decay": (1e-2, 3.0),
-    "random labels": (0.0, 0.5),
-    "input noise": (0.0, 1.0),  # over the standard deviation of all inputs
-}
 COORDINATES = {"ingredient": tuple(RECIPE)}
 LEAST_ACCURACY = 0.5
 
@@ -106,70 +95,30 @@ class Options(NamedTuple):
     solver: str = "ddn"
 
 
-Task = tuple[Array, Array]  # inputs and labels
-
-
-def _clusters(key: Key, options: Options, given: Any) -> Task:
-    return data.gaussian_mixture(
-        key,
-        options.dim,
-        options.points + options.tests,
-        num_classes=NUM_CLASSES,
-        clusters_per_class=2,
-        radius=4.0,
-        dtype="float32",
-    )[:2]
-
-
-def _spiked(key: Key, options: Options, given: Any) -> Task:
-    return data.spiked_covariance(
-        key,
-        options.dim,
-        options.points + options.tests,
-        num_classes=NUM_CLASSES,
-        dtype="float32",
-    )[:2]
-
-
-_FAMILIES: dict[str, Callable[[Key, Options, Any], Any]] = {
-    "digits": lambda key, options, digits: digits,
-    "clusters": _clusters,
-    "spiked": _spiked,
-}
-
-
 def shared(options: Options, *, data: str) -> Any:
     """Digits, where they are asked for: all seeds have the same."""
-    return _digits(options) if data == "digits" else ()
-
-
-def _digits(options: Options) -> Task:
-    inputs, labels = data.digits(math.isqrt(options.dim))
-    num = options.points + options.tests
-    return inputs[:num].reshape(num, -1), labels[:num]
+    return digits(options.dim, options.points + options.tests) if data == "digits" else ()
 
 
 def measure(key: Key, given: Any, options: Options, *, data: str) -> Cell:
     """Draw a recipe, train by it, attack at held-out inputs, and measure what may predict."""
-    key_data, key_recipe, key_init, key_fit, key_labels, key_noise = jax.random.split(key, 6)
-    inputs, labels = _FAMILIES[data](key_data, options, given)
+    key_data, key_recipe, key_train = jax.random.split(key, 3)
+    if data == "digits":
+        inputs, labels = given
+    else:
+        inputs, labels = SYNTHETIC[data](key_data, options.dim, options.points + options.tests)
     known, classes = inputs[: options.points], labels[: options.points]
     unseen, answers = inputs[options.points :], labels[options.points :]
-    recipe = _recipe(key_recipe)
-    rate, scale, share, decay, wrong, noise = recipe
+    recipe = draw_recipe(key_recipe)
     network = models.mlp(options.dim, NUM_CLASSES, widths=(options.hidden,) * 2)
-    start = network.init(key_init)
-    stop = share * options.steps
-    trained = fit(
-        key_fit,
-        network.apply,
-        jax.tree.map(lambda leaf: scale * leaf if leaf.ndim == 2 else leaf, start),
-        known + noise * jnp.std(known) * jax.random.normal(key_noise, known.shape, known.dtype),
-        _random_labels(key_labels, classes, wrong),
-        loss="cross_entropy",
+    trained = train(
+        key_train,
+        network,
+        recipe,
+        known,
+        classes,
         steps=options.steps,
         batch_size=options.batch_size,
-        optimizer=optax.adamw(lambda step: jnp.where(step < stop, rate, 0), weight_decay=decay),
     )
     logits_fn = partial(network.apply, trained.params)
     bounds = (0.0, 1.0) if data == "digits" else None
@@ -204,30 +153,13 @@ def measure(key: Key, given: Any, options: Options, *, data: str) -> Cell:
     )
 
 
-def _recipe(key: Key) -> Array:
-    """A value of each ingredient."""
-    low, high = jnp.asarray(list(RECIPE.values()), jnp.float32).T
-    at = jax.random.uniform(key, low.shape, low.dtype)
-    base = jnp.where(low > 0, low, 1)
-    return jnp.where(low > 0, base * (high / base) ** at, high * at)
-
-
-def _random_labels(key: Key, labels: Array, share: Array) -> Array:
-    """Labels of which a share is drawn anew."""
-    key_which, key_label = jax.random.split(key)
-    drawn = jax.random.randint(key_label, labels.shape, 0, NUM_CLASSES, labels.dtype)
-    return jnp.where(
-        jax.random.uniform(key_which, labels.shape, share.dtype) < share, drawn, labels
-    )
-
-
 def _lipschitz(params: Any) -> Array:
     """Product of the largest singular values of all weights: ReLUs lengthen nothing."""
     kernels = [leaf for leaf in jax.tree.leaves(params) if leaf.ndim == 2]
     return jnp.prod(jnp.stack([spectrum(kernel)[0] for kernel in kernels]))
 
 
-ALL = tuple(_FAMILIES)
+ALL = ("digits", *SYNTHETIC)
 SIZES = {
     "quick": Size({"data": ALL[:2]}, 48, 48),
     "default": Size({"data": ALL}, 192, 48),

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from fracture import experiments
-from fracture.experiments.claims import predictors
+from fracture.experiments.claims import _recipes, predictors
 
 SETTINGS = {"dim": 25, "data": ("clusters",), "points": 64, "tests": 32, "hidden": 8}
 
@@ -21,7 +21,7 @@ def found():
 
 def test_every_network_has_a_recipe_of_its_own(found):
     recipe = found.dataset["recipe"].isel(data=0)
-    low, high = np.array(list(predictors.RECIPE.values())).T
+    low, high = np.array(list(_recipes.RECIPE.values())).T
     assert ((recipe >= low) & (recipe <= high)).all()
     assert (recipe.isel(seed=0) != recipe.isel(seed=1)).all()
     lipschitz = found.dataset["lipschitz"].isel(data=0)
@@ -32,12 +32,12 @@ def test_every_network_has_a_recipe_of_its_own(found):
 
 @pytest.mark.fast
 def test_ingredients_and_random_labels_are_drawn_as_they_are_meant():
-    recipes = jax.vmap(predictors._recipe)(jax.random.split(jax.random.key(0), 4000))
-    low, high = np.array(list(predictors.RECIPE.values())).T
+    recipes = jax.vmap(_recipes.draw_recipe)(jax.random.split(jax.random.key(0), 4000))
+    low, high = np.array(list(_recipes.RECIPE.values())).T
     middle = np.where(low > 0, np.sqrt(low * high), high / 2)
     np.testing.assert_allclose(np.median(recipes, axis=0), middle, rtol=0.1)
     labels = jnp.zeros(20000, jnp.int32)
-    drawn = predictors._random_labels(jax.random.key(1), labels, jnp.float32(0.5))
+    drawn = _recipes.random_labels(jax.random.key(1), labels, jnp.float32(0.5))
     shares = np.bincount(drawn, minlength=10) / 20000
     np.testing.assert_allclose(shares, [0.55, *[0.05] * 9], atol=0.015)
 
