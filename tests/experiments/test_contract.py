@@ -30,6 +30,7 @@ SMALL = {
     "hypercube_inputs": {"dim": (4,)},
     "information": {"dim": 49, "width": (8,), "hidden": 8, "steps": 20, "examples": 4},
     "intrinsic_dimension": {"dim": (16,)},
+    "law_e": {"dim": 25, "network": ("clusters",), "points": 64, "steps": 20, "examples": 3},
     "layers_over_training": {"dim": 64, "model": ("mlp",), "steps": 100, "examples": 3},
     "linear_depth": {"dim": (4, 6)},
     "linear_hypercube": {"dim": (4, 8)},
