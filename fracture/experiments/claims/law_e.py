@@ -19,7 +19,7 @@ has the boundary of the linearised network in place of halfway; and first order 
 where the displacement crosses it. The one with the smallest error on every other seed is compared
 with law E on the remaining seeds. An error is the median over inputs of the absolute logarithm of
 what is measured over what is predicted; inputs at which one of the laws says nothing, as the
-displacement (to twice its length) crosses no boundary, are left out for all.
+displacement (to twice its length) crosses no boundary, are left out of all errors.
 """
 
 import math
@@ -200,15 +200,16 @@ def judge(dataset: xr.Dataset) -> Findings:
     chosen = _best(errors.isel(seed=slice(0, None, 2)))
     held_out = errors.isel(seed=slice(1, None, 2))
     gain = held_out.sel(law="law E", drop=True) / held_out.sel(law=chosen, drop=True)
-    law_e = ratio / dataset["rho_net"]
+    every = _ratio(dataset)
+    law_e = every / dataset["rho_net"]
     logs = xr.concat([_log(abs(dataset[name])) for name in FACTORS], "factor")
-    logs = logs.assign_coords(factor=list(FACTORS)).where(law_e.notnull())
-    shares = _shares(logs, _log(law_e))
+    logs = logs.assign_coords(factor=list(FACTORS))
+    shares = _shares(logs, _log(law_e).where(logs.notnull().all("factor")))
     middle = xr.Dataset(
-        {name: abs(dataset[name]).where(law_e.notnull()).median("example") for name in FACTORS}
+        {name: abs(dataset[name]).where(every.notnull()).median("example") for name in FACTORS}
     )
     middle = middle.assign(law_e=law_e.median("example"))
-    middle["covered"] = law_e.notnull().sum("example") / _fooled(dataset).sum("example")
+    middle["covered"] = ratio.notnull().sum("example") / every.notnull().sum("example")
     told = {"law_e": _LAW_E.attrs(), "covered": _COVERED.attrs()}
     for name in middle:
         middle[name].attrs = told.get(str(name)) or quantity(str(name)).attrs()
@@ -259,22 +260,24 @@ def judge(dataset: xr.Dataset) -> Findings:
     return Findings(dataset, summary, (), found)
 
 
-def _fooled(dataset: xr.Dataset) -> xr.DataArray:
-    return statistics.usable(dataset)[0]
+def _ratio(dataset: xr.Dataset) -> xr.DataArray:
+    """Pairwise ratios of inputs that are classified right and were fooled."""
+    keep, _ = statistics.usable(dataset)
+    return (dataset["radius_pair"] / dataset["r_half"]).where(keep & (dataset["radius_pair"] > 0))
 
 
 def _compared(dataset: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     """Ratios, and what each law predicts of them, where all say something."""
-    ratio = (dataset["radius_pair"] / dataset["r_half"]).where(_fooled(dataset))
+    ratio = _ratio(dataset)
     laws = predictions(dataset)
     predicted = xr.concat(list(laws.values()), "law").assign_coords(law=list(laws))
     said = ((predicted > 0) & (predicted < np.inf)).all("law")
-    said &= (ratio > 0) & (ratio < np.inf)
+    said &= ratio.notnull()
     return ratio.where(said), predicted.where(said)
 
 
 def _log(values: xr.DataArray) -> xr.DataArray:
-    return xr.apply_ufunc(np.log, values.where(values > 0))
+    return xr.apply_ufunc(np.log, values.where((values > 0) & (values < np.inf)))
 
 
 def _best(errors: xr.DataArray) -> str:

@@ -162,7 +162,7 @@ def _lipschitz(params: Any) -> Array:
 ALL = ("digits", *SYNTHETIC)
 SIZES = {
     "quick": Size({"data": ALL[:2]}, 48, 48),
-    "default": Size({"data": ALL}, 192, 48),
+    "default": Size({"data": ALL}, 384, 48),
     "full": Size({"data": ALL}, 1024, 128),
 }
 
