@@ -131,6 +131,16 @@ def fit(
         are out of range (traced ones give NaN losses and `finite` False).
     TypeError
         If `labels` are not integers, or `apply` does not return one array of floating numbers.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> from fracture.training import fit
+    >>> inputs, labels = jnp.array([[-1.0], [-2.0], [1.0], [3.0]]), jnp.array([0, 0, 1, 1])
+    >>> apply = lambda weight, x: weight * x  # one output f, for the logits (f/2, -f/2)
+    >>> trained = fit(jax.random.key(0), apply, jnp.zeros(1), inputs, labels, steps=100)
+    >>> print(f"accuracy {trained.accuracy:.2f}, {trained.steps} steps: {trained.finite}")
+    accuracy 1.00, 100 steps: True
     """
     inputs, labels = jnp.asarray(inputs), as_labels(labels)
     _check(inputs, labels, steps, batch_size)

@@ -188,6 +188,15 @@ def test_a_folder_of_claims_and_an_analysis_is_one_page(fracture, tmp_path):
     assert err.count("\n") == 1
 
 
+def test_the_folder_of_a_sweep_of_ones_own_is_reported(fracture, tmp_path):
+    write_dataset(tmp_path / "random_networks.nc", reported.own_sweep())
+    code, out, err = fracture("report", ".")
+    assert (code, err) == (0, "")
+    assert out.startswith("Random networks\n")
+    assert "Fitted exponents" in out
+    assert (tmp_path / "figures" / "random_networks-ratio.svg").exists()
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -88,6 +88,9 @@ def test_verdict_on_scaling_has_three_outcomes():
     assert judge(-0.3, -0.2) is False
     assert judge(-0.9, -0.3) is None
     assert verdicts.scaling("Law", None).holds is None
+    failed = verdicts.scaling("Law", Fit("r", -0.5, -0.51, -0.49, -0.5), [16])
+    assert failed.holds is None
+    assert failed.finding == "too few seeds gave a result at d = 16"
 
 
 def test_verdict_on_what_is_at_least_so_large_has_three_outcomes():
