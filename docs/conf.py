@@ -6,12 +6,14 @@ from pathlib import Path
 
 # This checkout, not an installed copy; the kernels that run the examples inherit the variable.
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+sys.path[:0] = [str(HERE / "_ext"), str(HERE / "results"), str(HERE.parent)]
 # JAX spreads LAPACK calls over the cores; threads of their own would fight for them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
+
+os.environ["MATPLOTLIBRC"] = str(HERE / "_static" / "matplotlibrc")
 
 import fracture  # noqa: E402
 
@@ -21,6 +23,8 @@ version = release = fracture.__version__
 html_show_copyright = False
 
 extensions = [
+    "benchmark",  # in _ext: the stored run of the benchmark
+    "claims",  # in _ext: a page for each claim with stored results, and the map of all
     "docstrings",  # in _ext: maths and commented fields in docstrings
     "mathml",  # in _ext: maths without a script from elsewhere
     "registry",  # in _ext: claims and quantities from where they are declared

@@ -1,6 +1,7 @@
 """Docstrings as this project writes them: `$maths$`, norms in bars, fields told by a comment.
 
 Signatures likewise: with the names of types that stand in the source, not what they stand for.
+Those of modules end in a table of what the module offers.
 """
 
 import ast
@@ -10,6 +11,7 @@ import io
 import re
 import textwrap
 import tokenize
+from types import ModuleType
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -47,8 +49,21 @@ def process(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: li
         for field, (kind, told) in fields(obj).items():
             lines += [f"{field} : ``{kind}``", f"    {told}"]
         lines.append("")
+    elif what == "module" and hasattr(obj, "__all__"):
+        lines += summary(obj)
     text = RETURNS.sub(one_line, "\n".join(lines))
     lines[:] = INLINE.sub(mark_up, text).split("\n")
+
+
+def summary(module: ModuleType) -> list[str]:
+    """A table of what a part offers: every function and class, with the first line about it."""
+    rows = []
+    for name in module.__all__:
+        known = getattr(module, name)
+        if inspect.isroutine(known) or inspect.isclass(known):
+            first, *_ = (inspect.getdoc(known) or "").splitlines() or [""]
+            rows += [f"   * - `~{module.__name__}.{name}`", f"     - {first}"]
+    return ["", ".. list-table::", "   :class: summary", "   :widths: auto", "", *rows, ""]
 
 
 RETURNS = re.compile(r"(Returns\n-------\n)((?:\S[^\n]*\n?)+)(?=\n|\Z)")

@@ -1,5 +1,6 @@
 """`fracture sweep` and `fracture reproduce`: claims, measured and judged."""
 
+import contextlib
 import itertools
 import time
 from collections.abc import Mapping, Sequence
@@ -216,17 +217,15 @@ def _run(
         experiments.settle(experiments.claim(name), size=size, settings=settings, seeds=seeds)
     with exclusive(out):
         results = {}
-        with progress_bar() as watch:
-            for name, settings in plan.items():
-                found = experiments.reproduce(
-                    name,
-                    size=size,
-                    settings=settings,
-                    seeds=seeds,
-                    root=root,
-                    out=out,
-                    progress=watch,
+        with (
+            progress_bar() as watch,
+            contextlib.closing(
+                experiments.reproduce_each(
+                    plan, size=size, seeds=seeds, root=root, out=out, progress=watch
                 )
+            ) as each,
+        ):
+            for found in each:
                 found = found._replace(dataset=found.dataset.assign_attrs(occasion()))
                 experiments.save(found, out)
                 results[str(found.dataset.attrs["experiment"])] = found

@@ -2,14 +2,16 @@
 
 `against_axis`, `against_coordinate`, `distribution`, `scatter` and `overview` make a `Drawing` of
 labelled arrays, and read what they write on it from the attributes of `vocabulary`;
-`robustness_curve` makes one of what a solver found, `plot` one of any sweep. A `Drawing` draws
-itself in two themes, and gives the same bytes every time.
+`robustness_curve` makes one of what a solver found, `plot` one of any sweep, `forest` one of
+effects of many kinds. A `Drawing` draws itself in two themes, and gives the same bytes every time.
 """
 
 from ._against import against_axis, against_coordinate
 from ._distribution import distribution
 from ._drawing import THEMES, Drawing, Theme, data_uri, ordered_colours
+from ._forest import Row, forest
 from ._format import MISSING, count, interval, number, pvalue, share
+from ._heat_map import heat_map
 from ._marks import (
     MARKERS,
     band,
@@ -48,6 +50,7 @@ __all__ = [
     "MISSING",
     "THEMES",
     "Drawing",
+    "Row",
     "Theme",
     "against_axis",
     "against_coordinate",
@@ -61,8 +64,10 @@ __all__ = [
     "ends",
     "explain",
     "finite",
+    "forest",
     "formatter",
     "glossary",
+    "heat_map",
     "interval",
     "intervals",
     "inverse_root",

@@ -5,16 +5,17 @@
 of one's own the same form, without verdicts.
 """
 
+import contextlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .. import _registry
 from .._concluding import concluding
 from ..statistics import Fit
-from ..sweeps import Progress, read_dataset, write_dataset
-from ._claim import Claim, Size, claim, measured, of_module, settle
+from ..sweeps import Progress, read_dataset, run_each, write_dataset
+from ._claim import Claim, Size, claim, labelled, of_module, settle, sweep_of
 from ._findings import Evidence, Findings, Verdict
 from ._own_sweep import is_sweep, of_sweep
 
@@ -31,6 +32,7 @@ __all__ = [
     "of_module",
     "of_sweep",
     "reproduce",
+    "reproduce_each",
     "save",
     "settle",
 ]
@@ -83,12 +85,54 @@ def reproduce(
     StoreMismatchError
         Where `out` holds chunks of other options, or of other code.
     """
-    what = claim(name)
-    options, chosen = settle(what, size=size, settings=settings, seeds=seeds)
-    found = what.judge(measured(what, options, chosen, root=root, out=out, progress=progress))
+    given = {name: settings or {}}
+    (found,) = reproduce_each(given, size=size, seeds=seeds, root=root, out=out, progress=progress)
     if out is not None:
         save(found, out)
     return found
+
+
+def reproduce_each(
+    plan: Mapping[str, Mapping[str, Any]],
+    *,
+    size: str = "default",
+    seeds: int | None = None,
+    root: int = 0,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> Generator[Findings, None, None]:
+    """`reproduce` several claims one after the other: while one computes, the next ones compile.
+
+    Parameters
+    ----------
+    plan
+        Settings of each claim by its name, such as `{"digits": {}, "trained": {"dim": (8, 16)}}`.
+    size, seeds, root, out, progress
+        As of `reproduce`, for all of them.
+
+    Returns
+    -------
+    Generator[Findings]
+        Those of each claim, as soon as it is measured.
+
+    Raises
+    ------
+    ValueError, StoreMismatchError
+        As `reproduce`; settings are checked for all claims before one is measured.
+    """
+    settled = []
+    for name, settings in plan.items():
+        what = claim(name)
+        settled.append((what, *settle(what, size=size, settings=settings, seeds=seeds)))
+    sweeps = [sweep_of(what, options, chosen, root=root) for what, options, chosen in settled]
+
+    def findings() -> Generator[Findings, None, None]:
+        measured = run_each(sweeps, out=out, progress=progress)
+        with contextlib.closing(measured):
+            for (what, options, _), dataset in zip(settled, measured, strict=True):
+                yield what.judge(labelled(what, options, dataset))
+
+    return findings()
 
 
 def save(findings: Findings, out: Path) -> None:

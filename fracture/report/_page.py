@@ -14,7 +14,7 @@ from ..drawing import Drawing, data_uri, glossary, overview, plots
 from ..experiments import Findings, claim
 from ..sweeps import write_atomically
 from ._grids import Grid
-from ._sections import Section, called, of_analysis, of_findings
+from ._sections import Section, called, of_analysis, section
 
 _HEADLINES = ("ratio", "ratio_pair")
 
@@ -77,7 +77,7 @@ def page(
             raise ValueError(f"names must be letters, digits, '-', '_' and '.', got {name!r}.")
     if drawings is None:
         drawings = {name: _drawn(found) for name, found in findings.items()}
-    sections = [of_findings(name, found, drawings[name]) for name, found in findings.items()]
+    sections = [section(name, found, drawings[name]) for name, found in findings.items()]
     sections.extend(of_analysis(name, dataset) for name, dataset in analyses.items())
     cover = _overview(findings)
     pictures = {

@@ -8,10 +8,11 @@ for one axis where there are more.
 from ._exponent import Fit, exponent, scale
 from ._laws import kolmogorov_smirnov, law_exponent, predictions, two_samples
 from ._medians import LEAST_SEEDS, Interval, incomplete, median, median_table, medians, usable
-from ._places import axes, axis_of, each_level, levels, rows
+from ._places import axes, axis_of, each_level, levels, pooled, rows
 from ._proportion import proportion
 from ._summarise import exponents, summarise
 from ._table import table
+from ._variance import variance_explained
 
 __all__ = [
     "LEAST_SEEDS",
@@ -29,6 +30,7 @@ __all__ = [
     "median",
     "median_table",
     "medians",
+    "pooled",
     "predictions",
     "proportion",
     "rows",
@@ -37,4 +39,5 @@ __all__ = [
     "table",
     "two_samples",
     "usable",
+    "variance_explained",
 ]

@@ -3,7 +3,7 @@
 from ._atomic import exclusive, write_atomically
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
 from ._progress import Progress, progress_bar
-from ._run import run
+from ._run import run, run_each
 from ._spec import Point, Sweep, environment
 from ._store import StoreMismatchError, chunk_store, compare
 
@@ -20,6 +20,7 @@ __all__ = [
     "progress_bar",
     "read_dataset",
     "run",
+    "run_each",
     "write_atomically",
     "write_dataset",
 ]

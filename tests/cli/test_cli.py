@@ -125,7 +125,7 @@ def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
         (["sweep", "--data", "points", "--layers", "2"], "layers belong to the hypercube"),
         (["sweep", "--nonsense"], "--nonsense"),
         (["reproduce"], "name claims, or all"),
-        (["reproduce", "cubes"], "there is no claim 'cubes'; there are digits, "),
+        (["reproduce", "cubes"], "there is no claim 'cubes'; there are "),
         (["reproduce", "digits", "--set", "model"], "wanted NAME=VALUE"),
         (["reproduce", "digits", "--set", "depth=2"], "digits has no depth; it has dim, model"),
         (["reproduce", "digits", "--set", "steps=many"], "steps must be of type int, got 'many'"),

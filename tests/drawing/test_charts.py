@@ -377,6 +377,29 @@ def test_medians_without_intervals_are_not_said_to_have_too_few_seeds():
     assert "Markers: medians over seeds." in caption
 
 
+def test_a_map_has_every_value_written_into_its_cell():
+    values = xr.DataArray(
+        [[0.5, 1.25, 20.0], [np.nan, -1.0, 3.0]],
+        coords={"dim": axis("dim", (8, 16)), "width": axis("width", (2, 4, 6))},
+        dims=("dim", "width"),
+        attrs=quantity("ratio").attrs(),
+    )
+    made = drawing.heat_map(values, title="Map", note="So it is.")
+    for theme in ("light", "dark"):
+        axes, _ = made.draw(theme).axes
+        written = {text.get_position(): text.get_text() for text in axes.texts}
+        assert written == {(0, 0): "0.500", (0, 1): "1.25", (0, 2): "20.0", (1, 2): "3.00"}
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["8", "16"]
+        assert [tick.get_text() for tick in axes.get_yticklabels()] == ["2", "4", "6"]
+    assert "r_opt: smallest" in made.caption
+    assert made.caption.endswith("So it is.")
+    assert "2 by 3 cells" in made.alt
+    nothing = drawing.heat_map(values * np.nan, title="Map").draw("light").axes[0]
+    assert "n/a" in nothing.texts[0].get_text()
+    with pytest.raises(ValueError, match="two axes"):
+        drawing.heat_map(values[0], title="Map")
+
+
 def searched(norm, status):
     missing = [None] * 3
     return Perturbation(None, np.array(norm), np.isfinite(norm), *missing, np.array(status))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fracture.sweeps import StoreMismatchError, Sweep, exclusive, read_dataset, run
+from fracture.sweeps import StoreMismatchError, Sweep, exclusive, read_dataset, run, run_each
 from fracture.vocabulary import QUANTITIES, Quantity, Variable
 
 
@@ -64,6 +64,24 @@ def test_draws_do_not_depend_on_chunks_or_on_other_cells():
     np.testing.assert_array_equal(whole["draw"].isel(seed=slice(2)), fewer["draw"])
     alone = run(sweep(dims=(5,), seeds=(4,), chunks=(4,)))
     np.testing.assert_array_equal(whole["draw"].sel(dim=5)[:4], alone["draw"].sel(dim=5))
+
+
+def test_settings_of_the_calling_thread_hold():
+    with jax.enable_x64(False):
+        got = run(dataclasses.replace(sweep(), shared=lambda dim: jnp.float32(dim)))
+    assert got.attrs["float"] == "float32"
+    assert got["draw"].dtype == np.float32
+
+
+def test_several_sweeps_are_those_one_by_one_and_let_go_of_their_folders(tmp_path):
+    other = dataclasses.replace(sweep(), name="other")
+    first, second = run_each([sweep(), other], out=tmp_path)
+    xr.testing.assert_equal(first.drop_vars(TIMINGS), run(sweep()).drop_vars(TIMINGS))
+    assert (first["draw"] != second["draw"]).any()  # the name enters the keys
+    each = run_each([sweep(), other], out=tmp_path)
+    xr.testing.assert_identical(next(each), first)  # as stored
+    each.close()
+    xr.testing.assert_identical(run(other, out=tmp_path), second)
 
 
 def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):

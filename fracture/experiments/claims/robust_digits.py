@@ -37,7 +37,7 @@ STRENGTHS = (0.0625, 0.125, 0.25, 0.5, 1.0)
 _BY_ATTACK = dict(
     zip(ATTACKS, ("robust_accuracy", "robust_accuracy_pgd", "robust_accuracy_fgsm"), strict=True)
 )
-COORDINATES = {**digits.COORDINATES, "attack": ATTACKS, "strength": STRENGTHS}
+COORDINATES = {**digits.COORDINATES, "attack": ATTACKS, "relative_epsilon": STRENGTHS}
 JUDGED = 0.25  # the strength at which the fall is judged: most digits are near their boundary there
 WITHIN = 0.05  # two robust accuracies agree if they differ by at most so much
 
@@ -45,7 +45,7 @@ WITHIN = 0.05  # two robust accuracies agree if they differ by at most so much
 class Cell(NamedTuple):
     """One trained network at some test images."""
 
-    robust_accuracy: Float[Array, "attack strength"]
+    robust_accuracy: Float[Array, "attack relative_epsilon"]
     radius: Annotated[Float[Array, " example"], quantity("radius", unit="pixel range")]
     correct: Bool[Array, " example"]
     found: Bool[Array, " example"]
@@ -172,11 +172,11 @@ def judge(dataset: xr.Dataset) -> Findings:
             "ratio_by_references": ratio,
         }
     )
-    judged = accuracy.sel(attack=ATTACKS[0], strength=JUDGED, drop=True)
+    judged = accuracy.sel(attack=ATTACKS[0], relative_epsilon=JUDGED, drop=True)
     fit = statistics.exponent(judged)
-    gap = abs(accuracy.sel(attack="PGD") - accuracy.sel(attack=ATTACKS[0])).max("strength")
+    gap = abs(accuracy.sel(attack="PGD") - accuracy.sel(attack=ATTACKS[0])).max("relative_epsilon")
     found = (_falls(fit, judged), _agrees(gap, statistics.incomplete(gap, dataset)))
-    where = level("strength", JUDGED, dataset["strength"].attrs)
+    where = level("relative_epsilon", JUDGED, dataset["relative_epsilon"].attrs)
     fits = [] if fit is None else [fit._replace(level=f"{ATTACKS[0]}, {where}")]
     fits.extend(statistics.exponents(measured, ["ratio"], expected=-0.5))
     return Findings(dataset, statistics.summarise(measured), tuple(fits), found)
@@ -231,7 +231,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
         "curves": against_coordinate(
             summary,
             "robust_accuracy",
-            "strength",
+            "relative_epsilon",
             title="Robust accuracy at growing resolution",
             ylabel="robust accuracy",
             log=False,
