@@ -175,7 +175,7 @@ def _each(of_order) -> Array:
 
 SIZES = {
     "quick": Size({"dim": (8, 32)}, 8, 8),
-    "default": Size({"dim": (8, 16, 32, 64)}, 32, 16),
+    "default": Size({"dim": (8, 16, 32, 64)}, 64, 16),
     "full": Size({"dim": (8, 16, 32, 64, 128, 256)}, 32, 16),
 }
 
