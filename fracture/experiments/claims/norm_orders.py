@@ -277,7 +277,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
     plain = summary.drop_vars([name for name in summary if str(name).startswith("predicted")])
     drawn = statistics.pooled(dataset[["ratio_pair"]], "draw")["ratio_pair"]
     spreads = {
-        f"distribution-{name}": distribution(
+        f"distribution-l{ORDERS[name]}": distribution(
             drawn.sel(norm=name, drop=True).transpose("dim", "seed"),
             summary.sel(norm=name, drop=True),
             title=f"Distribution of the ratio to the twin, {name}",
