@@ -67,27 +67,28 @@ def claims(size: str, least: float) -> None:
             spent[fun_name.removeprefix("jit(").removesuffix(")")][STAGES[event]] += seconds
 
     jax.monitoring.register_event_duration_secs_listener(listen)
-    whole = time.perf_counter()
+    began, drawn = time.perf_counter(), 0.0
+    print("Seconds since the start, of running, and of the figures:")
     with jax.enable_x64(True):
-        for name in MAIN:
-            spent.clear()
-            began = time.perf_counter()
-            found = experiments.reproduce(name, size=size)
-            measured = time.perf_counter() - began
-            began = time.perf_counter()
+        plan: dict = {name: {} for name in MAIN}
+        for found in experiments.reproduce_each(plan, size=size):
+            measured = time.perf_counter()
+            name = found.dataset.attrs["claim"]
             for drawing in experiments.claim(name).draw(found).values():
                 drawing.encode("svg")
-            drawn = time.perf_counter() - began
+            figures = time.perf_counter() - measured
+            drawn += figures
             ran = float(found.dataset["run_seconds"].sum())
-            print(f"\n{name}: {measured:.1f} s, of them {ran:.1f} s run; figures {drawn:.1f} s")
-            print(f"  {'program':40} {'trace':>7} {'lower':>7} {'compile':>7}")
-            total: collections.Counter = collections.Counter()
-            for program, stages in spent.items():
-                total.update(stages)
-                if sum(stages.values()) >= least:
-                    _row(program, stages)
-            _row("all programs", total)
-    print(f"\nmain job, {size}, cold, figures apart: {time.perf_counter() - whole:.1f} s")
+            print(f"  {name:40} {measured - began:7.1f} {ran:7.1f} {figures:7.1f}", flush=True)
+    whole = time.perf_counter() - began
+    print(f"\n  {'program':40} {'trace':>7} {'lower':>7} {'compile':>7}")
+    total: collections.Counter = collections.Counter()
+    for program, stages in spent.items():
+        total.update(stages)
+        if sum(stages.values()) >= least:
+            _row(program, stages)
+    _row("all programs", total)
+    print(f"\nmain job, {size}, cold, figures apart: {whole - drawn:.1f} s")
 
 
 def _row(program: str, stages: collections.Counter) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fracture import experiments
+from fracture import experiments, sweeps
+from fracture.experiments._claim import labelled, sweep_of
 
 ROOT = Path(__file__).parents[1]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
@@ -26,7 +27,8 @@ def test_the_example_of_a_claim_is_one(tmp_path):
     spec.loader.exec_module(module)
     what = experiments.of_module(module)
     options, size = experiments.settle(what, size="quick", settings={"dim": (8, 16)}, seeds=2)
-    found = what.judge(experiments.measured(what, options, size))
+    dataset = sweeps.run(sweep_of(what, options, size))
+    found = what.judge(labelled(what, options, dataset))
     assert found.summary.sizes["dim"] == 2
     assert 0 < found.summary["radius_relative"].min() < found.summary["radius_relative"].max() < 1
     assert [verdict.word for verdict in found.verdicts] == ["undecided"]  # of two seeds

@@ -1,5 +1,6 @@
 """`fracture sweep` and `fracture reproduce`: claims, measured and judged."""
 
+import contextlib
 import itertools
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ import click
 
 from .. import _registry
 from .._occasion import occasion
-from ._process import prepare_jax, progress, resumable, show
+from ._process import prepare_jax, resumable, show
 from ._types import COUNT, Integers, out
 
 _MAIN = ("linear_points", "linear_hypercube", "trained", "digits")
@@ -210,23 +211,21 @@ def _run(
     began = time.perf_counter()
     prepare_jax(x64=True)  # the laws are tested to their last digits
     from .. import experiments, report as reports
-    from ..sweeps import exclusive
+    from ..sweeps import exclusive, progress_bar
 
     for name, settings in plan.items():  # all are checked before one is measured
         experiments.settle(experiments.claim(name), size=size, settings=settings, seeds=seeds)
     with exclusive(out):
         results = {}
-        with progress() as watch:
-            for name, settings in plan.items():
-                found = experiments.reproduce(
-                    name,
-                    size=size,
-                    settings=settings,
-                    seeds=seeds,
-                    root=root,
-                    out=out,
-                    progress=watch,
+        with (
+            progress_bar() as watch,
+            contextlib.closing(
+                experiments.reproduce_each(
+                    plan, size=size, seeds=seeds, root=root, out=out, progress=watch
                 )
+            ) as each,
+        ):
+            for found in each:
                 found = found._replace(dataset=found.dataset.assign_attrs(occasion()))
                 experiments.save(found, out)
                 results[str(found.dataset.attrs["experiment"])] = found

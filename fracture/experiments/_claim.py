@@ -15,7 +15,7 @@ import xarray as xr
 from .._code import digest_of_names
 from .._registry import entry
 from ..drawing import Drawing
-from ..sweeps import Progress, Sweep, run
+from ..sweeps import Sweep
 from ..vocabulary import axis_quantity, variables
 from ._findings import Findings
 
@@ -135,9 +135,9 @@ def of_module(module: ModuleType) -> Claim:
 
 
 def _code(path: Path) -> str:
-    """Digest of what a claim is measured by: what its `measure` depends on, and `measured` here."""
+    """Digest of what a claim is measured by: what its `measure` depends on, and `sweep_of` here."""
     own = digest_of_names(path, _MEASURING, without=_RECORDED)
-    return f"{own}-{digest_of_names(Path(__file__), ['measured'], without=['Claim', 'Size'])}"
+    return f"{own}-{digest_of_names(Path(__file__), ['sweep_of'], without=['Claim', 'Size'])}"
 
 
 def claim(name: str) -> Claim:
@@ -186,19 +186,11 @@ def settle(
     return options, chosen._replace(axes=axes, seeds=chosen.seeds if seeds is None else seeds)
 
 
-def measured(
-    what: Claim,
-    options: Any,
-    size: Size,
-    *,
-    root: int = 0,
-    out: Path | None = None,
-    progress: Progress | None = None,
-) -> xr.Dataset:
-    """Sweep a claim; the dataset says which claim and options it is of."""
+def sweep_of(what: Claim, options: Any, size: Size, *, root: int = 0) -> Sweep:
+    """The sweep that measures a claim."""
     first = next(iter(size.axes.values()))
     per_value = lambda given: tuple(given(at) if callable(given) else given for at in first)
-    sweep = Sweep(
+    return Sweep(
         name=called(what, options),
         cell=lambda key, given, **point: what.measure(key, given, options, **point),
         axes=size.axes,
@@ -210,7 +202,10 @@ def measured(
         code=what.code,
         root=root,
     )
-    dataset = run(sweep, out=out, progress=progress)
+
+
+def labelled(what: Claim, options: Any, dataset: xr.Dataset) -> xr.Dataset:
+    """What a claim measured; it says which claim and options it is of."""
     for name, values in what.coordinates.items():
         dataset = dataset.assign_coords({name: (name, list(values), axis_quantity(name).attrs())})
     title, description = what.describe(options)

@@ -86,13 +86,27 @@ def nearest_neighbour(
     Gao et al. (2024), arXiv:2406.16200, Section 3 (the minimum-distance classifier); Yang et al.
     (2020), "A closer look at accuracy vs. robustness", arXiv:2003.02460, Section 3; Higham, Mary
     (2019), "A new approach to probabilistic rounding error analysis", SIAM J. Sci. Comput. 41(5).
+
+    Examples
+    --------
+    The reference of the query's own class does not count, however near:
+
+    >>> import jax.numpy as jnp
+    >>> from fracture.optimal import nearest_neighbour
+    >>> references, labels = jnp.array([[0.5], [3.0], [-8.0]]), jnp.array([0, 1, 1])
+    >>> near = nearest_neighbour(jnp.array([[0.0]]), jnp.array([0]), references, labels)
+    >>> print(f"radius {near.radius[0]:.2f}, reference {near.index[0]}")
+    radius 1.50, reference 1
     """
     query_labels, reference_labels = _check(queries, query_labels, references, reference_labels)
     ord = check_order(ord)
     check_counts(chunk_size=chunk_size)
-    size = min(chunk_size, np.shape(references)[0])
+    total = np.shape(references)[0]
     return _search(
-        queries, query_labels, references, reference_labels, ord=float(ord), chunk_size=size
+        *(queries, query_labels, references, reference_labels),
+        *(jnp.zeros((), jnp.int32), jnp.full((), total, jnp.int32)),
+        ord=float(ord),
+        chunk_size=min(chunk_size, total),
     )
 
 
@@ -131,18 +145,17 @@ def nearest_neighbour_by_count(
     total, starts = np.shape(references)[0], (0, *counts[:-1])
     if not counts or counts[-1] > total or any(b <= a for a, b in zip(starts, counts, strict=True)):
         raise ValueError(f"counts must increase from 1 to at most {total}, got {tuple(counts)}.")
-    references = references if isinstance(references, np.ndarray) else jnp.asarray(references)
+    ord = check_order(ord)
+    check_counts(chunk_size=chunk_size)
+    references = jnp.asarray(references)
+    # One program for all: chunks reach beyond the smaller parts, but no more than they must.
+    smallest = min(stop - start for start, stop in zip(starts, counts, strict=True))
+    search = partial(_search, ord=float(ord), chunk_size=min(chunk_size, max(smallest, 256), total))
     found: list[NearestNeighbour] = []
     for start, stop in zip(starts, counts, strict=True):
-        radius, index = nearest_neighbour(
-            queries,
-            query_labels,
-            references[start:stop],
-            reference_labels[start:stop],
-            ord=ord,
-            chunk_size=chunk_size,
+        radius, index = search(
+            *(queries, query_labels, references, reference_labels), np.int32(start), np.int32(stop)
         )
-        index = jnp.where(index >= 0, index + start, -1)
         if found:
             closer = ~(found[-1].radius <= radius)  # a bad query stays nan
             radius = jnp.where(closer, radius, found[-1].radius)
@@ -186,21 +199,26 @@ def _search(
     query_labels: jax.Array,
     references: jax.Array,
     reference_labels: jax.Array,
+    first: jax.Array,
+    stop: jax.Array,
     *,
     ord: float,
     chunk_size: int,
 ) -> NearestNeighbour:
+    """The nearest neighbours among the references from `first` up to `stop`."""
     num, total = queries.shape[0], references.shape[0]
     # Half precision is for storage: distances are sums of thousands of terms.
     dtype = queries.dtype if queries.dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
-    points = queries.reshape(num, -1).astype(dtype)
+    ends = queries.reshape(num, -1).astype(dtype)
+    # Which one is the nearest has no derivative; how far it is has one.
+    points, searched = jax.lax.stop_gradient((ends, references))
     usable = jnp.isfinite(points).all(axis=1)
-    num_chunks = -(-total // chunk_size)
+    num_chunks = (stop - first + chunk_size - 1) // chunk_size
 
     def chunk_at(step: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Number of its first reference, and the chunk; the last overlaps the one before."""
-        start = jnp.minimum(step.astype(jnp.int32) * chunk_size, total - chunk_size)
-        chunk = jax.lax.dynamic_slice_in_dim(references, start, chunk_size)
+        start = jnp.minimum(first + step * chunk_size, total - chunk_size)
+        chunk = jax.lax.dynamic_slice_in_dim(searched, start, chunk_size)
         return start, chunk.reshape(chunk_size, -1).astype(dtype)
 
     # A common offset and scale, so that squares neither cancel more than they must nor overflow.
@@ -243,7 +261,8 @@ def _search(
     def others(step: jax.Array, index: jax.Array, labels: jax.Array) -> jax.Array:
         """Which of a chunk are new and of another class than the labels, shape (n, chunk)."""
         chunk_labels = jax.lax.dynamic_slice_in_dim(reference_labels, index[0], chunk_size)
-        return (chunk_labels[None] != labels[:, None]) & (index >= step * chunk_size)[None]
+        new = (index >= first + step * chunk_size) & (index < stop)
+        return (chunk_labels[None] != labels[:, None]) & new[None]
 
     def subtract(query: jax.Array, label: jax.Array) -> jax.Array:
         """The nearest reference of another class, all of them compared by subtraction."""
@@ -266,7 +285,7 @@ def _search(
         jnp.full((num, _NUM_CANDIDATES), -1, jnp.int32),
     )
     bound, candidates = jax.lax.fori_loop(0, num_chunks, compare, none)
-    chosen = references[candidates].reshape(num, _NUM_CANDIDATES, dim).astype(dtype)
+    chosen = searched[candidates].reshape(num, _NUM_CANDIDATES, dim).astype(dtype)
     radii = jax.vmap(halves)(chosen, points)
     radii = jnp.where(jnp.isfinite(bound), radii, jnp.inf)
     winner = jnp.argmin(radii, axis=1)[:, None]
@@ -287,7 +306,7 @@ def _search(
         _, index = jax.lax.while_loop(unsettled, settle, (certain, index))
 
     nearest = references[index].reshape(num, dim).astype(dtype)
-    radius = jax.vmap(lambda r, q: halves(r[None], q)[0])(nearest, points)
+    radius = jax.vmap(lambda r, q: halves(r[None], q)[0])(nearest, ends)
     radius = jnp.where(index >= 0, radius, jnp.inf)
     index = jnp.where(jnp.isfinite(radius), index, -1)
     return NearestNeighbour(jnp.where(usable, radius, jnp.nan).astype(queries.dtype), index)

@@ -1,11 +1,13 @@
 """Run a sweep: `jit(shard_map(vmap(cell)))` for each point, chunk after chunk."""
 
+import collections
 import contextlib
+import itertools
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -13,16 +15,31 @@ import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..vocabulary import axis_quantity
+from ._netcdf import write_dataset
+from ._progress import Progress, watching
 from ._spec import Point, Sweep, label
 from ._store import ChunkStore, chunk_store
 
 _TIMINGS = ["compile_seconds", "run_seconds"]
 
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called as `progress(what, done, total)`, in cells, before and after every chunk."""
+
+_AHEAD = 6  # programs that are traced, and compile, before the one that runs
+
+_Compute: TypeAlias = Callable[[int], Any]
 
 
-def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = None) -> xr.Dataset:
+class _Begun(NamedTuple):
+    """A sweep, and what is there of it."""
+
+    sweep: Sweep
+    store: ChunkStore | None
+    stored: dict[tuple[int, int], xr.Dataset]  # by number of the point and first seed
+    missing: list[int]  # points of which a chunk is
+
+
+def run(
+    sweep: Sweep, *, out: Path | None = None, progress: Progress | bool | None = None
+) -> xr.Dataset:
     """Compute every cell of a sweep, or what is missing of it.
 
     Parameters
@@ -32,9 +49,10 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     out
         Folder in which finished chunks are kept, written atomically; a chunk that is there
         already is read instead of computed. One that is damaged is renamed, with a warning, and
-        computed again. Nothing is written where it is None.
+        computed again. The whole result is left there as `NAME.nc`, which `read_dataset` reads and
+        `fracture report` shows. Nothing is written where it is None.
     progress
-        Called before and after every chunk.
+        Called before and after every chunk; True for a bar, `progress_bar`.
 
     Returns
     -------
@@ -54,10 +72,132 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     -----
     The cells of a chunk are spread over all devices by `shard_map` without collectives, so that no
     device waits for another before its lanes have ended.
+
+    Examples
+    --------
+    The length of a Gaussian vector in d dimensions is about √d:
+
+    >>> from typing import NamedTuple
+    >>> import jax
+    >>> from jaxtyping import Array, Float
+    >>> from fracture.norms import norm
+    >>> from fracture.sweeps import Sweep, run
+    >>> from fracture.vocabulary import variables
+    >>> class Cell(NamedTuple):
+    ...     radius: Float[Array, ""]
+    >>> def cell(key, shared, *, dim):
+    ...     return Cell(norm(jax.random.normal(key, (dim,))))
+    >>> sweep = Sweep("lengths", cell, {"dim": (4, 64)}, 100, 100, variables(Cell))
+    >>> dataset = run(sweep)
+    >>> print(dict(dataset.sizes), dataset["radius"].attrs["symbol"])
+    {'dim': 2, 'seed': 100} r_nn
     """
-    provenance = sweep.provenance()
-    with contextlib.nullcontext() if out is None else chunk_store(out, provenance) as store:
-        parts = _parts(sweep, store, progress)
+    with watching(progress) as watch:
+        (dataset,) = run_each([sweep], out=out, progress=watch)
+    if out is not None:
+        write_dataset(out / f"{sweep.name}.nc", dataset)
+    return dataset
+
+
+def run_each(
+    sweeps: Iterable[Sweep], *, out: Path | None = None, progress: Progress | None = None
+) -> Generator[xr.Dataset, None, None]:
+    """`run` several sweeps one after the other: while one computes, the next ones compile.
+
+    Parameters
+    ----------
+    sweeps
+        Each has a name of its own.
+    out
+        As of `run`.
+    progress
+        Called before and after every chunk.
+
+    Yields
+    ------
+    Dataset of each sweep, as soon as it is complete; whole ones are the caller's to store.
+
+    Raises
+    ------
+    StoreMismatchError, BlockingIOError
+        As `run`.
+    """
+    with contextlib.ExitStack() as held:
+        pool = ThreadPoolExecutor(max_workers=2)
+        held.callback(pool.shutdown, wait=False, cancel_futures=True)
+        begun, ahead = itertools.tee(_begin(sweep, out, held) for sweep in sweeps)
+        programs = _programs(((one.sweep, at) for one in ahead for at in one.missing), pool)
+        for one in begun:
+            yield _joined(one.sweep, _parts(one, programs, progress))
+
+
+def _begin(sweep: Sweep, out: Path | None, held: contextlib.ExitStack) -> _Begun:
+    """Read what is there of a sweep; its store stays open as long as the others."""
+    store = None if out is None else held.enter_context(chunk_store(out, sweep.provenance()))
+    stored, missing = {}, []
+    for at, start, _ in _chunks(sweep):
+        chunk = None if store is None else store.read(sweep.points()[at], start)
+        if chunk is not None:
+            stored[at, start] = chunk
+        elif at not in missing:
+            missing.append(at)
+    return _Begun(sweep, store, stored, missing)
+
+
+def _programs(
+    points: Iterable[tuple[Sweep, int]], pool: ThreadPoolExecutor
+) -> Iterator[Future[tuple[_Compute, float]]]:
+    """The compiled call of every point, in their order; the next ones compile meanwhile.
+
+    Traced here, where the caller's settings hold, which JAX keeps for each thread; compilation uses
+    one core and needs no device.
+    """
+    waiting: collections.deque[Future[tuple[_Compute, float]]] = collections.deque()
+    for sweep, at in points:
+        waiting.append(pool.submit(_compile, _lower(sweep, sweep.points()[at])))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft()
+    while waiting:
+        yield waiting.popleft()
+
+
+def _parts(
+    begun: _Begun, programs: Iterator[Future[tuple[_Compute, float]]], progress: Progress | None
+) -> list[list[xr.Dataset]]:
+    """The chunks of every point, read or computed."""
+    sweep, store, stored = begun.sweep, begun.store, begun.stored
+    points, missing, done = sweep.points(), set(begun.missing), 0
+    total = sum(sweep.size(point)[0] for point in points)
+    parts: list[list[xr.Dataset]] = [[] for _ in points]
+    compiled: dict[int, _Compute] = {}  # of one point, the current one
+    for at, start, stop in _chunks(sweep):
+        said = f"{sweep.name}, {label(points[at])}"
+        chunk = stored.pop((at, start), None)
+        first = chunk is None and at in missing
+        if progress is not None:
+            progress(f"{said}: compiling" if first else said, done, total)
+        if chunk is None:
+            seconds = 0.0
+            if first:
+                missing.remove(at)
+                compute, seconds = next(programs).result()
+                compiled = {at: compute}
+                if progress is not None:
+                    progress(said, done, total)
+            result = _timed(compiled[at], start, stop)
+            chunk = _label(sweep, points[at], np.arange(start, stop), *result)
+            chunk["compile_seconds"] = chunk["run_seconds"] * 0 + seconds
+            if store is not None:
+                store.write(points[at], start, chunk)
+        parts[at].append(chunk)
+        done += stop - start
+    if progress is not None:
+        progress(sweep.name, done, total)
+    return parts
+
+
+def _joined(sweep: Sweep, parts: list[list[xr.Dataset]]) -> xr.Dataset:
+    """All points of a sweep in one dataset, which says what it is."""
     joined = [_join(chunks) for chunks in parts]
     for axis, values in reversed(list(sweep.axes.items())):
         starts = range(0, len(joined), len(values))
@@ -69,49 +209,9 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     for name, variable in sweep.variables.items():  # as they are called today
         dataset[name].attrs = variable.quantity.attrs()
     # Lists as arrays: what netCDF gives back, so that a stored result is the same in every way.
-    dataset.attrs = {k: np.array(v) if isinstance(v, list) else v for k, v in provenance.items()}
+    attrs = sweep.provenance().items()
+    dataset.attrs = {key: np.array(v) if isinstance(v, list) else v for key, v in attrs}
     return dataset
-
-
-def _parts(
-    sweep: Sweep, store: ChunkStore | None, progress: Progress | None
-) -> list[list[xr.Dataset]]:
-    """The chunks of every point, read or computed."""
-    points = sweep.points()
-    stored: dict[tuple[int, int], xr.Dataset] = {}
-    for at, start, _ in _chunks(sweep):
-        chunk = None if store is None else store.read(points[at], start)
-        if chunk is not None:
-            stored[at, start] = chunk
-    missing = {at for at, start, _ in _chunks(sweep) if (at, start) not in stored}
-    total, done = sum(sweep.size(point)[0] for point in points), 0
-    parts: list[list[xr.Dataset]] = [[] for _ in points]
-    # Compilation uses one core and needs no device: the next points compile meanwhile.
-    pool = ThreadPoolExecutor(max_workers=2)
-    try:
-        compiling = {at: pool.submit(_compile, sweep, points[at]) for at in sorted(missing)}
-        for at, start, stop in _chunks(sweep):
-            if progress is not None:
-                waiting = at in compiling and not compiling[at].done()
-                progress(f"{sweep.name}, {label(points[at])}{': compiling' * waiting}", done, total)
-            chunk = stored.pop((at, start), None)
-            if chunk is None:
-                compute, seconds = compiling[at].result()
-                result = _timed(compute, start, stop)
-                chunk = _label(sweep, points[at], np.arange(start, stop), *result)
-                chunk["compile_seconds"] = chunk["run_seconds"] * 0 + seconds * (at in missing)
-                missing.discard(at)  # its compilation is accounted for
-                if store is not None:
-                    store.write(points[at], start, chunk)
-            parts[at].append(chunk)
-            done += stop - start
-            if stop == sweep.size(points[at])[0]:
-                compiling.pop(at, None)  # frees the program and what it shares
-        if progress is not None:
-            progress(sweep.name, done, total)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    return parts
 
 
 def _chunks(sweep: Sweep) -> Iterator[tuple[int, int, int]]:
@@ -128,8 +228,17 @@ def _join(chunks: list[xr.Dataset]) -> xr.Dataset:
     return part.assign_coords({name: sum(chunk[name] for chunk in chunks) for name in _TIMINGS})
 
 
-def _compile(sweep: Sweep, point: Point) -> tuple[Callable[[int], Any], float]:
-    """Compiled call from the first seed of a chunk to its results; the seconds that it took."""
+class _Lowered(NamedTuple):
+    """The traced call of all seeds of a chunk, and what it is called with."""
+
+    lowered: jax.stages.Lowered
+    seeds: np.ndarray
+    shared: Any
+    mesh: Mesh
+    seconds: float  # that it took
+
+
+def _lower(sweep: Sweep, point: Point) -> _Lowered:
     began = time.perf_counter()
     shared = sweep.shared(**point)
     mesh = Mesh(np.array(jax.devices()), ("seed",))
@@ -146,23 +255,30 @@ def _compile(sweep: Sweep, point: Point) -> tuple[Callable[[int], Any], float]:
         out_specs=PartitionSpec("seed"),
         check_vma=False,  # the loops inside start from constants, which do not vary over devices
     )
+    seeds = np.arange(lanes, dtype=np.uint32)
+    lowered = jax.jit(spread).lower(seeds, shared)
+    return _Lowered(lowered, seeds, shared, mesh, time.perf_counter() - began)
+
+
+def _compile(program: _Lowered) -> tuple[_Compute, float]:
+    """Compiled call from the first seed of a chunk to its results; the seconds that it all took."""
+    began = time.perf_counter()
     # A program that runs for a second or two is not worth the CPU compiler's last efforts: level 1
     # takes two thirds of the time, and the programs are as fast.
     options: dict[str, str | bool] = (
         {"xla_backend_optimization_level": "1"} if jax.default_backend() == "cpu" else {}
     )
-    seeds = np.arange(lanes, dtype=np.uint32)
-    compiled = jax.jit(spread).lower(seeds, shared).compile(compiler_options=options)
-    sharding = NamedSharding(mesh, PartitionSpec("seed"))
-    shared = jax.device_put(shared, NamedSharding(mesh, PartitionSpec()))
+    compiled = program.lowered.compile(compiler_options=options)
+    sharding = NamedSharding(program.mesh, PartitionSpec("seed"))
+    shared = jax.device_put(program.shared, NamedSharding(program.mesh, PartitionSpec()))
 
     def compute(start: int) -> Any:
-        return compiled(jax.device_put(seeds + np.uint32(start), sharding), shared)
+        return compiled(jax.device_put(program.seeds + np.uint32(start), sharding), shared)
 
-    return compute, time.perf_counter() - began
+    return compute, program.seconds + time.perf_counter() - began
 
 
-def _timed(compute: Callable[[int], Any], start: int, stop: int) -> tuple[Any, float]:
+def _timed(compute: _Compute, start: int, stop: int) -> tuple[Any, float]:
     """Results of the cells `start` to `stop` as NumPy arrays, and the seconds they took."""
     began = time.perf_counter()
     record = jax.device_get(compute(start))

@@ -104,6 +104,18 @@ def test_mixed_hypercube():
     assert stats.chisquare(np.bincount(corners, minlength=256)).pvalue > 0.01
 
 
+def test_all_corners_of_a_hypercube_are_drawn_once():
+    whole = data.mixed_hypercube(KEY, 6, None, layers=2, dtype="float32")
+    some = data.mixed_hypercube(KEY, 6, 100, layers=2, dtype="float32")
+    assert whole.inputs.dtype == np.float32
+    np.testing.assert_array_equal(whole.factors, some.factors)
+    numbers = (np.asarray(whole.codes) > 0) @ (1 << np.arange(6))
+    np.testing.assert_array_equal(numbers, np.arange(64))
+    np.testing.assert_array_equal(whole.labels, np.asarray(whole.codes)[:, -1] == 1)
+    at = (np.asarray(some.codes) > 0) @ (1 << np.arange(6))
+    np.testing.assert_allclose(whole.inputs[at], some.inputs, rtol=0, atol=1e-4)
+
+
 def test_mixing_factors_are_standard_normal():
     draw = jax.jit(jax.vmap(lambda key: data.mixed_hypercube(key, 8, 1, layers=2).factors))
     factors = draw(jax.random.split(KEY, 50))
@@ -209,6 +221,7 @@ def test_covariances_are_as_named():
     [
         (lambda: data.gaussian_points(KEY, 0), "dim must be an integer of at least 1, got 0"),
         (lambda: data.mixed_hypercube(KEY, 3, 0), "num must be an integer"),
+        (lambda: data.mixed_hypercube(KEY, 21, None), "to dim = 20, got 21: give num"),
         (
             lambda: data.mixed_hypercube(KEY, 3, 2, layers=0),
             "layers must be an integer",

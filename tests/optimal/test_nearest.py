@@ -223,3 +223,15 @@ def test_no_query_depends_on_another():
         got = nearest_neighbour(queries[:num], labels[:num], references, np.ones(8, int))
         np.testing.assert_allclose(got.radius[0], 0.05)
         assert got.index[0] == 5
+
+
+def test_radius_has_the_derivative_of_half_the_distance():
+    radius = lambda x, r: nearest_neighbour(x, QUERY_LABELS, r, REFERENCE_LABELS).radius.sum()
+    along, back = jax.grad(radius, argnums=(0, 1))(jnp.asarray(QUERIES), jnp.asarray(REFERENCES))
+    _, index = _reference(QUERIES, QUERY_LABELS, REFERENCES, REFERENCE_LABELS, 2)
+    gap = QUERIES - REFERENCES[index]
+    unit = gap / np.linalg.norm(gap.reshape(9, -1), axis=1)[:, None, None]
+    np.testing.assert_allclose(along, unit / 2, rtol=1e-12)
+    expected = np.zeros_like(REFERENCES)
+    np.add.at(expected, index, -unit / 2)
+    np.testing.assert_allclose(back, expected, rtol=1e-12, atol=1e-15)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fracture.sweeps import StoreMismatchError, Sweep, exclusive, run
+from fracture.sweeps import StoreMismatchError, Sweep, exclusive, read_dataset, run, run_each
 from fracture.vocabulary import QUANTITIES, Quantity, Variable
 
 
@@ -64,6 +64,24 @@ def test_draws_do_not_depend_on_chunks_or_on_other_cells():
     np.testing.assert_array_equal(whole["draw"].isel(seed=slice(2)), fewer["draw"])
     alone = run(sweep(dims=(5,), seeds=(4,), chunks=(4,)))
     np.testing.assert_array_equal(whole["draw"].sel(dim=5)[:4], alone["draw"].sel(dim=5))
+
+
+def test_settings_of_the_calling_thread_hold():
+    with jax.enable_x64(False):
+        got = run(dataclasses.replace(sweep(), shared=lambda dim: jnp.float32(dim)))
+    assert got.attrs["float"] == "float32"
+    assert got["draw"].dtype == np.float32
+
+
+def test_several_sweeps_are_those_one_by_one_and_let_go_of_their_folders(tmp_path):
+    other = dataclasses.replace(sweep(), name="other")
+    first, second = run_each([sweep(), other], out=tmp_path)
+    xr.testing.assert_equal(first.drop_vars(TIMINGS), run(sweep()).drop_vars(TIMINGS))
+    assert (first["draw"] != second["draw"]).any()  # the name enters the keys
+    each = run_each([sweep(), other], out=tmp_path)
+    xr.testing.assert_identical(next(each), first)  # as stored
+    each.close()
+    xr.testing.assert_identical(run(other, out=tmp_path), second)
 
 
 def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):
@@ -174,6 +192,7 @@ def test_axes_are_any_and_several(tmp_path):
     assert (got["pair"].sel(sign="minus").dropna("seed") == -1).all()
     again = run(several, out=tmp_path)
     xr.testing.assert_identical(again, got)
+    xr.testing.assert_equal(read_dataset(tmp_path / "toy.nc"), got)
     assert len(list((tmp_path / "chunks" / "toy").glob("angle0.25-signminus-seed*.nc"))) == 2
     # As NumPy has them, they are the same values.
     numpy = dataclasses.replace(several, axes=axes | {"angle": tuple(np.array(axes["angle"]))})
@@ -281,3 +300,16 @@ def test_eight_devices_give_the_draws_of_one(tmp_path):
         with xr.open_dataset(path, engine="h5netcdf") as chunk:
             expected = whole["draw"].sel(dim=chunk["dim"], seed=chunk["seed"])
             np.testing.assert_allclose(chunk["draw"], expected, rtol=1e-12)
+
+
+def test_the_result_is_left_beside_its_chunks_and_a_bar_is_one_word(tmp_path, capfd):
+    got = run(sweep(), out=tmp_path, progress=True)
+    stored = read_dataset(tmp_path / "toy.nc")
+    stored.attrs["axes"] = np.atleast_1d(stored.attrs["axes"])  # netCDF has no list of one
+    xr.testing.assert_identical(stored, got)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "[0/11] toy, d = 3" in said.err
+    assert said.err.endswith("[11/11] toy\n")
+    run(sweep(), progress=False)
+    assert capfd.readouterr().err == ""

@@ -2,14 +2,16 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
+from ...logits import as_logits
 from .._result import Perturbation, finish
-from ..steps.linearise import linearise
+from ..steps.linearise import among, linearise
 from ..steps.ray import cross
 from ..steps.step_off import step_off
 
@@ -86,7 +88,15 @@ def affine_radius(
         return jnp.sum(weight * z[None], axis=tuple(range(1, weight.ndim))) + bias
 
     problem = pose(logits_fn, x, label, ord, bounds, target)
-    nearest = linearise(problem, problem.num_classes).nearest
+    # The gradients are the weights: no need to differentiate for them, one pass a class.
+    rows = jax.vmap(as_logits, in_axes=1, out_axes=1)(weight.reshape(weight.shape[0], x.size))
+    nearest = among(
+        problem,
+        as_logits(logits_fn(x)),
+        lambda rival: rows[problem.label] - rows[rival],
+        problem.origin,
+        problem.num_classes,
+    ).nearest
     exists = problem.posed & (nearest.distance < jnp.inf)
     return AffineRadius(
         jnp.where(exists, nearest.delta, 0).astype(x.dtype).reshape(x.shape),

@@ -1,5 +1,6 @@
 """The boundaries with several classes, linearised at one point, and the nearest of them."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -57,17 +58,55 @@ def linearise(problem: Problem, num_classes: int, point: Array | None = None) ->
     ValueError
         If `num_classes` is no integer of at least 1.
     """
-    dtype = problem.center.dtype
     base, origin = problem.base, problem.origin
     if point is not None:
-        base, origin = point, point.astype(dtype)
+        base, origin = point, point.astype(problem.center.dtype)
     logits, pull = jax.vjp(lambda z: as_logits(problem.logits_fn(z)), base)
-    classes = rivals(problem, logits, num_classes)
     every = jnp.arange(problem.num_classes, dtype=jnp.int32)
 
-    def one(rival):
+    def grad(rival):
         ahead = (every == problem.label).astype(logits.dtype)
-        (grad,) = pull(ahead - (every == rival).astype(logits.dtype))
+        return pull(ahead - (every == rival).astype(logits.dtype))[0]
+
+    return among(problem, logits, grad, origin, num_classes)
+
+
+def among(
+    problem: Problem,
+    logits: Array,
+    gradient: Callable[[Array], Array],
+    origin: Array,
+    num_classes: int,
+) -> Linearisation:
+    """Distances to linear boundaries, given by logits and the gradients of their differences.
+
+    Parameters
+    ----------
+    problem
+        The label, the target and the bounds.
+    logits
+        Shape `(K,)`, at `origin`.
+    gradient
+        `gradient(rival)` of the label's logit minus the rival's: shape `(d,)`.
+    origin
+        From where distances are measured: shape `(d,)`, in the working dtype.
+    num_classes
+        At most so many classes, those of the largest logits; at least 1.
+
+    Returns
+    -------
+    A `Linearisation`.
+
+    Raises
+    ------
+    ValueError
+        If `num_classes` is no integer of at least 1.
+    """
+    dtype = problem.center.dtype
+    classes = rivals(problem, logits, num_classes)
+
+    def one(rival):
+        grad = gradient(rival)
         excess = logits[problem.label] - logits[rival]
         move, distance = problem.step(origin, excess.astype(dtype), grad.astype(dtype))
         distance = jnp.where(jnp.isfinite(excess), distance, jnp.inf)
