@@ -6,12 +6,14 @@ from pathlib import Path
 
 # This checkout, not an installed copy; the kernels that run the examples inherit the variable.
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+sys.path[:0] = [str(HERE / "_ext"), str(HERE / "results"), str(HERE.parent)]
 # JAX spreads LAPACK calls over the cores; threads of their own would fight for them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
+
+os.environ["MATPLOTLIBRC"] = str(HERE / "_static" / "matplotlibrc")
 
 import fracture  # noqa: E402
 
@@ -21,6 +23,8 @@ version = release = fracture.__version__
 html_show_copyright = False
 
 extensions = [
+    "benchmark",  # in _ext: the stored run of the benchmark
+    "claims",  # in _ext: a page for each claim with stored results, and the map of all
     "docstrings",  # in _ext: maths and commented fields in docstrings
     "mathml",  # in _ext: maths without a script from elsewhere
     "registry",  # in _ext: claims and quantities from where they are declared
@@ -44,7 +48,9 @@ templates_path: list[str] = []
 
 autodoc_default_options = {"members": True, "member-order": "bysource", "no-value": True}
 autodoc_preserve_defaults = True
-autodoc_typehints = "none"  # the docstrings give shapes, which say more
+autodoc_typehints = "none"  # of classes, whose fields have a table; functions: docstrings.py
+maximum_signature_line_length = 88  # longer ones have a line for each parameter
+python_use_unqualified_type_names = True
 default_role = "py:obj"
 add_module_names = False
 smartquotes_action = "D"  # dashes; the quotes inside types stay as they are

@@ -66,12 +66,28 @@ QUANTITIES: Mapping[str, Quantity] = {
     "steps": Quantity("t", "steps of training", form="count"),
     "layers": Quantity("L", "mixing layers", form="count"),
     "classes": Quantity("K", "classes", form="count"),
+    "data": Quantity("data", "what networks are trained on and attacked at"),
+    "embedding": Quantity("embedding", "how the same content is laid into d coordinates"),
+    "norm": Quantity("norm", "in which distances and perturbations are measured"),
     "references": Quantity(
         "N", "references searched for the nearest of another class", form="count"
     ),
+    "noise": Quantity("σ", "noise added to features, over their own standard deviation"),
+    "defence": Quantity("defence", "what is added to the training"),
+    "strength": Quantity("strength", "of a defence; 0 is none", form="count"),
+    "setting": Quantity("setting", "of the training: how it differs from the centre"),
+    "time": Quantity("time", "share of the steps of training"),
+    "factor": Quantity("factor", "what is varied"),
+    "model": Quantity("model", "architecture of the network"),
+    "layer": Quantity("layer", "of the network, the input first"),
+    "reads": Quantity("detector", "by what it reads"),
+    "push": Quantity("push", "length of a perturbation over the smallest one found"),
     "seeds": Quantity(
         "seeds", "repetitions with a result, the unit of every interval", form="count"
     ),
+    "epsilon": Quantity("ε", "largest norm of a perturbation", _LENGTH),
+    "relative_epsilon": Quantity("ε/r_opt", "radius of an attack over the median optimal radius"),
+    "attack": Quantity("attack", "how perturbations up to a radius are searched"),
     # Radii
     "radius": Quantity(
         "r_nn", "smallest perturbation found that changes the network's answer", _LENGTH, "upper"
@@ -94,6 +110,9 @@ QUANTITIES: Mapping[str, Quantity] = {
     ),
     "ratio": Quantity("r_nn/r_opt", "fragility ratio; 1 is as robust as possible"),
     "ratio_pair": Quantity("r_pair/r_half", "pairwise fragility ratio, against one other point"),
+    "excess": Quantity(
+        "excess", "pairwise ratio over the median of reading one random direction; law B says 1"
+    ),
     # What a network reads
     "rho_net": Quantity(
         "ρ_net", "cosine between the margin's gradient and the displacement to the other point"
@@ -144,6 +163,14 @@ QUANTITIES: Mapping[str, Quantity] = {
     # Networks and searches
     "accuracy": Quantity("accuracy", "share of inputs classified right", form="share"),
     "loss": Quantity("loss", "training loss"),
+    "robust_accuracy": Quantity(
+        "A_ε",
+        "share of inputs that are classified right and that no perturbation found of norm up to ε "
+        "changes",
+        "",
+        "upper",
+        "share",
+    ),
     "correct": Quantity("right", "whether the input is classified right", form="share"),
     "found": Quantity(
         "found", "share of attacked inputs with a verified perturbation", form="share"

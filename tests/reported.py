@@ -236,3 +236,13 @@ def analysis(examples=60, rank=10, side=14):
         {"layer": ["input", "hidden 1", "hidden 2", "logits"]},
         {"title": "Digits <b>28</b>", "description": "An MLP.", "options": '{"ord": "inf"}'},
     )
+
+
+def own_sweep(dims=(8, 16, 32), seeds=30):
+    """A sweep that no claim judges, as `sweeps.run` leaves it."""
+    rng = np.random.default_rng(4)
+    ratio = np.array(dims)[:, None] ** -0.5 * np.exp(0.1 * rng.normal(size=(len(dims), seeds)))
+    coords = {"dim": coordinate("dim", dims), "seed": np.arange(seeds)}
+    attrs = {"experiment": "random_networks", "axes": ["dim"], "seeds": [seeds] * len(dims)}
+    values = {"ratio": ratio, "radius": 3 * ratio}
+    return dataset_of(values, ("dim", "seed"), coords, attrs | {"options": "{}"})

@@ -1,5 +1,6 @@
 """The README's example runs as it stands, and its commands name what exists."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -29,6 +30,24 @@ def test_links_work_where_the_readme_is_shown_alone():
     links = re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", README.read_text())
     assert links
     assert all(link.startswith("https://") for link in links)
+
+
+PARTS = (
+    *("adapters", "analysis", "compression", "data", "experiments", "models", "optimal"),
+    *("perturbation", "report", "statistics", "sweeps", "theory", "training"),
+)
+
+
+@pytest.mark.fast
+def test_the_cheat_sheet_names_what_there_is():
+    sheet = (README.parent / "docs" / "cheatsheet.md").read_text()
+    named = set(re.findall(r"(?:(\w+)\.)?(\w+)\(", "".join(re.findall(r"`[^`]+`", sheet))))
+    assert len(named) > 30
+    parts = {part: importlib.import_module(f"fracture.{part}").__all__ for part in PARTS}
+    offered = {(part, name) for part, names in parts.items() for name in names}
+    offered |= {("", name) for _, name in offered}
+    offered |= {("", name) for name in ("network", "variables", "Path")}
+    assert not named - offered
 
 
 def test_pages_print_whole_lines():

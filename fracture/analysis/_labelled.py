@@ -32,13 +32,14 @@ class Images(NamedTuple):
     labels: jax.Array
 
 
-def labelled(result: Analysis, queries: Images) -> xr.Dataset:
+def labelled(result: Analysis, queries: Images | None = None) -> xr.Dataset:
     """The fields of an analysis as variables over `example`, and the images.
 
     Parameters
     ----------
     result, queries
-        What `analyze` returned, and the inputs and labels that it was asked about.
+        What `analyze` returned, and the inputs and labels that it was asked about; None where no
+        table or figure needs them.
 
     Returns
     -------
@@ -48,7 +49,9 @@ def labelled(result: Analysis, queries: Images) -> xr.Dataset:
         network as `adversarial_images`.
     """
     fields = jax.device_get(result._asdict())
-    variables: dict[str, Any] = {"label": ("example", np.asarray(queries.labels))}
+    variables: dict[str, Any] = {}
+    if queries is not None:
+        variables["label"] = "example", np.asarray(queries.labels)
     for name, values in fields.items():
         if name in ("layers", "delta"):
             continue
@@ -63,7 +66,7 @@ def labelled(result: Analysis, queries: Images) -> xr.Dataset:
         variables["layer_pvalue"] = dims, np.asarray(chance), _attrs("layer_pvalue")
         depth = layers.ratio.shape[1]
         variables["layer"] = ["input", *(f"after stage {i}" for i in range(1, depth))]
-    inputs = np.asarray(queries.inputs)
+    inputs = np.empty(0) if queries is None else np.asarray(queries.inputs)
     if inputs.ndim in (3, 4):
         axes = ["example", "height", "width"]
         if inputs.ndim == 4:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .._occasion import occasion
-from ._process import load_object, prepare_jax, progress, resumable, show
+from ._process import load_object, prepare_jax, resumable, show
 from ._types import COUNT, Bounds, out
 
 _images = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -95,7 +95,7 @@ def images(
     prepare_jax(x64=False)  # as the user's network expects
     from .. import analysis, data, report as reports
     from ..analysis import claim, digest, digest_of_file, own_network, program
-    from ..sweeps import exclusive, write_dataset
+    from ..sweeps import exclusive, progress_bar, write_dataset
 
     order = float(ord) if ord == "inf" else int(ord)
     options: dict[str, Any] = {"ord": order, "effort": effort}
@@ -104,7 +104,7 @@ def images(
     with exclusive(out):
         if images is None or network is None:
             known_as = claim(out / "analysis.nc", identity)
-            with progress() as shown["progress"]:
+            with progress_bar() as shown["progress"]:
                 dataset = analysis.of_digits(examples=examples, **options, **shown)
         else:
             own = load_object(network)
@@ -120,7 +120,7 @@ def images(
             known_as = claim(out / "analysis.nc", identity)
             known = analysis.Images(*data.load_npz(references)[:2]) if references else queries
             queries = analysis.Images(*(array[:examples] for array in queries))
-            with progress() as shown["progress"]:
+            with progress_bar() as shown["progress"]:
                 dataset = analysis.of_images(
                     **functions,
                     queries=queries,
@@ -204,7 +204,7 @@ def imagenet(
     prepare_jax(x64=False, spread=False)
     from .. import analysis, data, models, perturbation, report as reports
     from ..analysis import claim, own_network
-    from ..sweeps import exclusive, write_dataset
+    from ..sweeps import exclusive, progress_bar, write_dataset
 
     if model in models.EFFICIENTNET_LITE_SIZES:
         published = models.efficientnet_lite(model)
@@ -232,7 +232,7 @@ def imagenet(
         searched = {"effort": effort or ("high" if full else "low")}
     number_of_classes = classes or (10 if quick else 50)
     number = examples or (4 if quick else len(photos.labels))
-    with exclusive(out), progress() as watch:
+    with exclusive(out), progress_bar() as watch:
         known_as = claim(out / "analysis.nc", {"network": title, "images": "photographs"})
         dataset = analysis.of_photographs(
             **functions,

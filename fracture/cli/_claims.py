@@ -12,7 +12,7 @@ import click
 
 from .. import _registry
 from .._occasion import occasion
-from ._process import prepare_jax, progress, resumable, show
+from ._process import prepare_jax, resumable, show
 from ._types import COUNT, Integers, out
 
 _MAIN = ("linear_points", "linear_hypercube", "trained", "digits")
@@ -211,14 +211,14 @@ def _run(
     began = time.perf_counter()
     prepare_jax(x64=True)  # the laws are tested to their last digits
     from .. import experiments, report as reports
-    from ..sweeps import exclusive
+    from ..sweeps import exclusive, progress_bar
 
     for name, settings in plan.items():  # all are checked before one is measured
         experiments.settle(experiments.claim(name), size=size, settings=settings, seeds=seeds)
     with exclusive(out):
         results = {}
         with (
-            progress() as watch,
+            progress_bar() as watch,
             contextlib.closing(
                 experiments.reproduce_each(
                     plan, size=size, seeds=seeds, root=root, out=out, progress=watch

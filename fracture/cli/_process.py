@@ -1,4 +1,4 @@
-"""The process around a command: JAX's settings, progress, what is printed, what interrupts it."""
+"""The process around a command: JAX's settings, what is printed, what interrupts it."""
 
 import contextlib
 import importlib
@@ -47,41 +47,6 @@ def prepare_jax(*, x64: bool, spread: bool = True) -> None:
     cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or platformdirs.user_cache_dir("fracture")
     jax.config.update("jax_compilation_cache_dir", cache)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-
-
-@contextlib.contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal, a line per step elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        said: list[str] = []
-
-        def say(what: str, done: int, total: int) -> None:
-            if said[-1:] != [what]:
-                said.append(what)
-                click.echo(f"[{done}/{total}] {what}", err=True)
-
-        yield say
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console) as bar:
-        tasks: dict[str, Any] = {}
-
-        def update(what: str, done: int, total: int) -> None:
-            name = what.split(",")[0]
-            if name not in tasks:
-                tasks[name] = bar.add_task(what, total=total)
-            bar.update(tasks[name], description=what, completed=done, total=total)
-
-        yield update
 
 
 def show(tables: Sequence[Any], draw: Callable[[], Path]) -> None:

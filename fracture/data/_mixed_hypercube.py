@@ -75,6 +75,18 @@ def mixed_hypercube(
     References
     ----------
     Gao et al. (2024), arXiv:2406.16200, Section 4 (one layer) and its extension to several.
+
+    Examples
+    --------
+    The label is the sign of the last coordinate of z, which A hides:
+
+    >>> import jax, jax.numpy as jnp
+    >>> from fracture.data import mixed_hypercube
+    >>> task = mixed_hypercube(jax.random.key(0), dim=8, num=3)
+    >>> print(task.inputs.shape, task.codes.shape, task.factors.shape)
+    (3, 8) (3, 8) (1, 8, 8)
+    >>> print(bool(jnp.allclose(task.inputs, task.codes @ task.factors[0].T, atol=1e-5)))
+    True
     """
     check_counts(dim=dim, num=1 if num is None else num, layers=layers)
     if num is None and dim > LARGEST_WHOLE:

@@ -1,14 +1,17 @@
 """Figures: the charts that claims draw with, and what those are made of.
 
 `against_axis`, `against_coordinate`, `distribution`, `scatter` and `overview` make a `Drawing` of
-labelled arrays, and read what they write on it from the attributes of `vocabulary`. A `Drawing`
-draws itself in two themes, and gives the same bytes every time.
+labelled arrays, and read what they write on it from the attributes of `vocabulary`;
+`robustness_curve` makes one of what a solver found, `plot` one of any sweep, `forest` one of
+effects of many kinds. A `Drawing` draws itself in two themes, and gives the same bytes every time.
 """
 
 from ._against import against_axis, against_coordinate
 from ._distribution import distribution
 from ._drawing import THEMES, Drawing, Theme, data_uri, ordered_colours
+from ._forest import Row, forest
 from ._format import MISSING, count, interval, number, pvalue, share
+from ._heat_map import heat_map
 from ._marks import (
     MARKERS,
     band,
@@ -25,7 +28,9 @@ from ._marks import (
 )
 from ._overview import overview
 from ._pixels import channels, pixels
+from ._robustness import robustness_curve
 from ._scatter import scatter
+from ._sweep import plot, plots
 from ._words import (
     axis_label,
     ends,
@@ -45,6 +50,7 @@ __all__ = [
     "MISSING",
     "THEMES",
     "Drawing",
+    "Row",
     "Theme",
     "against_axis",
     "against_coordinate",
@@ -58,8 +64,10 @@ __all__ = [
     "ends",
     "explain",
     "finite",
+    "forest",
     "formatter",
     "glossary",
+    "heat_map",
     "interval",
     "intervals",
     "inverse_root",
@@ -73,9 +81,12 @@ __all__ = [
     "overview",
     "phrase",
     "pixels",
+    "plot",
+    "plots",
     "positive",
     "pvalue",
     "quantity_of",
+    "robustness_curve",
     "say_nothing_there",
     "scatter",
     "share",

@@ -82,15 +82,22 @@ class Drawing(NamedTuple):
             self.paint(figure, THEMES[theme])
         return figure
 
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return self.encode("png")
+
     def encode(self, kind: str, theme: str = "light") -> bytes:
-        """The figure as the bytes of an `svg` or `png` file, without date or version."""
+        """The figure as the bytes of an `svg` or `png` file, without date or version.
+
+        A `png` says the alternative text as its description.
+        """
         figure, buffer = self.draw(theme), io.BytesIO()
-        metadata: dict[str, Any] = {
+        known: dict[str, dict[str, Any]] = {
             "svg": {"Date": None, "Creator": None},
-            "png": {"Software": None},
-        }[kind]
+            "png": {"Software": None, "Description": self.alt},
+        }
         with matplotlib.rc_context(_rc(THEMES[theme])):
-            figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
+            figure.savefig(buffer, format=kind, dpi=160, metadata=known[kind])
         return buffer.getvalue()
 
 

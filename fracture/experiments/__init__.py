@@ -1,7 +1,8 @@
 """Claims of the paper and questions about it, each a file of `fracture.experiments.claims`.
 
 `reproduce` measures one and draws the conclusions, all computed from the measurements; `save` and
-`load` keep the measurements, from which the conclusions are drawn again.
+`load` keep the measurements, from which the conclusions are drawn again. `of_sweep` gives a sweep
+of one's own the same form, without verdicts.
 """
 
 import contextlib
@@ -16,6 +17,7 @@ from ..statistics import Fit
 from ..sweeps import Progress, read_dataset, run_each, write_dataset
 from ._claim import Claim, Size, claim, labelled, of_module, settle, sweep_of
 from ._findings import Evidence, Findings, Verdict
+from ._own_sweep import is_sweep, of_sweep
 
 __all__ = [
     "Claim",
@@ -28,6 +30,7 @@ __all__ = [
     "load",
     "names",
     "of_module",
+    "of_sweep",
     "reproduce",
     "reproduce_each",
     "save",
@@ -65,9 +68,10 @@ def reproduce(
     root
         Integer from which all random keys are derived.
     out
-        Folder in which finished chunks are kept; an interrupted run goes on from it.
+        Folder in which finished chunks are kept; an interrupted run goes on from it. The result is
+        left there, as of `save`.
     progress
-        Called before and after every chunk, `sweeps.Progress`.
+        Called before and after every chunk, such as `sweeps.progress_bar` gives.
 
     Returns
     -------
@@ -83,6 +87,8 @@ def reproduce(
     """
     given = {name: settings or {}}
     (found,) = reproduce_each(given, size=size, seeds=seeds, root=root, out=out, progress=progress)
+    if out is not None:
+        save(found, out)
     return found
 
 
@@ -137,11 +143,13 @@ def save(findings: Findings, out: Path) -> None:
 def load(out: Path) -> dict[str, Findings]:
     """Read every stored result of a folder and draw its conclusions again.
 
+    Those of claims are judged; sweeps of one's own are summarised, `of_sweep`.
+
     Raises
     ------
     ValueError
         Where the folder holds none, or one that is not what its claim stores. A file that no claim
-        of this version made, beside others, is a warning.
+        of this version made, and no sweep, is a warning where there are others.
     """
     found, unknown = {}, []
     known = _registry.entries()
@@ -149,6 +157,10 @@ def load(out: Path) -> dict[str, Findings]:
         if path.name.startswith(".") or path.name == "analysis.nc":
             continue  # what others left there, and what `fracture analyze` did
         dataset = read_dataset(path)
+        if is_sweep(dataset):
+            with concluding(path):
+                found[path.stem] = of_sweep(dataset)
+            continue
         name = str(dataset.attrs.get("claim", ""))
         if name not in known:
             unknown.append(f"{path} holds no result of a claim that this version knows.")
@@ -156,7 +168,10 @@ def load(out: Path) -> dict[str, Findings]:
         with concluding(path):
             found[path.stem] = claim(name).judge(dataset)
     if not found:
-        none = f"{out} holds no results (*.nc); run `fracture sweep --out {out}` first."
+        none = (
+            f"{out} holds no results (*.nc): run `fracture sweep --out {out}`, or finish a sweep "
+            "of your own with sweeps.run(…, out=…)."
+        )
         raise ValueError(unknown[0] if unknown else none)
     for message in unknown:
         warnings.warn(message, stacklevel=2)

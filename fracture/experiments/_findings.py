@@ -19,6 +19,8 @@ class Evidence(NamedTuple):
         The number, and its interval; NaN for none.
     at
         Where along the axes, such as `d = 16`; empty for everywhere.
+    claimed
+        What the number is if the law holds, such as 1 for a factor; NaN where none is claimed.
     """
 
     what: str
@@ -26,6 +28,7 @@ class Evidence(NamedTuple):
     low: float = math.nan
     high: float = math.nan
     at: str = ""
+    claimed: float = math.nan
 
 
 class Verdict(NamedTuple):
@@ -53,6 +56,25 @@ class Verdict(NamedTuple):
     def word(self) -> str:
         """`holds`, `does not hold` or `undecided`."""
         return {True: "holds", False: "does not hold", None: "undecided"}[self.holds]
+
+    @property
+    def effect(self) -> Evidence | None:
+        """The number to show where there is room for one, None where none has an interval.
+
+        It is of the first kind that has intervals; of several places, the one that is furthest from
+        what is claimed.
+        """
+        known = [one for one in self.evidence if math.isfinite(one.low) and math.isfinite(one.high)]
+        alike = [one for one in known if one.what == known[0].what]
+        return max(alike, key=_departure, default=None)
+
+
+def _departure(found: Evidence) -> float:
+    """How far a number is from what is claimed: by factors where both are positive."""
+    value, claimed = found.value, found.claimed
+    if math.isnan(claimed):
+        return 0.0
+    return abs(math.log(value / claimed)) if min(value, claimed) > 0 else abs(value - claimed)
 
 
 class Findings(NamedTuple):

@@ -55,8 +55,8 @@ def exact_law(
     smallest = min(1.0, float(pvalues.min()) * pvalues.size)
     largest = float(tests["ks_largest"].max())
     evidence = (
+        Evidence("median over the law's", *scale, claimed=1),
         *_of_fit(fit),
-        Evidence("median over the law's", *scale),
         Evidence(f"smallest of {pvalues.size} Kolmogorov–Smirnov p-values, after Holm", smallest),
         Evidence("distance from the law, at most", largest),
     )
@@ -122,7 +122,7 @@ def agreement(
     symbol = axis_quantity(axis).symbol
     agree = [at for at, i in factors.items() if i.low >= 1 / within and i.high <= within]
     differ = [at for at, i in factors.items() if i.low > within or i.high < 1 / within]
-    evidence = tuple(Evidence(what, *i, f"{symbol} = {at}") for at, i in factors.items())
+    evidence = tuple(Evidence(what, *i, f"{symbol} = {at}", 1) for at, i in factors.items())
     where = lambda places: f"{symbol} = {', '.join(map(str, places))}"
     if differ:
         last = differ[-1]
@@ -139,6 +139,42 @@ def agreement(
     low, high = min(i.low for i in factors.values()), max(i.high for i in factors.values())
     said = f"{what} is {low:.3g} to {high:.3g}, within a factor of {within:g}"
     return Verdict(law, True, said, evidence)
+
+
+def at_least(
+    law: str,
+    values: Mapping[Any, Interval],
+    incomplete: Sequence[Any],
+    *,
+    axis: str,
+    least: float,
+    what: str,
+) -> Verdict:
+    """Is a measured quantity at least as large as stated, everywhere along an axis?
+
+    It is at a place where the whole interval is, and is not where none of it is. Where seeds
+    failed, it is not said to hold. Arguments as of `agreement`.
+    """
+    if not values:
+        return Verdict(law, None, "nothing to compare was measured")
+    symbol = axis_quantity(axis).symbol
+    where = lambda places: f"{symbol} = {', '.join(map(str, places))}"
+    evidence = tuple(Evidence(what, *i, f"{symbol} = {at}") for at, i in values.items())
+    below = [at for at, i in values.items() if i.high < least]
+    unsure = [at for at, i in values.items() if i.low < least <= i.high]
+    if below:
+        low, high = min(values[at].value for at in below), max(values[at].value for at in below)
+        said = f"{low:.3g}" if len(below) == 1 else f"{low:.3g} to {high:.3g}"
+        said = f"{what} is {said}, below {least:g}, at {where(below)}"
+        return Verdict(law, False, said.replace("-", "−"), evidence)
+    if incomplete:
+        return Verdict(law, None, f"too few seeds gave a result at {where(incomplete)}", evidence)
+    if unsure:
+        return Verdict(
+            law, None, f"{what} may be at least {least:g} or not at {where(unsure)}", evidence
+        )
+    low = min(i.low for i in values.values())
+    return Verdict(law, True, f"{what} is at least {low:.3g}".replace("-", "−"), evidence)
 
 
 def scaling(
@@ -173,7 +209,9 @@ def _of_fit(fit: Fit | None) -> tuple[Evidence, ...]:
     if fit is None:
         return ()
     found = Evidence("exponent", fit.exponent, fit.low, fit.high)
-    return (found,) if fit.expected is None else (found, Evidence("expected", fit.expected))
+    if fit.expected is None:
+        return (found,)
+    return found._replace(claimed=fit.expected), Evidence("expected", fit.expected)
 
 
 def _because(parts: Mapping[str, Mapping[Any, Interval]], at: Any, value: float) -> str:

@@ -86,6 +86,17 @@ def nearest_neighbour(
     Gao et al. (2024), arXiv:2406.16200, Section 3 (the minimum-distance classifier); Yang et al.
     (2020), "A closer look at accuracy vs. robustness", arXiv:2003.02460, Section 3; Higham, Mary
     (2019), "A new approach to probabilistic rounding error analysis", SIAM J. Sci. Comput. 41(5).
+
+    Examples
+    --------
+    The reference of the query's own class does not count, however near:
+
+    >>> import jax.numpy as jnp
+    >>> from fracture.optimal import nearest_neighbour
+    >>> references, labels = jnp.array([[0.5], [3.0], [-8.0]]), jnp.array([0, 1, 1])
+    >>> near = nearest_neighbour(jnp.array([[0.0]]), jnp.array([0]), references, labels)
+    >>> print(f"radius {near.radius[0]:.2f}, reference {near.index[0]}")
+    radius 1.50, reference 1
     """
     query_labels, reference_labels = _check(queries, query_labels, references, reference_labels)
     ord = check_order(ord)

@@ -9,6 +9,7 @@ from ._names import solver_name
 from ._radius import radius
 from ._residual import optimality_residual
 from ._result import Perturbation, Solver, Status
+from ._robust_accuracy import robust_accuracy
 from ._solve import solve
 from ._solvers import SOLVERS, as_solver
 from ._verify import Verification, verify
@@ -55,6 +56,7 @@ __all__ = [
     "pgd",
     "radius",
     "refine",
+    "robust_accuracy",
     "solve",
     "solver_name",
     "superdeepfool",

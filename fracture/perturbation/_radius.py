@@ -52,6 +52,18 @@ def radius(
     derivative is 0, and so it is where none exists: where the gradient of the margin vanishes at
     x + δ or is not finite, or all coordinates that it moves are at their bounds.
     `optimality_residual` is NaN for such a δ.
+
+    Examples
+    --------
+    Of a linear network the radius is $|w^\top x| / \|w\|$, and its derivative in x the unit normal:
+
+    >>> import jax, jax.numpy as jnp
+    >>> from fracture.perturbation import radius
+    >>> def of(x):
+    ...     return radius(lambda z: 3 * z[0] + 4 * z[1], x, 0, solver="affine")
+    >>> value, slope = jax.value_and_grad(of)(jnp.array([1.0, 0.5]))
+    >>> print(f"{value:.3f}, derivative {slope[0]:.3f} {slope[1]:.3f}")
+    1.000, derivative 0.600 0.800
     """
     x = jnp.asarray(x)
     frozen_x = jax.lax.stop_gradient(x)

@@ -80,6 +80,20 @@ def solve(
     TypeError
         If labels or targets are no integers, `mesh` is no `jax.sharding.Mesh`, a `key` is given to
         a solver that takes none, an option is not hashable, and as the solver does.
+
+    Examples
+    --------
+    The second input is on the wrong side of the boundary already:
+
+    >>> import jax.numpy as jnp
+    >>> from fracture.perturbation import Status, solve
+    >>> apply = lambda weight, x: jnp.stack([weight @ x, -weight @ x])
+    >>> weight, inputs = jnp.array([3.0, 4.0]), jnp.array([[1.0, 0.5], [-1.0, 0.0]])
+    >>> found = solve(apply, weight, inputs, [0, 0], solver="affine")
+    >>> for norm, status in zip(found.norm, found.status, strict=True):
+    ...     print(f"{norm:.3f} {Status(status).name}")
+    1.000 FOUND
+    0.000 MISCLASSIFIED
     """
     inputs, labels = jnp.asarray(inputs), as_labels(labels)
     targets = None if targets is None else as_labels(targets, "targets")

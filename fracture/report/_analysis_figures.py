@@ -23,10 +23,12 @@ from ..drawing import (
     pixels,
     positive,
     quantity_of,
+    robustness_curve,
     say_nothing_there,
     scatter,
     tex,
 )
+from ..perturbation import Perturbation, Status
 from ..vocabulary import quantity
 from ._analysis import attacked, layer_names, quantiles, statuses
 
@@ -59,11 +61,16 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
     Returns
     -------
     dict of str to Drawing
-        Among `radii`, `compression`, `spectrum`, `layers`, `layer-ranks` and `gallery`.
+        Among `radii`, `robust-accuracy`, `compression`, `spectrum`, `layers`, `layer-ranks` and
+        `gallery`.
     """
     made = {}
     if "radius" in dataset:
         made["radii"] = _radii(dataset)
+    if "radius" in dataset and statuses(dataset):
+        made["robust-accuracy"] = robustness_curve(
+            _searched(dataset), unit=quantity_of(dataset["radius"]).unit
+        )
     if any(n in dataset for n in _ENDING) and any(n in dataset for n in _READ):
         made["compression"] = _compression(dataset)
     if "singular_values" in dataset:
@@ -106,6 +113,14 @@ def _radii(dataset: xr.Dataset) -> Drawing:
         + number(np.median(kept) if kept.size else np.nan),
         paint=partial(_paint_radii, kept, f"{tex(quantity.symbol)} ({quantity.unit})"),
     )
+
+
+def _searched(dataset: xr.Dataset) -> Perturbation:
+    """What a dataset keeps of the searches: their norms, and how they ended."""
+    norm: Any = np.asarray(dataset["radius"], float)
+    status: Any = np.array([Status[word.upper().replace(" ", "_")] for word in statuses(dataset)])
+    gone: Any = None  # not kept, and not drawn
+    return Perturbation(gone, norm, norm < np.inf, gone, gone, gone, status)
 
 
 def _paint_radii(values: np.ndarray, label: str, figure: Figure, theme: Theme) -> None:

@@ -10,11 +10,11 @@ import jinja2
 import xarray as xr
 from markupsafe import Markup, escape
 
-from ..drawing import Drawing, data_uri, glossary, overview
+from ..drawing import Drawing, data_uri, glossary, overview, plots
 from ..experiments import Findings, claim
 from ..sweeps import write_atomically
 from ._grids import Grid
-from ._sections import Section, called, of_analysis, of_findings
+from ._sections import Section, called, of_analysis, section
 
 _HEADLINES = ("ratio", "ratio_pair")
 
@@ -40,12 +40,14 @@ def page(
     Parameters
     ----------
     findings
-        Claims by name, in the order in which they appear; may be empty.
+        Claims, or sweeps (`experiments.of_sweep`), by name, in the order in which they appear; may
+        be empty.
     out
         Folder, made if need be. Gets `index.html` and, as PNG and SVG, `figures/overview` and
         `figures/NAME-FIGURE`. Each file is written under another name and moved into place.
     drawings
-        Figures of each of these claims, by name; None for those that the claims draw themselves.
+        Figures of each of these claims, by name; None for those that the claims draw themselves,
+        and `drawing.plots` of sweeps without a claim.
     analyses
         Labelled analyses by name, `analysis.labelled`: variables over `example`, each optional,
         named like the fields of `analysis.Analysis`; `label`; `singular_values` over (example,
@@ -75,7 +77,7 @@ def page(
             raise ValueError(f"names must be letters, digits, '-', '_' and '.', got {name!r}.")
     if drawings is None:
         drawings = {name: _drawn(found) for name, found in findings.items()}
-    sections = [of_findings(name, found, drawings[name]) for name, found in findings.items()]
+    sections = [section(name, found, drawings[name]) for name, found in findings.items()]
     sections.extend(of_analysis(name, dataset) for name, dataset in analyses.items())
     cover = _overview(findings)
     pictures = {
@@ -86,12 +88,13 @@ def page(
         _environment()
         .get_template("page.html.jinja")
         .render(
-            title=_title(sections, bool(findings)),
+            title=_title(sections, findings),
             sections=sections,
             pictures=pictures,
             cover=_pictures({"overview": cover}, out / "figures") if cover else [],
             symbols=glossary((section.short, section.printed) for section in sections),
-            claims=bool(findings),
+            claims=any(map(_claimed, findings.values())),
+            measured=bool(findings),
         )
     )
     _write(out / "index.html", content.encode())
@@ -99,13 +102,22 @@ def page(
 
 
 def _drawn(findings: Findings) -> Mapping[str, Drawing]:
+    """What a claim draws of its findings; of a sweep without a claim, everything."""
+    if not _claimed(findings):
+        return plots(findings.dataset)
     return claim(str(findings.dataset.attrs["claim"])).draw(findings)
 
 
-def _title(sections: list[Section], claims: bool) -> str:
+def _claimed(findings: Findings) -> bool:
+    return "claim" in findings.dataset.attrs
+
+
+def _title(sections: list[Section], findings: Mapping[str, Findings]) -> str:
     if len(sections) == 1:
         return sections[0].title
-    return "Measured fragility laws" if claims else "Analyses of networks"
+    if any(map(_claimed, findings.values())):
+        return "Measured fragility laws"
+    return "Sweeps" if findings else "Analyses of networks"
 
 
 def _overview(findings: Mapping[str, Findings]) -> Drawing | None:

@@ -43,8 +43,16 @@ class Section(NamedTuple):
     printed: xr.Dataset  # whose symbols the page prints
 
 
-def of_findings(name: str, findings: Findings, drawings: Mapping[str, Drawing]) -> Section:
-    """The section of a claim."""
+def section(name: str, findings: Findings, drawings: Mapping[str, Drawing]) -> Section:
+    """What a page says of one claim, before it has a form.
+
+    Parameters
+    ----------
+    name
+        Of the claim, or of the file of its results.
+    findings, drawings
+        What was concluded, and the figures to show.
+    """
     dataset, title = findings.dataset, str(findings.dataset.attrs.get("title", name))
     fits = [fits_grid(findings.fits, findings.summary)] if findings.fits else []
     return Section(

@@ -58,6 +58,18 @@ def levels(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Dataset]]:
         yield words, dataset.sel(at).assign_attrs(axes=[first])
 
 
+def pooled(dataset: xr.Dataset, along: str) -> xr.Dataset:
+    """Independent draws within a cell, such as along `draw`, as seeds of their own.
+
+    For what is drawn anew at each place of `along`: measurements that share a network or a data set
+    are no seeds.
+    """
+    bare = dataset.drop_vars(["seed", along], errors="ignore")
+    stacked = bare.stack(pooled=("seed", along), create_index=False).rename(pooled="seed")
+    seeds = np.atleast_1d(dataset.attrs["seeds"]) * dataset.sizes[along]
+    return stacked.assign_attrs(seeds=seeds.tolist())
+
+
 def each_level(dataset: xr.Dataset, summarise: Callable[[xr.Dataset], xr.Dataset]) -> xr.Dataset:
     """What `summarise` makes of each level of the further axes, put together along them."""
     along, *factors = axes(dataset)

@@ -2,7 +2,8 @@
 
 from ._atomic import exclusive, write_atomically
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
-from ._run import Progress, run, run_each
+from ._progress import Progress, progress_bar
+from ._run import run, run_each
 from ._spec import Point, Sweep, environment
 from ._store import StoreMismatchError, chunk_store, compare
 
@@ -16,6 +17,7 @@ __all__ = [
     "compare",
     "environment",
     "exclusive",
+    "progress_bar",
     "read_dataset",
     "run",
     "run_each",

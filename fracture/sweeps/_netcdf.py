@@ -109,7 +109,8 @@ def _cleaned(dataset: xr.Dataset) -> xr.Dataset:
     for name in names:
         if str(name) != printable(str(name)):
             raise ValueError(f"the name {printable(str(name))!r} has invisible characters")
-    dataset = dataset.copy()
+    # How a file stored numbers is no matter of the next one, in which some may be missing.
+    dataset = dataset.copy().drop_encoding()
     for name, variable in dataset.variables.items():
         if variable.dtype.kind in "OSUT":
             cleaned = [printable(_text(value)) for value in np.ravel(variable.values)]

@@ -15,13 +15,12 @@ import xarray as xr
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..vocabulary import axis_quantity
+from ._netcdf import write_dataset
+from ._progress import Progress, watching
 from ._spec import Point, Sweep, label
 from ._store import ChunkStore, chunk_store
 
 _TIMINGS = ["compile_seconds", "run_seconds"]
-
-Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called as `progress(what, done, total)`, in cells, before and after every chunk."""
 
 
 _AHEAD = 6  # programs that are traced, and compile, before the one that runs
@@ -38,7 +37,9 @@ class _Begun(NamedTuple):
     missing: list[int]  # points of which a chunk is
 
 
-def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = None) -> xr.Dataset:
+def run(
+    sweep: Sweep, *, out: Path | None = None, progress: Progress | bool | None = None
+) -> xr.Dataset:
     """Compute every cell of a sweep, or what is missing of it.
 
     Parameters
@@ -48,9 +49,10 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     out
         Folder in which finished chunks are kept, written atomically; a chunk that is there
         already is read instead of computed. One that is damaged is renamed, with a warning, and
-        computed again. Nothing is written where it is None.
+        computed again. The whole result is left there as `NAME.nc`, which `read_dataset` reads and
+        `fracture report` shows. Nothing is written where it is None.
     progress
-        Called before and after every chunk.
+        Called before and after every chunk; True for a bar, `progress_bar`.
 
     Returns
     -------
@@ -70,8 +72,30 @@ def run(sweep: Sweep, *, out: Path | None = None, progress: Progress | None = No
     -----
     The cells of a chunk are spread over all devices by `shard_map` without collectives, so that no
     device waits for another before its lanes have ended.
+
+    Examples
+    --------
+    The length of a Gaussian vector in d dimensions is about √d:
+
+    >>> from typing import NamedTuple
+    >>> import jax
+    >>> from jaxtyping import Array, Float
+    >>> from fracture.norms import norm
+    >>> from fracture.sweeps import Sweep, run
+    >>> from fracture.vocabulary import variables
+    >>> class Cell(NamedTuple):
+    ...     radius: Float[Array, ""]
+    >>> def cell(key, shared, *, dim):
+    ...     return Cell(norm(jax.random.normal(key, (dim,))))
+    >>> sweep = Sweep("lengths", cell, {"dim": (4, 64)}, 100, 100, variables(Cell))
+    >>> dataset = run(sweep)
+    >>> print(dict(dataset.sizes), dataset["radius"].attrs["symbol"])
+    {'dim': 2, 'seed': 100} r_nn
     """
-    (dataset,) = run_each([sweep], out=out, progress=progress)
+    with watching(progress) as watch:
+        (dataset,) = run_each([sweep], out=out, progress=watch)
+    if out is not None:
+        write_dataset(out / f"{sweep.name}.nc", dataset)
     return dataset
 
 
@@ -82,12 +106,16 @@ def run_each(
 
     Parameters
     ----------
-    sweeps, out, progress
-        As of `run`; each sweep has a name of its own.
+    sweeps
+        Each has a name of its own.
+    out
+        As of `run`.
+    progress
+        Called before and after every chunk.
 
     Yields
     ------
-    Dataset of each sweep, as soon as it is complete.
+    Dataset of each sweep, as soon as it is complete; whole ones are the caller's to store.
 
     Raises
     ------

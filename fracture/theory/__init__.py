@@ -15,6 +15,7 @@ B, claimed optimal radius             `hypercube_optimal_radius(dim)`
 B, ratio of the two                   `compression(dim)`; `mixing_compression` for several layers
 k directions read at random           `compression(dim, k)`, the null model of any network
 chance of at least a measured share   `null_pvalue(ratio, k, dim)`
+distance from errors on a sphere      at most `cap_distance(error_rate, dim)`, on average
 ====================================  =========================================================
 """
 
@@ -24,10 +25,13 @@ from ._law import Law, empirical
 from ._pivot import pivot
 from ._pvalue import null_pvalue
 from ._radii import Radii, mixing_compression, sample_hypercube, sample_points
+from ._sphere import cap_angle, cap_distance
 
 __all__ = [
     "Law",
     "Radii",
+    "cap_angle",
+    "cap_distance",
     "compression",
     "empirical",
     "hypercube_optimal_radius",

@@ -37,6 +37,15 @@ def compression(dim: int, directions: int = 1) -> Law:
     ------
     ValueError
         If `dim` is less than 2, or `directions` not between 1 and `dim` - 1.
+
+    Examples
+    --------
+    >>> from fracture.theory import compression
+    >>> law = compression(100)
+    >>> print(f"median {law.quantile(0.5):.4f}, and 0.6745 / 10 = {0.6745 / 10:.4f}")
+    median 0.0679, and 0.6745 / 10 = 0.0674
+    >>> print(f"at most 0.1 with probability {law.cdf(0.1):.3f}")
+    at most 0.1 with probability 0.680
     """
     check_counts(2, dim=dim)
     check_counts(directions=directions)

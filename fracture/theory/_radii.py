@@ -166,14 +166,16 @@ def sample_hypercube(
     return jax.lax.map(draw, jnp.arange(num, dtype=jnp.uint32), batch_size=batch_size)
 
 
-def mixing_compression(key: Key, dim: int, layers: int, *, num: int = 4096) -> Law:
-    """Family B with several mixing layers: empirical law of the compression ratio.
+def mixing_compression(key: Key, dim: int, layers: int, *, num: int = 4096, ord: Order = 2) -> Law:
+    r"""Family B with several mixing layers, or in another norm: empirical law of the ratio.
 
-    `compression(dim)` is the exact law for one layer.
+    `compression(dim)` is the exact law for one layer in ℓ2. One layer in ℓp is also the law of a
+    pair of family A: of $|\langle u, v\rangle| / (\|u\|_{p^*} \|v\|_p)$ for two independent
+    uniform directions, since both families are invariant under rotations and agree in ℓ2.
 
     Parameters
     ----------
-    key, dim, layers
+    key, dim, layers, ord
         As of `sample_hypercube`.
     num
         Number of draws.
@@ -188,7 +190,7 @@ def mixing_compression(key: Key, dim: int, layers: int, *, num: int = 4096) -> L
     ValueError
         As `sample_hypercube`.
     """
-    return empirical(sample_hypercube(key, num, dim, layers=layers).ratio)
+    return empirical(sample_hypercube(key, num, dim, layers=layers, ord=ord).ratio)
 
 
 def _unit(x: Array) -> Array:

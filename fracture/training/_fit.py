@@ -17,6 +17,8 @@ from ..logits import as_logits
 from ._losses import Loss, scoring
 from ._moments import first_kept, keep, measured_at, moments_of
 
+Objective = Callable[[Any, Array, Array], Array]
+
 
 class Fit(NamedTuple):
     """A trained network and how it got there; `vmap` adds an axis to each field.
@@ -64,6 +66,7 @@ def fit(
     batch_size: int | None = None,
     target_loss: ArrayLike | None = None,
     train_apply: TrainApply | None = None,
+    objective: Objective | None = None,
     measure: Callable[[Any], Any] | None = None,
     moments: int | Sequence[int] | np.ndarray = 2,
 ) -> Fit:
@@ -103,6 +106,10 @@ def fit(
         statistics)` for a batch. `statistics` is `params` with new values for the leaves that are
         not trained and None for the others; each update of the others puts them in place.
         `history` has the losses of `train_apply`, `loss` and `accuracy` are those of `apply`.
+    objective
+        `objective(params, xs, ys)`, a scalar of a batch, to minimise in place of the mean loss: the
+        loss at perturbed inputs, or with a penalty. `history` has its values, `loss` those of
+        `loss`. Not together with `train_apply`.
     measure
         `measure(params)`, a pytree of arrays, evaluated at several moments of this one run. The
         parameters at these moments are kept until its end: memory grows with the number of
@@ -124,6 +131,16 @@ def fit(
         are out of range (traced ones give NaN losses and `finite` False).
     TypeError
         If `labels` are not integers, or `apply` does not return one array of floating numbers.
+
+    Examples
+    --------
+    >>> import jax, jax.numpy as jnp
+    >>> from fracture.training import fit
+    >>> inputs, labels = jnp.array([[-1.0], [-2.0], [1.0], [3.0]]), jnp.array([0, 0, 1, 1])
+    >>> apply = lambda weight, x: weight * x  # one output f, for the logits (f/2, -f/2)
+    >>> trained = fit(jax.random.key(0), apply, jnp.zeros(1), inputs, labels, steps=100)
+    >>> print(f"accuracy {trained.accuracy:.2f}, {trained.steps} steps: {trained.finite}")
+    accuracy 1.00, 100 steps: True
     """
     inputs, labels = jnp.asarray(inputs), as_labels(labels)
     _check(inputs, labels, steps, batch_size)
@@ -133,6 +150,10 @@ def fit(
     labels = labels.astype(jnp.result_type(int))
     optimizer = optax.adam(1e-3) if optimizer is None else optimizer
     mean_loss = _mean_loss(train_apply or _one_by_one(apply), score)
+    if objective is not None:
+        if train_apply is not None:
+            raise ValueError("objective stands for the whole loss: give it or train_apply.")
+        mean_loss = jax.value_and_grad(lambda *batch: (objective(*batch), None), has_aux=True)
     reached = partial(_reached, target_loss)
 
     def update(state: _State, xs: Array, ys: Array) -> tuple[_State, Array]:

@@ -125,7 +125,7 @@ def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
         (["sweep", "--data", "points", "--layers", "2"], "layers belong to the hypercube"),
         (["sweep", "--nonsense"], "--nonsense"),
         (["reproduce"], "name claims, or all"),
-        (["reproduce", "cubes"], "there is no claim 'cubes'; there are digits, "),
+        (["reproduce", "cubes"], "there is no claim 'cubes'; there are "),
         (["reproduce", "digits", "--set", "model"], "wanted NAME=VALUE"),
         (["reproduce", "digits", "--set", "depth=2"], "digits has no depth; it has dim, model"),
         (["reproduce", "digits", "--set", "steps=many"], "steps must be of type int, got 'many'"),
@@ -186,6 +186,15 @@ def test_a_folder_of_claims_and_an_analysis_is_one_page(fracture, tmp_path):
     assert code == 2
     assert err.endswith("of an earlier version: analyse again.).\n")
     assert err.count("\n") == 1
+
+
+def test_the_folder_of_a_sweep_of_ones_own_is_reported(fracture, tmp_path):
+    write_dataset(tmp_path / "random_networks.nc", reported.own_sweep())
+    code, out, err = fracture("report", ".")
+    assert (code, err) == (0, "")
+    assert out.startswith("Random networks\n")
+    assert "Fitted exponents" in out
+    assert (tmp_path / "figures" / "random_networks-ratio.svg").exists()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,10 @@ FUNCTIONS = {
     "layer_compression": lambda x: c.layer_compression([jnp.sin, NETWORK], x, 2 * x),
     "layer_features": lambda x: c.layer_features([jnp.sin, jnp.cos], x[:4].reshape(2, 2)),
     "layer_flow": lambda x: c.layer_flow([jnp.sin, NETWORK], x, 2 * x),
+    "layer_information": lambda x: c.layer_information([jnp.sin, NETWORK], x, jnp.ones(2)),
+    "atypicality": lambda x: c.atypicality(
+        c.class_gaussians(x[:4].reshape(2, 2), jnp.arange(2), 2), x[:2], 0
+    ),
     "random_subspace": lambda x: c.random_subspace(jax.random.key(0), 5, 2),
 }
 

@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fracture import drawing
 from fracture.experiments._findings import Fit
-from fracture.statistics import levels
+from fracture.perturbation import Perturbation
+from fracture.statistics import levels, proportion, summarise
 from fracture.vocabulary import Quantity, quantity
 
 DIMS = (8, 16, 32, 64, 128)
@@ -374,3 +375,93 @@ def test_medians_without_intervals_are_not_said_to_have_too_few_seeds():
     summary = summarised(("ratio",), law=False).drop_vars(["ratio_lo", "ratio_hi"])
     caption = drawing.against_axis(summary, ["ratio"], title="Fall").caption
     assert "Markers: medians over seeds." in caption
+
+
+def test_a_map_has_every_value_written_into_its_cell():
+    values = xr.DataArray(
+        [[0.5, 1.25, 20.0], [np.nan, -1.0, 3.0]],
+        coords={"dim": axis("dim", (8, 16)), "width": axis("width", (2, 4, 6))},
+        dims=("dim", "width"),
+        attrs=quantity("ratio").attrs(),
+    )
+    made = drawing.heat_map(values, title="Map", note="So it is.")
+    for theme in ("light", "dark"):
+        axes, _ = made.draw(theme).axes
+        written = {text.get_position(): text.get_text() for text in axes.texts}
+        assert written == {(0, 0): "0.500", (0, 1): "1.25", (0, 2): "20.0", (1, 2): "3.00"}
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["8", "16"]
+        assert [tick.get_text() for tick in axes.get_yticklabels()] == ["2", "4", "6"]
+    assert "r_opt: smallest" in made.caption
+    assert made.caption.endswith("So it is.")
+    assert "2 by 3 cells" in made.alt
+    nothing = drawing.heat_map(values * np.nan, title="Map").draw("light").axes[0]
+    assert "n/a" in nothing.texts[0].get_text()
+    with pytest.raises(ValueError, match="two axes"):
+        drawing.heat_map(values[0], title="Map")
+
+
+def searched(norm, status):
+    missing = [None] * 3
+    return Perturbation(None, np.array(norm), np.isfinite(norm), *missing, np.array(status))
+
+
+def test_robust_accuracy_falls_with_the_radius_and_says_what_counts_as_robust():
+    found = searched([1.0, 2.0, 0.0, np.inf, np.inf], [0, 0, 1, 2, 3])
+    other = searched([4.0, 1.0], [0, 0])
+    radii = (0.0, 1.0, 1.5, 3.0)
+    made = drawing.robustness_curve({"CNN": found, "MLP": other}, radii=radii, unit="pixels")
+    (axes,) = made.draw().axes
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.6, 0.4, 0.4, 0.2])
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), [1, 0.5, 0.5, 0.5])
+    low, high = (proportion(2, 5)[at] for at in (1, 2))
+    edges = axes.collections[0].get_paths()[0].vertices
+    np.testing.assert_allclose(sorted(set(edges[edges[:, 0] == 1.5][:, 1])), [low, high])
+    assert axes.get_xlabel() == "ε (pixels)"
+    assert legend(made.draw()) == ["CNN", "MLP"]
+    assert "an upper bound of the true one" in made.caption
+    assert "of CNN: nothing was found for 1 of 5 inputs, which count as robust" in made.caption
+    assert "1 of 5 inputs have no finite answer and count as wrong" in made.caption
+    assert "of MLP" not in made.caption
+    assert "CNN 60.0 % to 20.0 %" in made.alt
+
+
+def test_one_network_has_a_curve_without_a_name():
+    made = drawing.robustness_curve(searched([1.0, 2.0], [0, 0]))
+    figure = made.draw()
+    assert not figure.legends
+    reached = figure.axes[0].lines[0].get_xdata()
+    assert reached[0] == 0
+    assert reached[-1] > 2
+    drawing.robustness_curve(searched([0.0, np.inf], [1, 3])).encode("png")  # nothing withstands
+    with pytest.raises(ValueError, match="at least one result"):
+        drawing.robustness_curve({})
+
+
+def swept():
+    """What a sweep over dimension and depth might have measured, in three units and forms."""
+    dims, rng = ("dim", "layers", "seed"), np.random.default_rng(1)
+    values = np.array(DIMS)[:, None, None] ** -0.5 * np.exp(0.1 * rng.normal(size=(5, 2, 9)))
+    made = {"ratio": values, "radius": 3 * values, "accuracy": 1 - values / 9, "rho_net": values}
+    coords = {"dim": axis("dim", DIMS), "layers": axis("layers", (1, 2))}
+    variables = {name: (dims, made[name], quantity(name).attrs()) for name in made}
+    return xr.Dataset(variables, coords, {"axes": ["dim", "layers"], "experiment": "own"})
+
+
+def test_a_sweep_of_ones_own_is_drawn_by_unit_and_form():
+    dataset, summary = swept(), summarise(swept())
+    made = drawing.plots(dataset)
+    assert list(made) == ["ratio", "radius", "accuracy"]
+    figure = made["ratio"].draw()
+    lines = [points.get_ydata() for points, *_ in (c.lines for c in figure.axes[0].containers)]
+    wanted = [summary[name][:, at] for name in ("ratio", "rho_net") for at in (0, 1)]
+    np.testing.assert_allclose(lines, wanted)
+    assert sum("slope −0." in text for text in legend(figure)) == 4
+    assert figure.axes[0].get_yscale() == "log"
+    assert made["accuracy"].draw().axes[0].get_yscale() == "linear"
+    one = drawing.plot(dataset, ["radius"], title="Mine", guide=True)
+    assert one.title == "Mine"
+    assert "0.67/√d" in one.caption
+    assert one._repr_png_() == one.encode("png")
+    assert drawing.plot(dataset).caption == made["ratio"].caption
+    with pytest.raises(ValueError, match="no variables"):
+        drawing.plot(dataset[[]])

@@ -91,3 +91,22 @@ def test_verdict_on_scaling_has_three_outcomes():
     failed = verdicts.scaling("Law", Fit("r", -0.5, -0.51, -0.49, -0.5), [16])
     assert failed.holds is None
     assert failed.finding == "too few seeds gave a result at d = 16"
+
+
+def test_verdict_on_what_is_at_least_so_large_has_three_outcomes():
+    judge = lambda *intervals, incomplete=(): verdicts.at_least(
+        "Law",
+        dict(zip(DIMS, intervals, strict=False)),
+        incomplete,
+        axis="dim",
+        least=0.5,
+        what="share",
+    )
+    above, across, below = Interval(0.8, 0.5, 1), Interval(0.5, 0.4, 0.6), Interval(0.3, 0.2, 0.4)
+    assert judge(above, above).holds is True
+    assert "at least 0.5" in judge(above, above).finding
+    assert judge(above, above, incomplete=[DIMS[0]]).holds is None
+    assert judge(above, across).holds is None
+    assert judge(above, across, below).holds is False
+    assert "0.3, below 0.5" in judge(above, across, below).finding
+    assert judge().holds is None

@@ -7,14 +7,17 @@ import io
 import re
 from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from jaxtyping import TypeCheckError
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from reported import NASTY, analysis, digits, figures, linear, trained, training
+from reported import NASTY, analysis, digits, figures, linear, own_sweep, trained, training
 from rich.console import Console
 
-from fracture import drawing, report
+from fracture import drawing, experiments, report
+from fracture.analysis import Images, analyze
 from fracture.drawing import formatter, interval, number, pvalue
 from fracture.experiments import Findings
 from fracture.report._analysis import analysis_grids
@@ -379,6 +382,7 @@ def test_analysis(tmp_path):
     dataset = analysis()
     assert set(report.analysis_figures(dataset)) == {
         "radii",
+        "robust-accuracy",
         "compression",
         "spectrum",
         "layers",
@@ -488,3 +492,54 @@ def test_images_of_any_channels_are_drawn(axes, count, note):
     grid = gallery.draw().axes
     for column in range(2):
         np.testing.assert_allclose(grid[column].images[0].get_array(), scaled[column])
+
+
+def test_a_sweep_without_a_claim_is_a_page_of_all_that_it_measured(tmp_path):
+    found = experiments.of_sweep(own_sweep())
+    page = Page(report.page({"random_networks": found}, tmp_path).read_text())
+    assert page.text.count("Random networks") == 2  # title and heading
+    assert "Verdicts" not in page.text
+    assert "Fitted exponents" in page.text
+    assert "95 % confidence interval" in page.text
+    names = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
+    assert names == {"random_networks-ratio", "random_networks-radius"}
+    _, *rows = page.tables["random_networks-radii-and-ratios.csv"]
+    np.testing.assert_allclose([float(row[2]) for row in rows], found.summary["radius"])
+    both = {"random_networks": found, "linear_points": FINDINGS["linear_points"]}
+    drawn = {name: {} for name in both}
+    assert "Measured fragility laws" in report.page(both, tmp_path, drawings=drawn).read_text()
+    two = {"one": found, "two": found}
+    path = report.page(two, tmp_path, drawings={"one": {}, "two": {}})
+    assert "<title>Sweeps</title>" in path.read_text()
+
+
+@pytest.mark.parametrize("kind", ["analysis", "sweep", "claim", "labelled"])
+def test_one_result_of_any_kind_is_presented_in_one_call(tmp_path, kind):
+    inputs = jnp.asarray(np.random.default_rng(0).uniform(size=(4, 2, 2)), jnp.float32)
+    labels = jnp.array([0, 1, 0, 1])
+    apply = lambda weight, x: weight * (x.sum() - 2)
+    measured = lambda: analyze(apply, 1.0, inputs, labels, inputs, labels, solver="affine")
+    queries, title = None, "A title"
+    if kind == "analysis":
+        result, queries = measured(), Images(inputs, labels)
+    elif kind == "labelled":
+        result = analysis(examples=8)
+    else:
+        result = own_sweep() if kind == "sweep" else experiments.of_sweep(own_sweep())
+    console = Console(file=io.StringIO(), width=100)
+    said = {"queries": queries, "title": title, "console": console}
+    assert report.present(result, **said) is None
+    path = report.present(result, tmp_path, description="Some words.", **said)
+    assert path == tmp_path / "index.html"
+    page = path.read_text()
+    for words in ("A title", "Some words."):
+        assert words in page
+    wanted = "Fitted exponents" if kind in ("sweep", "claim") else "Summary"
+    assert console.file.getvalue().count(wanted) == 2
+    assert ("Images, and what fools the network" in page) == (kind in ("analysis", "labelled"))
+    assert ("label" in console.file.getvalue()) == (kind in ("analysis", "labelled"))
+
+
+def test_what_is_no_result_is_not_presented():
+    with pytest.raises((TypeError, TypeCheckError), match="result"):
+        report.present({"radius": 1.0})

@@ -150,3 +150,53 @@ def test_words_keep_their_order_and_numbers_are_sorted():
     assert statistics.two_samples(values[:, 0], drawn)["kind"].values.tolist() == words
     of_numbers = statistics.median_table(xr.Dataset({"ratio": values[0]}), ["ratio"])
     assert of_numbers["dim"].values.tolist() == [4, 16]
+
+
+def test_pooled_draws_are_seeds():
+    values = np.random.default_rng(0).normal(size=(2, 3, 4, 5))
+    dims = ("dim", "seed", "draw", "norm")
+    coords = {"dim": [8, 16], "seed": [0, 1, 2]}
+    dataset = xr.Dataset({"ratio": (dims, values)}, coords, {"seeds": [3, 3], "axes": ["dim"]})
+    got = statistics.pooled(dataset, "draw")
+    assert got.attrs["seeds"] == [12, 12]
+    flat = got["ratio"].transpose("dim", "seed", "norm")
+    np.testing.assert_array_equal(flat, values.reshape(2, 12, 5))
+    rows = statistics.rows(got["ratio"].isel(norm=0))
+    np.testing.assert_array_equal(rows[16], values[1, :, :, 0].ravel())
+
+
+def test_variance_is_shared_between_factors_as_it_was_made():
+    """Effects of known variance, and an interaction that is orthogonal to both."""
+    first, second = np.array([-1.0, 1.0]), np.array([-2.0, 0.0, 2.0])
+    cross = np.outer([-1, 1], [1, -2, 1])
+    noise = np.random.default_rng(1).normal(size=(2, 3, 40))
+    noise = 0.5 * (noise - noise.mean(axis=2, keepdims=True))
+    cells = first[:, None] + second[None] + cross
+    values = xr.DataArray(cells[..., None] + noise, dims=("a", "b", "seed"))
+    parts = [1, np.mean(second**2), np.mean(cross**2), np.mean(noise**2)]
+    got = statistics.variance_explained(values.transpose("seed", "b", "a"))
+    assert list(got) == ["b", "a", "interactions", "seed"]
+    want = dict(zip(["a", "b", "interactions", "seed"], parts / np.sum(parts), strict=True))
+    for name, interval in got.items():
+        assert interval.value == pytest.approx(want[name], rel=1e-9)
+        assert interval.low < interval.high
+    assert got["a"].high < got["b"].low
+    assert statistics.variance_explained(values.isel(seed=slice(4)))["a"].high == np.inf
+    assert statistics.variance_explained(values.where(values > 0)) == {}
+    assert statistics.variance_explained(0 * values) == {}
+    one = statistics.variance_explained(values.isel(b=0, drop=True))
+    assert one["interactions"].value == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.fast
+def test_a_share_has_its_exact_interval():
+    """Against the tables of Clopper and Pearson, and by the chances that define the ends."""
+    np.testing.assert_allclose(statistics.proportion(0, 10), (0, 0, 0.3085), atol=5e-5)
+    np.testing.assert_allclose(statistics.proportion(5, 10), (0.5, 0.1871, 0.8129), atol=5e-5)
+    _, low, high = statistics.proportion(3, 17)
+    np.testing.assert_allclose(scipy.stats.binom.sf(2, 17, low), 0.025, rtol=1e-6)
+    np.testing.assert_allclose(scipy.stats.binom.cdf(3, 17, high), 0.025, rtol=1e-6)
+    assert np.isnan(statistics.proportion(0, 0).value)
+    assert np.isinf(statistics.proportion(0, 0).high)
+    with pytest.raises(ValueError, match="must be 0 to 3, the trials; got 4"):
+        statistics.proportion(4, 3)

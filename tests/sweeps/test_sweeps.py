@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fracture.sweeps import StoreMismatchError, Sweep, exclusive, run, run_each
+from fracture.sweeps import StoreMismatchError, Sweep, exclusive, read_dataset, run, run_each
 from fracture.vocabulary import QUANTITIES, Quantity, Variable
 
 
@@ -192,6 +192,7 @@ def test_axes_are_any_and_several(tmp_path):
     assert (got["pair"].sel(sign="minus").dropna("seed") == -1).all()
     again = run(several, out=tmp_path)
     xr.testing.assert_identical(again, got)
+    xr.testing.assert_equal(read_dataset(tmp_path / "toy.nc"), got)
     assert len(list((tmp_path / "chunks" / "toy").glob("angle0.25-signminus-seed*.nc"))) == 2
     # As NumPy has them, they are the same values.
     numpy = dataclasses.replace(several, axes=axes | {"angle": tuple(np.array(axes["angle"]))})
@@ -299,3 +300,16 @@ def test_eight_devices_give_the_draws_of_one(tmp_path):
         with xr.open_dataset(path, engine="h5netcdf") as chunk:
             expected = whole["draw"].sel(dim=chunk["dim"], seed=chunk["seed"])
             np.testing.assert_allclose(chunk["draw"], expected, rtol=1e-12)
+
+
+def test_the_result_is_left_beside_its_chunks_and_a_bar_is_one_word(tmp_path, capfd):
+    got = run(sweep(), out=tmp_path, progress=True)
+    stored = read_dataset(tmp_path / "toy.nc")
+    stored.attrs["axes"] = np.atleast_1d(stored.attrs["axes"])  # netCDF has no list of one
+    xr.testing.assert_identical(stored, got)
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert "[0/11] toy, d = 3" in said.err
+    assert said.err.endswith("[11/11] toy\n")
+    run(sweep(), progress=False)
+    assert capfd.readouterr().err == ""

@@ -232,6 +232,14 @@ def test_median_of_two_layers():
     assert float(law.quantile(0.5)) * 40**0.5 == pytest.approx(0.06, abs=0.01)
 
 
+@pytest.mark.parametrize(("ord", "dual"), [(1, np.inf), (np.inf, 1)])
+def test_pairs_of_family_a_have_the_law_of_family_b_in_other_norms(ord, dual):
+    law = theory.mixing_compression(jax.random.key(6), 12, 1, ord=ord, num=2**15)
+    u, v = np.random.default_rng(1).normal(size=(2, 2000, 12))
+    sizes = np.linalg.norm(u, dual, axis=1) * np.linalg.norm(v, ord, axis=1)
+    assert scipy.stats.kstest(np.abs((u * v).sum(1)) / sizes, law.cdf).pvalue > 0.01
+
+
 def test_span_of_random_directions():
     rng = np.random.default_rng(0)
     q, _ = np.linalg.qr(rng.normal(size=(2000, 12, 5)))
@@ -323,3 +331,30 @@ def test_density_of_the_compression_ratio_at_its_ends(dim, directions, dtype):
     first, last = (2 * x * square.pdf(x**2) for x in (1e-8, 1 - 1e-9))
     last = np.inf if dim - directions == 1 else last
     np.testing.assert_allclose(law.pdf(ends), [0, 0, first, last, 0, 0, np.nan], 1e-5, 1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dim", [2, 3, 10, 500])
+def test_caps_of_the_sphere_have_their_share(dim, dtype):
+    """The height of a uniform point has the square Beta(1/2, (d - 1)/2); jit and vmap agree."""
+    share = np.array([1e-4, 0.01, 0.3, 0.5, 0.9], dtype)
+    angle = theory.cap_angle(share, dim)
+    assert angle.dtype == dtype
+    law = scipy.stats.beta((dim - 1) / 2, (dim - 1) / 2)  # of (1 + height) / 2
+    expected = np.arccos(2 * law.isf(share.astype(np.float64)) - 1)
+    np.testing.assert_allclose(angle, expected, rtol=0, atol=2e-3 / dim**0.5)
+    again = jax.jit(jax.vmap(lambda one: theory.cap_angle(one, dim)))(share)
+    np.testing.assert_allclose(again, angle, rtol=1e-5)
+    assert np.isnan(theory.cap_angle(np.array([-0.1, 1.1], dtype), dim)).all()
+
+
+@pytest.mark.parametrize("dim", [3, 20, 300])
+def test_distances_from_caps_are_those_of_random_points(dim):
+    points = np.random.default_rng(dim).normal(size=(40_000, dim))
+    angle = np.arccos(points[:, 0] / np.linalg.norm(points, axis=1))
+    for share in (0.01, 0.2):
+        rim = float(theory.cap_angle(share, dim))
+        assert np.mean(angle <= rim) == pytest.approx(share, rel=0.15)
+        mean = np.mean(2 * np.sin(np.maximum(angle - rim, 0) / 2))
+        assert float(theory.cap_distance(share, dim)) == pytest.approx(mean, rel=0.01)
+    assert float(theory.cap_distance(1.0, dim)) == pytest.approx(0, abs=1e-6)

@@ -29,6 +29,30 @@ def blobs(seed=0, num=60, dim=4, classes=3, dtype=np.float64):
 KEY = jax.random.key(0)
 
 
+def test_an_objective_is_minimised_in_place_of_the_mean_loss():
+    """Ridge regression, whose minimum is known, with minibatches of all examples."""
+    inputs, labels = blobs(classes=2)
+    targets, penalty = 1.0 - 2.0 * labels, 0.3
+    exact = np.linalg.solve(inputs.T @ inputs / 60 + penalty * np.eye(4), inputs.T @ targets / 60)
+
+    def objective(weight, xs, ys):
+        errors = xs @ weight - (1 - 2 * ys).astype(xs.dtype)
+        return jnp.mean(errors**2) + penalty * jnp.sum(weight**2)
+
+    apply = lambda weight, x: weight @ x
+    run = lambda **options: training.fit(
+        KEY, apply, jnp.zeros(4), inputs, labels, optimizer=optax.sgd(0.02), steps=2000, **options
+    )
+    got = run(objective=objective, batch_size=60)
+    np.testing.assert_allclose(got.params, exact, atol=1e-8)
+    np.testing.assert_allclose(got.loss, np.mean((inputs @ exact - targets) ** 2), rtol=1e-6)
+    np.testing.assert_allclose(got.history[-1], objective(exact, inputs, labels), rtol=1e-6)
+    plain = run(objective=lambda w, xs, ys: objective(w, xs, ys) - penalty * jnp.sum(w**2))
+    np.testing.assert_allclose(plain.params, run().params, atol=1e-12)
+    with pytest.raises(ValueError, match="objective stands for the whole loss"):
+        run(objective=objective, train_apply=lambda params, xs: (xs, None))
+
+
 @pytest.mark.fast
 @pytest.mark.parametrize("num_outputs", [1, 2, 3])
 def test_squared_error_reaches_least_squares(num_outputs):

@@ -120,6 +120,17 @@ def minimal(
     ----------
     Rony et al. (2021), "Augmented Lagrangian adversarial attacks", arXiv:2011.11857.
     Moosavi-Dezfooli, Fawzi, Frossard (2016), "DeepFool", arXiv:1511.04599.
+
+    Examples
+    --------
+    The boundary between the two classes is where the first coordinate vanishes:
+
+    >>> import jax.numpy as jnp
+    >>> from fracture.perturbation import minimal
+    >>> network = lambda x: jnp.stack([x[0], -x[0]])
+    >>> found = minimal(network, jnp.array([3.0, 1.0]), 0, effort="low")
+    >>> print(f"{found.norm:.3f}, to class {found.adversarial_label}: {found.found}")
+    3.000, to class 1: True
     """
     if effort not in BUDGETS:
         raise ValueError(f"effort must be one of {tuple(BUDGETS)}, got {effort!r}.")

@@ -1,0 +1,221 @@
+"""What many claims say together: one figure, and sentences computed from their verdicts."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..drawing import Drawing, Row, count, forest, number
+from ..experiments import Findings, Verdict
+from ..statistics import axes
+from ..vocabulary import level
+
+_ROWS = 36  # of the figure, which a page has room for
+_LISTED = 8  # names in one sentence
+_STOPS = 3  # laws of which it is told where they stop
+_ORDER = ("holds", "undecided", "does not hold")
+# From the photographs that `fracture analyze imagenet` compares to those that ImageNet has.
+_PHOTOGRAPHS, _IMAGENET = 20, 1_281_167
+
+
+class _Ruled(NamedTuple):
+    """A verdict, and what kind of measurement it is of."""
+
+    claim: str
+    verdict: Verdict
+    exact: bool  # a distribution was tested
+    trained: bool  # networks have an accuracy
+
+
+def verdict_map(findings: Mapping[str, Findings]) -> Drawing:
+    """One figure of all verdicts: the law, its effect with the interval, and the word.
+
+    Parameters
+    ----------
+    findings
+        Claims by name.
+
+    Returns
+    -------
+    Drawing
+        The effect of a law is `Verdict.effect`; laws without one, for lack of an interval, are
+        named by the caption. Of claims with many laws those are drawn that are furthest from what
+        is claimed, of each word in turn.
+    """
+    every = _ruled(findings)
+    ruled = _drawn(every)
+    names = [one.verdict.law for one in ruled]
+    rows, bare = [], []
+    for one in sorted(ruled, key=lambda one: _ORDER.index(one.verdict.word)):
+        law, found = one.verdict.law, one.verdict.effect
+        label = law if names.count(law) == 1 else f"{law} ({one.claim})"
+        if found is None:
+            bare.append(f"{label} ({one.verdict.word})")
+        else:
+            rows.append(Row(label, *found[1:4], found.claimed, one.verdict.word))
+    note = "Of several places along an axis, the one that is furthest from what is claimed."
+    if bare:
+        note += f" Without an interval: {', '.join(bare)}."
+    if len(ruled) < len(every):
+        note += f" Not drawn: {len(every) - len(ruled)} further laws of claims with many."
+    return forest(rows, title="What was claimed, and what was measured", note=note)
+
+
+def verdict_sentences(findings: Mapping[str, Findings]) -> list[str]:
+    """What holds, where it stops, and what references do: ten sentences at most.
+
+    Parameters
+    ----------
+    findings
+        Claims by name.
+
+    Returns
+    -------
+    list of str
+        Computed from verdicts and summaries alone.
+    """
+    ruled = _ruled(findings)
+    return [
+        *_counted(ruled, len(findings)),
+        *_exact([one for one in ruled if one.exact]),
+        *_trained([one for one in ruled if one.trained and not one.exact]),
+        *_others([one for one in ruled if not (one.trained or one.exact)]),
+        *_references(findings),
+        *_undecided(ruled),
+    ]
+
+
+def _ruled(findings: Mapping[str, Findings]) -> list[_Ruled]:
+    return [
+        _Ruled(
+            name.replace("_", " "),
+            verdict,
+            any("Kolmogorov" in one.what for one in verdict.evidence),
+            "accuracy" in found.dataset,
+        )
+        for name, found in findings.items()
+        for verdict in found.verdicts
+    ]
+
+
+def _drawn(ruled: Sequence[_Ruled]) -> list[_Ruled]:
+    """As many of each claim as there is room for: the furthest of each word in turn."""
+    claims: dict[str, list[_Ruled]] = {}
+    for one in ruled:
+        claims.setdefault(one.claim, []).append(one)
+    room = lambda each: sum(min(each, len(owned)) for owned in claims.values()) <= _ROWS
+    each = next((n for n in range(len(ruled), 0, -1) if room(n)), 1)
+    kept: list[_Ruled] = []
+    for owned in claims.values():
+        far = sorted(owned, key=_departure, reverse=True)
+        by_word = ([one for one in far if one.verdict.word == word] for word in _ORDER)
+        in_turn = [one for turn in itertools.zip_longest(*by_word) for one in turn if one]
+        kept.extend(in_turn[:each])
+    return [one for one in ruled if one in kept]
+
+
+def _having(ruled: Sequence[_Ruled], holds: bool) -> list[_Ruled]:
+    return [one for one in ruled if one.verdict.holds is holds]
+
+
+def _counted(ruled: Sequence[_Ruled], claims: int) -> Iterator[str]:
+    words = [one.verdict.word for one in ruled]
+    hold, stop, open_ = (words.count(word) for word in ("holds", "does not hold", "undecided"))
+    put = "claims put" if claims > 1 else "claim puts"
+    yield (
+        f"Of {len(ruled)} laws that {claims} {put} to the test, {hold} hold within what is stated "
+        f"of each, {stop} do not, and {open_} are undecided."
+    )
+
+
+def _exact(ruled: Sequence[_Ruled]) -> Iterator[str]:
+    """Laws that are distributions, and what the largest deviation is that is not excluded."""
+    where, hold = "as exact distributions", _having(ruled, True)
+    scales = [one.verdict.effect for one in hold if one.verdict.effect is not None]
+    if scales:
+        off = max(max(found.high - 1, 1 - found.low) for found in scales)
+        where += f", with medians less than {math.ceil(100 * off)} % off"
+    yield from _sentence(_hold(where, hold), _hold_not("as distributions", _having(ruled, False)))
+
+
+def _trained(ruled: Sequence[_Ruled]) -> Iterator[str]:
+    """Laws of trained networks: which hold, and where the furthest of the others stop."""
+    where, stop = "for trained networks", _having(ruled, False)
+    yield from _sentence(_hold(where, _having(ruled, True)), _hold_not(where, stop))
+    for one in sorted(stop, key=_departure, reverse=True)[:_STOPS]:
+        yield f"{one.verdict.law}: {one.verdict.finding}."
+
+
+def _departure(one: _Ruled) -> float:
+    found = one.verdict.effect
+    if found is None or math.isnan(found.claimed):
+        return 0.0
+    if min(found.value, found.claimed) > 0:
+        return abs(math.log(found.value / found.claimed))
+    return abs(found.value - found.claimed)
+
+
+def _others(ruled: Sequence[_Ruled]) -> Iterator[str]:
+    """Laws of networks that were not trained, by what is no test of a distribution."""
+    where = "where nothing is trained"
+    hold, stop = _having(ruled, True), _having(ruled, False)
+    yield from _sentence(_hold(where, hold), _hold_not(where, stop))
+
+
+def _undecided(ruled: Sequence[_Ruled]) -> Iterator[str]:
+    open_ = [one for one in ruled if one.verdict.holds is None]
+    yield from _sentence(_names("this is undecided", "these are undecided", open_))
+
+
+def _hold(where: str, ruled: Sequence[_Ruled]) -> str:
+    return _names(f"this holds {where}", f"these hold {where}", ruled)
+
+
+def _hold_not(where: str, ruled: Sequence[_Ruled]) -> str:
+    return _names(f"this does not hold {where}", f"these do not hold {where}", ruled)
+
+
+def _names(one: str, several: str, ruled: Sequence[_Ruled]) -> str:
+    """A phrase that names laws; empty where there are none."""
+    names = list(dict.fromkeys(ruling.verdict.law for ruling in ruled))
+    said = one if len(names) == 1 else several
+    if len(names) > _LISTED:
+        names = [*names[:_LISTED], f"and {len(names) - _LISTED} more"]
+    return f"{said}: {'; '.join(names)}" if names else ""
+
+
+def _sentence(*phrases: str) -> Iterator[str]:
+    """Those that say something, as one sentence; none where none does."""
+    joined = "; ".join(filter(None, phrases))
+    if joined:
+        yield f"{joined[0].upper()}{joined[1:]}."
+
+
+def _references(findings: Mapping[str, Findings]) -> Iterator[str]:
+    """What a ratio to the nearest reference means, where more and more of them are searched."""
+    for found in findings.values():
+        name = "ratio_pair_by_references"
+        if name not in found.summary:
+            continue
+        axis = axes(found.dataset)[0]
+        last = found.summary[name].isel({axis: -1}, drop=False)
+        counts, ratios = last["references"].values.astype(float), np.asarray(last, float)
+        first, best = ratios[0], ratios[-1]
+        place = level(axis, last[axis].item(), last[axis].attrs)
+        if not (first > 0 and best > 0 and counts[-1] > counts[0]):
+            continue
+        slope = math.log(best / first) / math.log(counts[-1] / counts[0])
+        factor = (_IMAGENET / _PHOTOGRAPHS) ** slope
+        yield (
+            "On real images the optimal radius is an upper bound, half the distance to the nearest "
+            "reference of another class: "
+            f"from {count(counts[0])} to {count(counts[-1])} references the ratio at {place} goes "
+            f"from {number(first)} to {number(best)}."
+        )
+        yield (
+            f"If that went on from {_PHOTOGRAPHS} photographs to all {_IMAGENET:,} images of "
+            f"ImageNet, a ratio measured with those few would be multiplied by {number(factor)}."
+        )
+        return

@@ -1,0 +1,47 @@
+"""The claim on single inputs of family B, in small, against brute force."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from fracture import data, experiments
+from fracture.experiments.claims import hypercube_inputs
+
+
+@pytest.fixture(scope="module")
+def found():
+    settings = {"dim": (3, 5), "steps": 30, "examples": 4, "draws": 16}
+    return experiments.reproduce("hypercube_inputs", settings=settings, seeds=6)
+
+
+def test_ratios_of_the_interpolator_are_what_it_reads(found):
+    """Exactly, at every input, against the nearest of all points."""
+    one = found.dataset.sel(network="interpolator")
+    np.testing.assert_allclose(one["ratio"], one["rho_net"], rtol=1e-3)
+    assert (one["accuracy"] == 1).all()
+    assert (found.dataset["proven"] == 1).all()
+    words = {verdict.law: verdict.word for verdict in found.verdicts}
+    assert words["Ratio is ρ, 9 inputs in 10, interpolator"] == "holds"
+
+
+def test_no_linear_classifier_has_a_larger_least_radius(found):
+    """Of those right everywhere, the one of largest margin has the largest least radius."""
+    right = (found.dataset["accuracy"] == 1) & (found.dataset["correct"] > 0).all("example")
+    least = found.dataset["radius"].where(right).min("example")
+    linear, best = (least.sel(network=name) for name in ("interpolator", "largest margin"))
+    assert (best >= 0.99 * linear).all()
+
+
+def test_optimal_radii_are_those_of_all_points():
+    options = hypercube_inputs.Options(draws=1, steps=1, examples=3, points_per_dim=4)
+    key = jax.random.key(2)
+    got = hypercube_inputs.measure(key, (), options, dim=5)
+    task = data.mixed_hypercube(jax.random.split(key, 4)[1], 5, 20, dtype="float32")
+    mixing, codes = np.asarray(task.factors[0]), np.array([*itertools.product([-1, 1], repeat=5)])
+    inputs, labels = np.asarray(task.inputs[:3]), np.asarray(task.codes[:3, -1])
+    for x, label, radius in zip(inputs, labels, got.r_opt, strict=True):
+        others = codes[codes[:, -1] != label] @ mixing.T
+        least = np.linalg.norm(others - x, axis=1).min() / 2
+        np.testing.assert_allclose(radius, least, rtol=1e-4)

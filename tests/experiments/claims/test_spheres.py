@@ -1,0 +1,40 @@
+"""The claim on concentric spheres: verdicts on made-up measurements, and what must hold."""
+
+import jax
+import numpy as np
+import pytest
+
+from fracture import data, experiments
+from fracture.experiments.claims import spheres
+
+
+@pytest.fixture(scope="module")
+def found():
+    settings = {"dim": (8, 16), "steps": 100, "width": 32, "points_per_dim": 8, "examples": 8}
+    return experiments.reproduce("spheres", settings=settings, seeds=6)
+
+
+def test_distances_obey_isoperimetry(found):
+    """No errors are farther than a cap of them: found distances exceed it by sampling alone."""
+    dataset = found.dataset
+    assert (dataset["error"] > 0).mean() > 0.5
+    assert not (dataset["distance"] > 1.5 * dataset["cap"]).any()
+    np.testing.assert_allclose(dataset["r_opt"], 0.15, rtol=1e-6)
+
+
+def test_verdicts_follow_what_was_measured(found):
+    known = found.dataset.copy()
+    known["cap"] = 0.3 + 0 * known["cap"]
+    known["on_sphere"] = 1 + 0 * known["on_sphere"]
+    for factor, word in {1.0: "holds", 2.0: "does not hold"}.items():
+        known["distance"] = factor * known["cap"]
+        verdict = spheres.judge(known).verdicts[0]
+        assert (verdict.law, verdict.word) == ("Errors are as far as those of a cap", word)
+
+
+def test_half_distances_are_those_of_samples():
+    keys = jax.random.split(jax.random.key(0), 400)
+    points = jax.jit(jax.vmap(lambda key: data.concentric_spheres(key, 6, 41).inputs))(keys)
+    outer, inner = np.asarray(points[:, 1::2]), np.asarray(points[:, :1])
+    nearest = np.linalg.norm(outer - inner, axis=-1).min(1) / 2
+    assert np.median(nearest) == pytest.approx(float(spheres._half_distance(6, 20)), rel=0.03)
