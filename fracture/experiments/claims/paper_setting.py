@@ -12,9 +12,9 @@ which is distributed as √Beta(1/2, 11/2) over draws of A. The paper gives a ta
 over 50 runs; this is that table, with intervals, beside the exact law.
 
 Where ρ is small the interpolator has a large weight, which training does not reach in a practical
-number of steps: those networks are right at every point and less fragile than the law says. So verdicts are
-on the median over runs; how many runs are close, and whether all are distributed as the law says,
-stands in the tables.
+number of steps: those networks are right at every point and less fragile than the law says. So
+verdicts are on the median over runs; how many runs are close, and whether all are distributed as
+the law says, stands in the tables.
 """
 
 from collections.abc import Callable
