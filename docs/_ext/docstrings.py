@@ -62,7 +62,7 @@ def summary(module: ModuleType) -> list[str]:
         known = getattr(module, name)
         if inspect.isroutine(known) or inspect.isclass(known):
             first, *_ = (inspect.getdoc(known) or "").splitlines() or [""]
-            rows += [f"   * - `~{module.__name__}.{name}`", f"     - {first}"]
+            rows += [f"   - - `~{module.__name__}.{name}`", f"     - {first}"]
     return ["", ".. list-table::", "   :class: summary", "   :widths: auto", "", *rows, ""]
 
 

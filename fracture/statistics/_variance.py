@@ -15,8 +15,8 @@ def variance_explained(values: xr.DataArray) -> dict[str, Interval]:
 
     Main effects of a balanced analysis of variance: the variance of the means over all else at the
     levels of a factor, over the total. What is left is `interactions`, between cells of the grid,
-    and `seed`, within them. Intervals are bootstrap ones: seeds are resampled, the same in all
-    cells.
+    and `seed`, within them. Intervals are basic bootstrap ones: seeds are resampled, the same in
+    all cells.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def variance_explained(values: xr.DataArray) -> dict[str, Interval]:
     found, rng, num = _shares(array), np.random.default_rng(0), array.shape[-1]
     drawn = [array[..., rng.integers(0, num, num)] for _ in range(_RESAMPLES)]
     resampled = np.array([_shares(one) for one in drawn if one.var() > 0])
-    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+    # Reflected at the estimate: resampled means vary more, which moves the share of `seed` down.
+    high, low = (2 * found - np.quantile(resampled, [0.025, 0.975], axis=0)).clip(0, 1)
     if num < LEAST_SEEDS:
         low, high = np.full_like(low, -np.inf), np.full_like(high, np.inf)
     names = [*factors, "interactions", "seed"]

@@ -276,7 +276,7 @@ def test_a_warning_is_one_line(fracture, monkeypatch):
         warnings.warn("a.nc is\n damaged\x1b[2J", stacklevel=2)
         raise ValueError("no more")
 
-    monkeypatch.setattr(experiments, "reproduce", warn)
+    monkeypatch.setattr(experiments, "reproduce_each", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         code, out, err = fracture("sweep")

@@ -3,8 +3,9 @@
 Four architectures learn digits, each in five stages. At some moments of the training, from the
 initial weights on, each layer is asked what share of the displacement of its features, between a
 test digit and the nearest training digit of another class, the rest of the network reads: ρ_layer.
-At the input that is the compression of the whole network; from a layer to the next one it rises by
-as much as the stage between them hides. A random subspace of the same dimension reads ρ_chance.
+At the input that is the compression of the whole network. Where it rises from a layer to the next
+one, the stage between them hides; it may fall, where a stage enlarges what is not read later. A
+random subspace of the same dimension reads ρ_chance.
 
 Layer 1 is what the first stage returns, layer 4 what the last one, which is affine, reads: of a
 perceptron with four hidden layers, a CNN of three convolutions, a vision transformer of two blocks,

@@ -175,7 +175,7 @@ def _each(of_order) -> Array:
 
 SIZES = {
     "quick": Size({"dim": (8, 32)}, 8, 8),
-    "default": Size({"dim": (8, 16, 32, 64)}, 32, 16),
+    "default": Size({"dim": (8, 16, 32, 64)}, 64, 16),
     "full": Size({"dim": (8, 16, 32, 64, 128, 256)}, 32, 16),
 }
 
@@ -277,7 +277,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
     plain = summary.drop_vars([name for name in summary if str(name).startswith("predicted")])
     drawn = statistics.pooled(dataset[["ratio_pair"]], "draw")["ratio_pair"]
     spreads = {
-        f"distribution-{name}": distribution(
+        f"distribution-l{ORDERS[name]}": distribution(
             drawn.sel(norm=name, drop=True).transpose("dim", "seed"),
             summary.sel(norm=name, drop=True),
             title=f"Distribution of the ratio to the twin, {name}",

@@ -1,4 +1,4 @@
-"""Concentric spheres: errors are near every point, as near as isoperimetry allows or nearer.
+"""Concentric spheres: errors are near every point, no farther than isoperimetry allows.
 
 Two classes, uniform on spheres of radius 1 and 1.3 about the origin: the optimal classifier decides
 by the length, and its radius is 0.15 in every dimension. A network that is wrong on a small share
