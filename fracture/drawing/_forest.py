@@ -30,7 +30,8 @@ class Row(NamedTuple):
     value, low, high
         The effect, and its 95 % interval.
     claimed
-        What the value is if the claim holds: 1 for a factor, an exponent; NaN for none.
+        What the value is if the claim holds: 1 for a factor, an exponent, the least of a share;
+        NaN for none.
     word
         `holds`, `does not hold` or `undecided`.
     """
@@ -62,7 +63,7 @@ def forest(rows: Sequence[Row], *, title: str, note: str = "") -> Drawing:
     """
     panels = {
         "measured over claimed": [row for row in rows if _is_factor(row)],
-        "measured minus claimed, of exponents": [
+        "measured minus claimed": [
             row for row in rows if not (_is_factor(row) or math.isnan(row.claimed))
         ],
         "measured, where no number is claimed": [row for row in rows if math.isnan(row.claimed)],

@@ -21,6 +21,8 @@ class Evidence(NamedTuple):
         Where along the axes, such as `d = 16`; empty for everywhere.
     claimed
         What the number is if the law holds, such as 1 for a factor; NaN where none is claimed.
+    or_more
+        Whether a larger number is as claimed, too.
     """
 
     what: str
@@ -29,6 +31,21 @@ class Evidence(NamedTuple):
     high: float = math.nan
     at: str = ""
     claimed: float = math.nan
+    or_more: bool = False
+
+    @property
+    def departure(self) -> float:
+        """How far the number is from what is claimed: by factors where both are positive.
+
+        Of what may be more, it is by how much the number is less, negative where it is more.
+        """
+        if math.isnan(self.claimed):
+            return 0.0
+        if self.or_more:
+            return float(self.claimed - self.value)
+        if min(self.value, self.claimed) > 0:
+            return abs(math.log(self.value / self.claimed))
+        return float(abs(self.value - self.claimed))
 
 
 class Verdict(NamedTuple):
@@ -66,15 +83,7 @@ class Verdict(NamedTuple):
         """
         known = [one for one in self.evidence if math.isfinite(one.low) and math.isfinite(one.high)]
         alike = [one for one in known if one.what == known[0].what]
-        return max(alike, key=_departure, default=None)
-
-
-def _departure(found: Evidence) -> float:
-    """How far a number is from what is claimed: by factors where both are positive."""
-    value, claimed = found.value, found.claimed
-    if math.isnan(claimed):
-        return 0.0
-    return abs(math.log(value / claimed)) if min(value, claimed) > 0 else abs(value - claimed)
+        return max(alike, key=lambda one: one.departure, default=None)
 
 
 class Findings(NamedTuple):

@@ -159,7 +159,9 @@ def at_least(
         return Verdict(law, None, "nothing to compare was measured")
     symbol = axis_quantity(axis).symbol
     where = lambda places: f"{symbol} = {', '.join(map(str, places))}"
-    evidence = tuple(Evidence(what, *i, f"{symbol} = {at}") for at, i in values.items())
+    evidence = tuple(
+        Evidence(what, *i, f"{symbol} = {at}", least, or_more=True) for at, i in values.items()
+    )
     below = [at for at, i in values.items() if i.high < least]
     unsure = [at for at, i in values.items() if i.low < least <= i.high]
     if below:

@@ -54,6 +54,7 @@ def verdict_map(findings: Mapping[str, Findings]) -> Drawing:
         if found is None:
             bare.append(f"{label} ({one.verdict.word})")
         else:
+            label += f" (≥ {number(found.claimed)})" if found.or_more else ""
             rows.append(Row(label, *found[1:4], found.claimed, one.verdict.word))
     note = "Of several places along an axis, the one that is furthest from what is claimed."
     if bare:
@@ -149,12 +150,9 @@ def _trained(ruled: Sequence[_Ruled]) -> Iterator[str]:
 
 
 def _departure(one: _Ruled) -> float:
+    """How far a law is from what is claimed; those without a number come last."""
     found = one.verdict.effect
-    if found is None or math.isnan(found.claimed):
-        return 0.0
-    if min(found.value, found.claimed) > 0:
-        return abs(math.log(found.value / found.claimed))
-    return abs(found.value - found.claimed)
+    return -math.inf if found is None else found.departure
 
 
 def _others(ruled: Sequence[_Ruled]) -> Iterator[str]:

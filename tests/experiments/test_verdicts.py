@@ -110,3 +110,13 @@ def test_verdict_on_what_is_at_least_so_large_has_three_outcomes():
     assert judge(above, across, below).holds is False
     assert "0.3, below 0.5" in judge(above, across, below).finding
     assert judge().holds is None
+
+
+def test_the_effect_on_what_is_at_least_so_large_is_the_lowest_place():
+    values = {4: Interval(0.6, 0.55, 0.7), 8: Interval(-3, -4, -2), 16: Interval(90, 80, 100)}
+    lowest = {(4, 16): 0.6, (16, 4): 0.6, (4, 8, 16): -3, (8, 4): -3, (16,): 90}
+    for places, value in lowest.items():
+        of_places = {at: values[at] for at in places}
+        effect = verdicts.at_least("Law", of_places, [], axis="dim", least=0.5, what="x").effect
+        assert (effect.value, effect.claimed) == (value, 0.5)
+        assert effect.departure == 0.5 - value

@@ -71,6 +71,19 @@ def test_every_verdict_is_on_the_map():
     assert made.encode("png", "light") != made.encode("png", "dark")
 
 
+def test_what_is_at_least_so_large_is_drawn_beside_the_least():
+    share, gain = (
+        Verdict(law, True, "", (Evidence("x", *ends, claimed=least, or_more=True),))
+        for law, ends, least in (("Share", (0.7, 0.6, 0.8), 0.5), ("Gain", (3, 2, 4), 1))
+    )
+    made = verdict_map({"one": findings(share, gain)})
+    factors, differences = made.draw().axes
+    assert [text.get_text() for text in factors.get_yticklabels()] == ["Gain (≥ 1.00)"]
+    assert [text.get_text() for text in differences.get_yticklabels()] == ["Share (≥ 0.500)"]
+    points = [line for line in differences.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(points[0].get_xdata(), [0.2])
+
+
 def test_a_claim_with_many_laws_leaves_room_for_the_others():
     words = {True: "holds", False: "does not hold"}
     laws = [
