@@ -62,12 +62,15 @@ class Verdict(NamedTuple):
         missing. One line together with the law and the word.
     evidence
         The numbers that decided, for those who check.
+    trained
+        Whether it is about trained networks; else about interpolators, random networks or data.
     """
 
     law: str
     holds: bool | None
     finding: str
     evidence: tuple[Evidence, ...] = ()
+    trained: bool = False
 
     @property
     def word(self) -> str:

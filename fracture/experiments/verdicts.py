@@ -207,6 +207,11 @@ def scaling(
     return Verdict(law, holds, said.replace("-", "−"), _of_fit(fit))
 
 
+def of_trained(*found: Verdict) -> tuple[Verdict, ...]:
+    """The same verdicts, as those on trained networks."""
+    return tuple(verdict._replace(trained=True) for verdict in found)
+
+
 def _of_fit(fit: Fit | None) -> tuple[Evidence, ...]:
     if fit is None:
         return ()

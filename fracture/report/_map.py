@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -21,12 +22,12 @@ _PHOTOGRAPHS, _IMAGENET = 20, 1_281_167
 
 
 class _Ruled(NamedTuple):
-    """A verdict, and what kind of measurement it is of."""
+    """A verdict, what its law is called among all, and whether a distribution was tested."""
 
     claim: str
+    law: str
     verdict: Verdict
-    exact: bool  # a distribution was tested
-    trained: bool  # networks have an accuracy
+    exact: bool
 
 
 def verdict_map(findings: Mapping[str, Findings]) -> Drawing:
@@ -46,11 +47,9 @@ def verdict_map(findings: Mapping[str, Findings]) -> Drawing:
     """
     every = _ruled(findings)
     ruled = _drawn(every)
-    names = [one.verdict.law for one in ruled]
     rows, bare = [], []
     for one in sorted(ruled, key=lambda one: _ORDER.index(one.verdict.word)):
-        law, found = one.verdict.law, one.verdict.effect
-        label = law if names.count(law) == 1 else f"{law} ({one.claim})"
+        label, found = one.law, one.verdict.effect
         if found is None:
             bare.append(f"{label} ({one.verdict.word})")
         else:
@@ -81,23 +80,29 @@ def verdict_sentences(findings: Mapping[str, Findings]) -> list[str]:
     return [
         *_counted(ruled, len(findings)),
         *_exact([one for one in ruled if one.exact]),
-        *_trained([one for one in ruled if one.trained and not one.exact]),
-        *_others([one for one in ruled if not (one.trained or one.exact)]),
+        *_trained([one for one in ruled if one.verdict.trained and not one.exact]),
+        *_others([one for one in ruled if not (one.verdict.trained or one.exact)]),
         *_references(findings),
         *_undecided(ruled),
     ]
 
 
 def _ruled(findings: Mapping[str, Findings]) -> list[_Ruled]:
-    return [
-        _Ruled(
-            name.replace("_", " "),
-            verdict,
-            any("Kolmogorov" in one.what for one in verdict.evidence),
-            "accuracy" in found.dataset,
-        )
+    """All verdicts; where laws have one name, that of the claim is added."""
+    judged = [
+        (name.replace("_", " "), verdict)
         for name, found in findings.items()
         for verdict in found.verdicts
+    ]
+    laws = Counter(verdict.law for _, verdict in judged)
+    return [
+        _Ruled(
+            claim,
+            verdict.law if laws[verdict.law] == 1 else f"{verdict.law} ({claim})",
+            verdict,
+            any("Kolmogorov" in one.what for one in verdict.evidence),
+        )
+        for claim, verdict in judged
     ]
 
 
@@ -146,7 +151,7 @@ def _trained(ruled: Sequence[_Ruled]) -> Iterator[str]:
     where, stop = "for trained networks", _having(ruled, False)
     yield from _sentence(_hold(where, _having(ruled, True)), _hold_not(where, stop))
     for one in sorted(stop, key=_departure, reverse=True)[:_STOPS]:
-        yield f"{one.verdict.law}: {one.verdict.finding}."
+        yield f"{one.law}: {one.verdict.finding}."
 
 
 def _departure(one: _Ruled) -> float:
@@ -177,7 +182,7 @@ def _hold_not(where: str, ruled: Sequence[_Ruled]) -> str:
 
 def _names(one: str, several: str, ruled: Sequence[_Ruled]) -> str:
     """A phrase that names laws; empty where there are none."""
-    names = list(dict.fromkeys(ruling.verdict.law for ruling in ruled))
+    names = list(dict.fromkeys(ruling.law for ruling in ruled))
     said = one if len(names) == 1 else several
     if len(names) > _LISTED:
         names = [*names[:_LISTED], f"and {len(names) - _LISTED} more"]

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from fracture.drawing import Row, forest
-from fracture.experiments import Evidence, Findings, Verdict
+from fracture.experiments import Evidence, Findings, Verdict, verdicts
 from fracture.report import verdict_map, verdict_sentences
 
 KS = Evidence("smallest of 3 Kolmogorov–Smirnov p-values, after Holm", 0.4)
@@ -17,9 +17,10 @@ def factor(value, low, high, at=""):
     return Evidence("median over the law's", value, low, high, at, claimed=1)
 
 
-def findings(*verdicts, trained=False):
-    dataset = xr.Dataset({"accuracy": 1.0} if trained else {})
-    return Findings(dataset, xr.Dataset(), (), verdicts)
+def findings(*judged, trained=False):
+    """An accuracy says nothing: the interpolator has one, too."""
+    dataset = xr.Dataset({"accuracy": 1.0})
+    return Findings(dataset, xr.Dataset(), (), verdicts.of_trained(*judged) if trained else judged)
 
 
 CLAIMS = {
@@ -104,12 +105,12 @@ def test_sentences_name_every_law_and_where_it_stops():
     assert said == [
         "Of 6 laws that 3 claims put to the test, 2 hold within what is stated of each, 2 do not, "
         "and 2 are undecided.",
-        "This holds as exact distributions, with medians less than 13 % off: Law A; this does not "
-        "hold as distributions: Law X.",
+        "This holds as exact distributions, with medians less than 13 % off: Law A (linear); this "
+        "does not hold as distributions: Law X.",
         "This does not hold for trained networks: Law E.",
         "Law E: is 3 at d = 8.",
         "This holds where nothing is trained: Rank.",
-        "These are undecided: Slope; Law A.",
+        "These are undecided: Slope; Law A (networks).",
     ]
 
 

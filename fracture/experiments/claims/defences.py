@@ -241,7 +241,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="gain over gain",
         ),
     )
-    return Findings(dataset, summary, (), found)
+    return Findings(dataset, summary, (), verdicts.of_trained(*found))
 
 
 def _by_strength(name: str) -> str:

@@ -249,7 +249,8 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="ratio over ρ_net · β",
         ),
     )
-    return Findings(dataset, summary, tuple(f for f in fits if f is not None), found)
+    fitted = tuple(fit for fit in fits if fit is not None)
+    return Findings(dataset, summary, fitted, verdicts.of_trained(*found))
 
 
 def draw(findings: Findings) -> dict[str, Drawing]:

@@ -222,9 +222,11 @@ def _of_data(name: str, dataset: xr.Dataset, dim: int) -> tuple[xr.Dataset, list
             tests,
             statistics.incomplete(random, drawn),
         ),
-        within("Chance is all that is read", "excess", "ρ_span over chance"),
-        within("Ratio is ρ_span", "over_span", "ratio over ρ_span"),
-        verdicts.scaling(f"Ratio grows with K as chance does, {name}", fits[1]),
+        *verdicts.of_trained(
+            within("Chance is all that is read", "excess", "ρ_span over chance"),
+            within("Ratio is ρ_span", "over_span", "ratio over ρ_span"),
+            verdicts.scaling(f"Ratio grows with K as chance does, {name}", fits[1]),
+        ),
     ]
     summary = xr.merge(
         [

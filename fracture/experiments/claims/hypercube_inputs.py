@@ -7,7 +7,7 @@ distance to the nearest of all points of the other class, found by branch and bo
 
 Law B gives the interpolator's ρ against the twin, which differs in the last coordinate only:
 √Beta(1/2, (d−1)/2), tested on many independent draws of A in each seed. Against the nearest point
-of each input its ratio r_nn/r_opt is its ρ exactly. Whether the ratio of the other networks is
+of each input its ratio r_nn/r_opt is its ρ by algebra. Whether the ratio of the other networks is
 their ρ, input by input, and whether they are as fragile as the interpolator, is measured. The
 radius of the trained network is found by search; those of linear classifiers are exact.
 """
@@ -163,7 +163,7 @@ def check(options, axes):
 
 
 def judge(dataset: xr.Dataset) -> Findings:
-    """Law B for the interpolator, and for each network whether its ratio is its ρ."""
+    """Law B for the interpolator, and for the other networks whether their ratio is their ρ."""
     drawn = statistics.pooled(dataset[["rho_twin"]], "draw")
     rho = drawn["rho_twin"]
     laws = {dim: theory.compression(dim) for dim in dataset["dim"].values.tolist()}
@@ -182,11 +182,12 @@ def judge(dataset: xr.Dataset) -> Findings:
     fits, parts = [fit], []
     for name, one in statistics.levels(middle):
         within = partial(_within, one)
-        found.append(within(f"Ratio is ρ, 9 inputs in 10, {name}", "off", "ratio off by a factor"))
-        if name != "interpolator":
-            found.append(
-                within(f"As fragile as the interpolator, {name}", "relative", "ratio over its")
+        if name != "interpolator":  # whose ratio is its ρ by algebra, and is a check in the summary
+            laws_of_it = (
+                within(f"Ratio is ρ, 9 inputs in 10, {name}", "off", "ratio off by a factor"),
+                within(f"As fragile as the interpolator, {name}", "relative", "ratio over its"),
             )
+            found += verdicts.of_trained(*laws_of_it) if name == "trained" else laws_of_it
         slope = statistics.exponent(one["ratio"])
         fits.append(None if slope is None else slope._replace(level=name))
         parts.append(statistics.median_table(one, [*one.data_vars]))

@@ -270,7 +270,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="share detected",
         ),
     )
-    return Findings(dataset, summary, (), found)
+    return Findings(dataset, summary, (), verdicts.of_trained(*found))
 
 
 _BOTTLENECK = Quantity("I_2", f"what the second hidden layer keeps at σ = {NOISE}", "nats")

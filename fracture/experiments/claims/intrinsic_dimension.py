@@ -187,7 +187,7 @@ def judge(dataset: xr.Dataset) -> Findings:
         fits += [fit._replace(level=name) for fit in (free, on) if fit is not None]
         parts.append(statistics.median_table(one, [*one.data_vars]))
     summary = xr.concat(parts, dataset["embedding"]).transpose("dim", "embedding")
-    return Findings(dataset, summary, tuple(fits), tuple(found))
+    return Findings(dataset, summary, tuple(fits), verdicts.of_trained(*found))
 
 
 def _middle(dataset: xr.Dataset) -> xr.Dataset:

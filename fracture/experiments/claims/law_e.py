@@ -257,7 +257,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what=f"error of law E over that of {chosen}",
         ),
     )
-    return Findings(dataset, summary, (), found)
+    return Findings(dataset, summary, (), verdicts.of_trained(*found))
 
 
 def _ratio(dataset: xr.Dataset) -> xr.DataArray:

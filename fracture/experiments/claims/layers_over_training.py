@@ -218,7 +218,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="its share of log ρ",
         ),
     )
-    return Findings(dataset, summary, (), found)
+    return Findings(dataset, summary, (), verdicts.of_trained(*found))
 
 
 _NAMED = {

@@ -239,7 +239,8 @@ def _of_norm(name: str, drawn: xr.Dataset, trained: xr.Dataset) -> Findings:
         found.append(
             _within(f"ℓ2-nearest is nearest, {name}", drawn, "overestimate", "r_2 over r_opt")
         )
-    found.append(_within(f"Law E, {name}", trained, "law_e", "ratio over ρ_p"))
+    law_e = _within(f"Law E, {name}", trained, "law_e", "ratio over ρ_p")
+    found.extend(verdicts.of_trained(law_e))
     summary = xr.merge(
         [
             statistics.median_table(drawn, _DRAWN),

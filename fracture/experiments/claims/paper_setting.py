@@ -197,7 +197,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="ratio over ρ_net",
         ),
     )
-    return Findings(dataset, summary, (), found)
+    return Findings(dataset, summary, (), verdicts.of_trained(*found))
 
 
 _RATIO = quantity("ratio_pair", symbol="r_nn/r_half", meaning="ratio to the twin")

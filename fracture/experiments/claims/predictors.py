@@ -241,7 +241,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="partial rank correlation",
         ),
     )
-    return Findings(dataset, summary, (), found)
+    return Findings(dataset, summary, (), verdicts.of_trained(*found))
 
 
 def _columns(one: xr.Dataset) -> dict[str, np.ndarray]:

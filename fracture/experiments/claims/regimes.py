@@ -279,7 +279,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="largest share of the variance of log excess",
         ),
     )
-    return Findings(dataset, summary, (), found)
+    return Findings(dataset, summary, (), verdicts.of_trained(*found))
 
 
 _POINTS = Quantity("N/d", "training points per dimension", form="count")

@@ -26,6 +26,7 @@ from ...drawing import Drawing, against_axis, against_coordinate
 from ...perturbation import Status, as_solver, fgsm, pgd, robust_accuracy
 from ...training import fit
 from ...vocabulary import Quantity, level, quantity
+from .. import verdicts
 from .._claim import Size
 from .._findings import Evidence, Findings, Verdict
 from . import digits
@@ -179,7 +180,9 @@ def judge(dataset: xr.Dataset) -> Findings:
     where = level("relative_epsilon", JUDGED, dataset["relative_epsilon"].attrs)
     fits = [] if fit is None else [fit._replace(level=f"{ATTACKS[0]}, {where}")]
     fits.extend(statistics.exponents(measured, ["ratio"], expected=-0.5))
-    return Findings(dataset, statistics.summarise(measured), tuple(fits), found)
+    return Findings(
+        dataset, statistics.summarise(measured), tuple(fits), verdicts.of_trained(*found)
+    )
 
 
 def _accuracy_by(attack: str) -> Quantity:

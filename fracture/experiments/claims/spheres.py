@@ -188,8 +188,10 @@ def judge(dataset: xr.Dataset) -> Findings:
         what=what,
     )
     found = (
-        within("Errors are as far as those of a cap", "over_cap", "D over D_cap"),
-        verdicts.scaling("Ratio falls like 1/√d", fits[1]),
+        *verdicts.of_trained(
+            within("Errors are as far as those of a cap", "over_cap", "D over D_cap"),
+            verdicts.scaling("Ratio falls like 1/√d", fits[1]),
+        ),
         within("Half the distance to data is optimal", "over_opt", "r_half over r_opt"),
         within("Nearest points by the dimension", "over_dim", "r_half over its law"),
         within("Nearest points by m", "over_local", "r_half over that of m"),

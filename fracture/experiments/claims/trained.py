@@ -255,7 +255,8 @@ def judge(dataset: xr.Dataset) -> Findings:
             )
         )
     found.append(law_e_verdict("Law E", middle, failed))
-    return Findings(dataset, summary, tuple(f for f in fits if f is not None), tuple(found))
+    fitted = tuple(fit for fit in fits if fit is not None)
+    return Findings(dataset, summary, fitted, verdicts.of_trained(*found))
 
 
 def _bound(side: xr.DataArray) -> str:

@@ -180,7 +180,8 @@ def judge(dataset: xr.Dataset) -> Findings:
                 what=what,
             )
             found.append(verdict)
-    return Findings(dataset, statistics.each_level(over, summarise), (), tuple(found))
+    summary = statistics.each_level(over, summarise)
+    return Findings(dataset, summary, (), verdicts.of_trained(*found))
 
 
 def draw(findings: Findings) -> dict[str, Drawing]:

@@ -22,8 +22,17 @@ def test_ratios_of_the_interpolator_are_what_it_reads(found):
     np.testing.assert_allclose(one["ratio"], one["rho_net"], rtol=1e-3)
     assert (one["accuracy"] == 1).all()
     assert (found.dataset["proven"] == 1).all()
-    words = {verdict.law: verdict.word for verdict in found.verdicts}
-    assert words["Ratio is ρ, 9 inputs in 10, interpolator"] == "holds"
+    np.testing.assert_allclose(found.summary["off"].sel(network="interpolator"), 1, rtol=1e-3)
+
+
+def test_only_what_can_fail_is_a_verdict_and_one_network_is_trained(found):
+    assert {verdict.law: verdict.trained for verdict in found.verdicts} == {
+        "Law B, interpolator": False,
+        "Ratio is ρ, 9 inputs in 10, largest margin": False,
+        "As fragile as the interpolator, largest margin": False,
+        "Ratio is ρ, 9 inputs in 10, trained": True,
+        "As fragile as the interpolator, trained": True,
+    }
 
 
 def test_no_linear_classifier_has_a_larger_least_radius(found):
