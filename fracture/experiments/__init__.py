@@ -107,8 +107,10 @@ def reproduce_each(
     ----------
     plan
         Settings of each claim by its name, such as `{"digits": {}, "trained": {"dim": (8, 16)}}`.
-    size, seeds, root, out, progress
+    size, seeds, root, progress
         As of `reproduce`, for all of them.
+    out
+        Folder in which finished chunks are kept. Whole results are the caller's to `save`.
 
     Returns
     -------
