@@ -138,9 +138,9 @@ def _truth_values(dataset: xr.Dataset) -> set[str]:
     return {
         str(name)
         for name, values in dataset.data_vars.items()
-        if values.attrs.get("form") == "share"
+        if (values.dtype == bool or "flag_meanings" in values.attrs)
+        and values.attrs.get("form") == "share"
         and _INPUTS not in values.dims
-        and bool((values.isin((0, 1)) | values.isnull()).all())
     }
 
 

@@ -57,7 +57,8 @@ def run(
     Returns
     -------
     Dataset with the axes, `seed` and the dimensions of the variables, padded with NaN where a point
-    has fewer seeds; the attribute `axes` names the axes. `compile_seconds` and `run_seconds`, over
+    has fewer seeds; the attribute `axes` names the axes. Truth values that are padded are numbers,
+    of which the attribute `flag_meanings` tells. `compile_seconds` and `run_seconds`, over
     the axes, are coordinates: what this result took when it was computed, and no part of what must
     be equal between runs.
 
@@ -199,6 +200,7 @@ def _parts(
 def _joined(sweep: Sweep, parts: list[list[xr.Dataset]]) -> xr.Dataset:
     """All points of a sweep in one dataset, which says what it is."""
     joined = [_join(chunks) for chunks in parts]
+    truths = {name for name in sweep.variables if joined[0][name].dtype == bool}
     for axis, values in reversed(list(sweep.axes.items())):
         starts = range(0, len(joined), len(values))
         joined = [xr.concat(joined[at : at + len(values)], axis, join="outer") for at in starts]
@@ -208,6 +210,8 @@ def _joined(sweep: Sweep, parts: list[list[xr.Dataset]]) -> xr.Dataset:
         dataset[name].attrs = axis_quantity(name).attrs()
     for name, variable in sweep.variables.items():  # as they are called today
         dataset[name].attrs = variable.quantity.attrs()
+        if name in truths and dataset[name].dtype != bool:  # numbers, as some are missing
+            dataset[name].attrs |= {"flag_meanings": "false true"}
     # Lists as arrays: what netCDF gives back, so that a stored result is the same in every way.
     attrs = sweep.provenance().items()
     dataset.attrs = {key: np.array(v) if isinstance(v, list) else v for key, v in attrs}

@@ -1,11 +1,17 @@
 """A sweep of one's own is summarised by the same functions as the claims, and all of it."""
 
+from typing import Annotated, NamedTuple
+
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from jaxtyping import Array, Bool, Float
 
 from fracture import statistics
-from fracture.vocabulary import Quantity, quantity
+from fracture.sweeps import Sweep, read_dataset, run
+from fracture.vocabulary import Quantity, quantity, variables
 
 DIMS, DEPTHS, SEEDS, INPUTS = (4, 16, 64), (1, 2), 12, 5
 RNG = np.random.default_rng(0)
@@ -85,6 +91,7 @@ def test_truth_values_are_shares_of_seeds():
     what = Quantity("alive", "whether it lives", form="share")
     dataset = measured(alive=(alive, (), what), ratio=(draw(), (), quantity("ratio")))
     padded = dataset.where(dataset["seed"] < 10)  # as where seeds differ from place to place
+    padded["alive"].attrs["flag_meanings"] = "false true"  # as sweeps say there
     for one, seeds in ((dataset, SEEDS), (padded, 10)):
         summary = statistics.summarise(one)
         got = [float(summary[f"alive{end}"][0, 1]) for end in ("", "_lo", "_hi")]
@@ -92,6 +99,28 @@ def test_truth_values_are_shares_of_seeds():
         assert (summary["alive"].values.ravel()[2:] == 0).all()
     only = statistics.summarise(dataset, ["alive"])
     np.testing.assert_allclose(only["alive"][0, 1], 3 / SEEDS)
+
+
+class Lives(NamedTuple):
+    alive: Annotated[Bool[Array, ""], Quantity("alive", "whether it lives", form="share")]
+    accuracy: Float[Array, ""]
+
+
+@pytest.mark.parametrize("seeds", [6, (4, 6)])
+def test_an_accuracy_of_1_everywhere_is_no_truth_value(seeds, tmp_path):
+    """Also where a sweep pads truth values, which are numbers then; and when it is read back."""
+    lives = lambda key, _, dim: Lives(jax.random.bernoulli(key), jnp.ones(()))
+    sweep = Sweep("lives", lives, {"dim": (8, 16)}, seeds, 6, variables(Lives))
+    dataset = run(sweep, out=tmp_path)
+    for one in (dataset, read_dataset(tmp_path / "lives.nc")):
+        summary = statistics.summarise(one).sel(dim=8)
+        alive = one["alive"].sel(dim=8).dropna("seed").values
+        want = statistics.proportion(int(alive.sum()), alive.size)
+        assert [float(summary[f"alive{end}"]) for end in ("", "_lo", "_hi")] == list(want)
+        accurate = statistics.medians(one["accuracy"])[8]
+        got = [float(summary[f"accuracy{end}"]) for end in ("", "_lo", "_hi")]
+        np.testing.assert_array_equal(got, list(accurate))
+        assert got[1] != statistics.proportion(alive.size, alive.size).low
 
 
 @pytest.mark.fast
