@@ -29,7 +29,7 @@ def write_pages(app: Sphinx) -> None:
     folder = Path(app.srcdir) / "claims"
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     with jax.enable_x64(True):  # as the command line judges
-        results = keep.load()
+        results = {name: of for name, of in keep.load().items() if "claim" in of.dataset.attrs}
         pages = {"map": "\n".join(_map(results, folder))}
         for name, found in results.items():
             what = experiments.claim(str(found.dataset.attrs["claim"]))
@@ -93,8 +93,10 @@ def _page(what: Claim, found: Findings, shown: Section, folder: Path) -> Iterato
         yield f"{_plain(grid.note)}\n"
         yield from _grid(grid)
     yield "## How it was made\n"
-    yield f"```sh\n{attrs['command']}\n```\n"
-    yield f"{attrs['created']}, fracture {attrs['version']}, commit `{attrs['commit']}`. "
+    told = {name: attrs.get(name, "unknown") for name in ("created", "version", "commit")}
+    if "command" in attrs:
+        yield f"```sh\n{attrs['command']}\n```\n"
+    yield f"Created: {told['created']}, fracture {told['version']}, commit `{told['commit']}`. "
     yield f"Seeds at each place of {_listed(attrs['axes'])[0]}: {_words(attrs['seeds'])}.\n"
     options = json.loads(attrs["options"])
     yield from _table([("option", "value"), *((f"`{k}`", f"`{v}`") for k, v in options.items())])

@@ -6,6 +6,9 @@ Each `NAME.nc` of the folder is written again as it is, by `fracture.sweeps`, bu
 float32, rounded to 12 bits of mantissa, a relative error of at most 2.5e-4 where three digits are
 printed. Rounded numbers compress, and so does what HDF5 adds to small arrays, in gzip best: a file
 is `NAME.nc.gz`. Provenance, command and date stay. Without a folder, only the map is made again.
+
+What the command line did not measure for a claim is left out, and so is a result of fewer seeds
+than the one that is here, such as one of quick size: remove that one first where it is meant.
 """
 
 import contextlib
@@ -15,6 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -33,12 +37,43 @@ PICTURES = {"light": HERE / "map.png", "dark": HERE / "map-dark.png"}
 
 def keep(path: Path) -> Path:
     """Store a result here; returns its file."""
-    kept = HERE / f"{path.name}.gz"
+    kept = _kept(path)
     with TemporaryDirectory() as folder:
         small = Path(folder) / path.name
         write_dataset(small, rounded(read_dataset(path)))
         kept.write_bytes(gzip.compress(small.read_bytes(), mtime=0))
     return kept
+
+
+def why_not(path: Path) -> str:
+    """Why a file is not to be stored here; empty where it is."""
+    if path.name.startswith(".") or path.name == "analysis.nc":
+        return "no result of a claim"
+    attrs = read_dataset(path).attrs
+    if "claim" not in attrs:
+        return "a sweep of one's own, no result of a claim"
+    if "command" not in attrs:
+        return "not made by the command line, which writes down how to repeat it"
+    if _kept(path).exists():
+        here, seeds = _seeds(_unpacked(_kept(path)).attrs), _seeds(attrs)
+        if seeds < here:
+            return f"{seeds} seeds in all, fewer than the {here} of the one that is here"
+    return ""
+
+
+def _kept(path: Path) -> Path:
+    return HERE / f"{path.name}.gz"
+
+
+def _seeds(attrs: Mapping[str, Any]) -> int:
+    return int(np.sum(attrs["seeds"]))
+
+
+def _unpacked(kept: Path) -> xr.Dataset:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / kept.stem
+        path.write_bytes(gzip.decompress(kept.read_bytes()))
+        return read_dataset(path)
 
 
 def rounded(dataset: xr.Dataset) -> xr.Dataset:
@@ -53,7 +88,8 @@ def _rounded(values: np.ndarray) -> np.ndarray:
     mantissa, exponent = np.frexp(values)
     with np.errstate(over="ignore"):
         small = np.ldexp(np.round(mantissa * 2**BITS) / 2**BITS, exponent).astype(np.float32)
-    if (np.isfinite(values) != np.isfinite(small)).any():
+    lost = (values != 0) & (np.abs(small) < np.finfo(np.float32).tiny)
+    if lost.any() or (np.isfinite(values) != np.isfinite(small)).any():
         raise ValueError("a value is out of the range of float32.")
     return small
 
@@ -107,6 +143,9 @@ if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)  # as the command line does before it judges
     for given in sys.argv[1:]:
         for found in sorted(Path(given).glob("*.nc")):
+            if reason := why_not(found):
+                print(f"{found}: left out, {reason}", file=sys.stderr)
+                continue
             kept = keep(found)
             print(f"{kept.name}: {kept.stat().st_size / 1000:.0f} kB")
     draw_map(load())

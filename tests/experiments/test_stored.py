@@ -8,6 +8,7 @@ from PIL import Image
 
 from fracture import experiments
 from fracture.report import verdict_sentences
+from fracture.sweeps import write_dataset
 
 STORED = sorted(keep.HERE.glob("*.nc.gz"))
 
@@ -49,5 +50,30 @@ def test_rounding_keeps_four_digits_and_what_is_not_finite():
     np.testing.assert_allclose(got["a"], values, rtol=keep.RELATIVE_ERROR)
     mantissa, _ = np.frexp(got["a"].values[np.isfinite(values)])
     np.testing.assert_array_equal(mantissa * 2**keep.BITS % 1, 0)
-    with pytest.raises(ValueError, match="range of float32"):
-        keep.rounded(dataset * 1e30)
+    for scale in (1e30, 1e-10):  # 2e60 and 1e-40, which would be inf and of few bits
+        with pytest.raises(ValueError, match="range of float32"):
+            keep.rounded(dataset * scale)
+
+
+def test_what_is_no_result_of_a_claim_or_smaller_is_left_out(findings, tmp_path, monkeypatch):
+    monkeypatch.setattr(keep, "HERE", tmp_path / "kept")
+    keep.HERE.mkdir()
+    whole = findings["digits"].dataset
+
+    def written(name, dataset):
+        write_dataset(tmp_path / name, dataset)
+        return tmp_path / name
+
+    without = lambda name: whole.drop_attrs(deep=False).assign_attrs(
+        {key: value for key, value in whole.attrs.items() if key != name}
+    )
+    assert keep.why_not(written("analysis.nc", whole)) == "no result of a claim"
+    assert keep.why_not(written(".hidden.nc", whole)) == "no result of a claim"
+    assert keep.why_not(written("own.nc", without("claim"))).startswith("a sweep of one's own")
+    assert keep.why_not(written("python.nc", without("command"))).startswith("not made by")
+    path = written("digits.nc", whole)
+    assert keep.why_not(path) == ""
+    keep.keep(path)
+    assert keep.why_not(path) == ""
+    quick = written("digits.nc", whole.assign_attrs(seeds=[6, 6]))
+    assert keep.why_not(quick).startswith("12 seeds in all, fewer than the 24")
