@@ -2,7 +2,7 @@
 
 import collections
 import contextlib
-import itertools
+import functools
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -121,15 +121,29 @@ def run_each(
     Raises
     ------
     StoreMismatchError, BlockingIOError
-        As `run`.
+        As `run`, once the sweeps before are complete.
+
+    Notes
+    -----
+    The folders of the sweeps stay locked until the last one is complete or the generator is closed.
     """
     with contextlib.ExitStack() as held:
         pool = ThreadPoolExecutor(max_workers=2)
         held.callback(pool.shutdown, wait=False, cancel_futures=True)
-        begun, ahead = itertools.tee(_begin(sweep, out, held) for sweep in sweeps)
-        programs = _programs(((one.sweep, at) for one in ahead for at in one.missing), pool)
-        for one in begun:
-            yield _joined(one.sweep, _parts(one, programs, progress))
+        known = tuple(sweeps)
+        begin = functools.cache(lambda number: _begin(known[number], out, held))
+
+        def missing() -> Iterator[tuple[Sweep, int]]:
+            for number, sweep in enumerate(known):
+                try:
+                    begun = begin(number)
+                except Exception:
+                    return  # it is raised again when its turn has come
+                yield from ((sweep, at) for at in begun.missing)
+
+        programs = _programs(missing(), pool)
+        for number, sweep in enumerate(known):
+            yield _joined(sweep, _parts(begin(number), programs, progress))
 
 
 def _begin(sweep: Sweep, out: Path | None, held: contextlib.ExitStack) -> _Begun:
@@ -151,15 +165,19 @@ def _programs(
     """The compiled call of every point, in their order; the next ones compile meanwhile.
 
     Traced here, where the caller's settings hold, which JAX keeps for each thread; compilation uses
-    one core and needs no device.
+    one core and needs no device. What cannot be traced raises in its turn, not in that of others.
     """
     waiting: collections.deque[Future[tuple[_Compute, float]]] = collections.deque()
     for sweep, at in points:
-        waiting.append(pool.submit(_compile, _lower(sweep, sweep.points()[at])))
+        try:
+            waiting.append(pool.submit(_compile, _lower(sweep, sweep.points()[at])))
+        except Exception as error:
+            waiting.append(Future())
+            waiting[-1].set_exception(error)
+            break
         if len(waiting) > _AHEAD:
             yield waiting.popleft()
-    while waiting:
-        yield waiting.popleft()
+    yield from waiting
 
 
 def _parts(
@@ -244,8 +262,8 @@ class _Lowered(NamedTuple):
 
 def _lower(sweep: Sweep, point: Point) -> _Lowered:
     began = time.perf_counter()
-    shared = sweep.shared(**point)
     mesh = Mesh(np.array(jax.devices()), ("seed",))
+    shared = jax.device_put(sweep.shared(**point), NamedSharding(mesh, PartitionSpec()))
     lanes = -(-sweep.size(point)[1] // mesh.size) * mesh.size
 
     def cells(seeds, shared):
@@ -274,10 +292,9 @@ def _compile(program: _Lowered) -> tuple[_Compute, float]:
     )
     compiled = program.lowered.compile(compiler_options=options)
     sharding = NamedSharding(program.mesh, PartitionSpec("seed"))
-    shared = jax.device_put(program.shared, NamedSharding(program.mesh, PartitionSpec()))
 
     def compute(start: int) -> Any:
-        return compiled(jax.device_put(program.seeds + np.uint32(start), sharding), shared)
+        return compiled(jax.device_put(program.seeds + np.uint32(start), sharding), program.shared)
 
     return compute, program.seconds + time.perf_counter() - began
 

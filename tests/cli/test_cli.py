@@ -311,7 +311,7 @@ def test_only_an_interrupted_sweep_goes_on(fracture, monkeypatch, command):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiments, "reproduce", interrupt)
+    monkeypatch.setattr(experiments, "reproduce_each", interrupt)
     monkeypatch.setattr(analysis, "of_digits", interrupt)
     monkeypatch.setattr(experiments, "load", interrupt)
     code, out, err = fracture(*command)

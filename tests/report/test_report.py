@@ -299,12 +299,12 @@ def test_names_that_only_look_like_ends_of_intervals_are_shown():
     names = {"cut_lo": "c_lo", "ratio": "q", "ratio_lo": "q", "ratio_hi": "q", "half": "h"}
     names["half_lo"] = "h_lo"  # without the other end
     variables = {
-        name: ("scale", [0.5, 2.0], Quantity(symbol, f"meaning of {symbol}").attrs())
+        name: ("knob", [0.5, 2.0], Quantity(symbol, f"meaning of {symbol}").attrs())
         for name, symbol in names.items()
     }
-    summary = xr.Dataset(variables, {"scale": [1.0, np.inf]})
-    (*_, grid) = summary_grids(Findings(xr.Dataset(attrs={"axes": ["scale"]}), summary))
-    head = "scale,c_lo,h,h_lo"
+    summary = xr.Dataset(variables, {"knob": [1.0, np.inf]})
+    (*_, grid) = summary_grids(Findings(xr.Dataset(attrs={"axes": ["knob"]}), summary))
+    head = "knob,c_lo,h,h_lo"
     assert grid.csv() == f"{head}\n1,0.5,0.5,0.5\ninf,2,2,2\n"
     assert [row[0].value for row in grid.rows] == ["1", "∞"]
     told = drawing.glossary([("A", summary)])

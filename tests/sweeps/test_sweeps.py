@@ -68,7 +68,7 @@ def test_draws_do_not_depend_on_chunks_or_on_other_cells():
 
 def test_settings_of_the_calling_thread_hold():
     with jax.enable_x64(False):
-        got = run(dataclasses.replace(sweep(), shared=lambda dim: jnp.float32(dim)))
+        got = run(dataclasses.replace(sweep(), shared=lambda dim: np.float64(dim)))
     assert got.attrs["float"] == "float32"
     assert got["draw"].dtype == np.float32
 
@@ -82,6 +82,23 @@ def test_several_sweeps_are_those_one_by_one_and_let_go_of_their_folders(tmp_pat
     xr.testing.assert_identical(next(each), first)  # as stored
     each.close()
     xr.testing.assert_identical(run(other, out=tmp_path), second)
+
+
+@pytest.mark.parametrize("fault", ["cell", "shared", "store"])
+def test_a_sweep_that_fails_fails_in_its_turn(tmp_path, fault):
+    def refuse(*_, **__):
+        raise ArithmeticError("no")
+
+    other = dataclasses.replace(sweep(), name="other")
+    if fault == "store":
+        run(dataclasses.replace(other, root=1), out=tmp_path)
+    else:
+        other = dataclasses.replace(other, **{fault: refuse})
+    each = run_each([sweep(), other], out=tmp_path)
+    first = next(each)
+    with pytest.raises(StoreMismatchError if fault == "store" else ArithmeticError):
+        next(each)
+    xr.testing.assert_identical(run(sweep(), out=tmp_path), first)  # all chunks are there
 
 
 def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):
