@@ -266,7 +266,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="r_nn/√I_2 over that of the widest",
         ),
         verdicts.at_least(
-            f"All features give away {PUSH:g} times the smallest perturbation",
+            f"All features give perturbations × {PUSH:g} away",
             statistics.medians(middle["detected_by_all_features"]),
             incomplete,
             axis="width",
