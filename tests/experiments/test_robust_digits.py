@@ -60,12 +60,35 @@ def curves(exponent=-0.2, excess=0.0, noise=0.01, seeds=SEEDS):
 def test_verdicts_of_curves_that_are_known(changes, words):
     found = JUDGE(curves(**changes))
     assert [verdict.word for verdict in found.verdicts] == words
-    fall = found.verdicts[0].evidence[0]
-    np.testing.assert_allclose(fall.value, changes.get("exponent", -0.2), atol=0.05)
-    assert [fit.quantity for fit in found.fits] == ["robust_accuracy", "ratio"]
+    if found.verdicts[0].evidence:
+        change = 0.4 * (16.0 ** changes.get("exponent", -0.2) - 1)
+        got = found.verdicts[0].evidence[0].value
+        np.testing.assert_allclose(got, change, atol=changes.get("noise", 0.01))
+    assert [fit.quantity for fit in found.fits] == ["ratio"]
     by_references = found.summary["ratio_by_references"]
     np.testing.assert_allclose(by_references[0, -1] / by_references[0, 0], 8**0.1)
     np.testing.assert_allclose(found.summary["ratio"], by_references[:, -1])
+
+
+@pytest.mark.parametrize(
+    ("levels", "word"),
+    [
+        ((0.9, 0.0, 0.0), "holds"),  # one resolution with a logarithm
+        ((0.0, 0.0, 0.0), "does not hold"),
+        ((0.5, 0.0, 0.5), "does not hold"),
+        ((0.0, 0.0, 0.9), "does not hold"),
+    ],
+)
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1]])
+def test_robust_accuracies_of_zero_count(levels, word, order):
+    dataset = curves()
+    of = xr.DataArray(np.array(levels), dims="dim")
+    dataset["robust_accuracy"] = (0 * dataset["robust_accuracy"] + of).assign_attrs(
+        dataset["robust_accuracy"].attrs
+    )
+    fall = JUDGE(dataset.isel(dim=order)).verdicts[0]
+    assert fall.word == word
+    np.testing.assert_allclose(fall.evidence[0][1:4], levels[-1] - levels[0])
 
 
 def test_what_is_measured_is_what_attacks_one_by_one_give():

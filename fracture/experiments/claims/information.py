@@ -10,9 +10,10 @@ proportion to the features of each layer; and a detector takes the Mahalanobis d
 from the mean of the class that the network answers, above the 99 % point of held-out digits.
 
 What the radius should grow like is not said there. If what is kept are k directions, law D gives a
-radius in proportion to √k, and information to k: so √I is what is compared with. That the two
-largest logits are equal gives away every smallest perturbation; perturbations are therefore also
-pushed further, along the same line.
+radius in proportion to √k, and information to k: so √I is what is compared with, seed by seed, with
+the widest network. That the two largest logits are equal gives away every smallest perturbation; so
+perturbations are also pushed further, along the same line, and the detector is judged at one and a
+half times the smallest.
 """
 
 import math
@@ -205,6 +206,7 @@ def check(options, axes):
 NOISE = 0.3  # at which layers are compared
 LARGEST_CHANGE = 1.25
 LEAST_DETECTED = 0.9
+PUSH = 1.5  # at which detectors are judged: at 1 the logits are equal, which no other attack needs
 
 
 def judge(dataset: xr.Dataset) -> Findings:
@@ -218,21 +220,23 @@ def judge(dataset: xr.Dataset) -> Findings:
     forgotten = dataset["information_start"] / dataset["information"]
     middle["forgotten"] = forgotten.sel(at, drop=True).assign_attrs(_FORGOTTEN.attrs())
     rate = middle["radius"] / np.sqrt(middle["bottleneck"])
-    widest = rate.isel(width=-1, drop=True).median("seed")
-    middle["constancy"] = (rate / widest).assign_attrs(_CONSTANCY.attrs())
+    widest = dataset["width"].max()
+    constancy = (rate / rate.sel(width=widest, drop=True)).where(rate["width"] < widest)
+    middle["constancy"] = constancy.assign_attrs(_CONSTANCY.attrs())
     middle["accuracy"], middle["found"] = dataset["accuracy"], share
     for name in _READS:
         of = {"reads": name}
-        first = dataset["detected"].sel(of, drop=True).isel(push=0, drop=True)
-        named = Quantity(f"by {name}", f"share detected by {_READS[name]}", form="share")
-        middle[f"detected_by_{name.replace(' ', '_')}"] = first.assign_attrs(named.attrs())
+        seen = dataset["detected"].sel(of | {"push": PUSH}, drop=True)
+        said = f"share detected by {_READS[name]}, of perturbations {PUSH:g} times the smallest"
+        named = Quantity(f"by {name}", said, form="share")
+        middle[f"detected_by_{name.replace(' ', '_')}"] = seen.assign_attrs(named.attrs())
     names = ["radius", "bottleneck", "forgotten", "constancy", "accuracy", "found"]
     names += [str(name) for name in middle if str(name).startswith("detected")]
     share_kept = dataset["information"] / dataset["information"].sel(layer="input", drop=True)
     layers = dataset[["accuracy"]].assign(
         kept=share_kept.sel(noise=NOISE, drop=True).assign_attrs(_KEPT.attrs())
     )
-    last = dataset.isel(width=-1, drop=True)
+    last = dataset.sel(width=widest, drop=True)
     summary = xr.merge(
         [
             statistics.median_table(middle, names),
@@ -262,7 +266,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="r_nn/√I_2 over that of the widest",
         ),
         verdicts.at_least(
-            "All features give perturbations away",
+            f"All features give perturbations × {PUSH:g} away",
             statistics.medians(middle["detected_by_all_features"]),
             incomplete,
             axis="width",
@@ -275,7 +279,7 @@ def judge(dataset: xr.Dataset) -> Findings:
 
 _BOTTLENECK = Quantity("I_2", f"what the second hidden layer keeps at σ = {NOISE}", "nats")
 _FORGOTTEN = Quantity("I_2 before/after", "information of that layer, before over after training")
-_CONSTANCY = Quantity("r_nn/√I_2", "radius over √I_2, in units of that of the widest network")
+_CONSTANCY = Quantity("r_nn/√I_2", "radius over √I_2, over that of the widest network")
 _KEPT = Quantity("I/I_input", f"share of the input's information that a layer keeps at σ = {NOISE}")
 _READS = {
     "all features": "all features",

@@ -20,6 +20,7 @@ from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import xarray as xr
 from jaxtyping import Array, Bool, Float
 
@@ -134,11 +135,12 @@ def judge(dataset: xr.Dataset) -> Findings:
         if fit is not None:
             fits.append(fit._replace(level=name))
     largest = kept.isel(dim=-1).transpose("network", "seed", ...)
+    seeds = [np.atleast_1d(dataset.attrs["seeds"])[-1]] * kept.sizes["network"]
     found.append(
         verdicts.agreement(
             f"The cosine says the radius, at d = {int(largest['dim'])}",
             statistics.medians(largest["over_cosine"]),
-            [],
+            statistics.incomplete(largest["over_cosine"], largest.assign_attrs(seeds=seeds)),
             axis="network",
             within=WITHIN,
             what="radius over it",

@@ -77,22 +77,59 @@ def made(radius, rho, accuracy):
     example = {"radius": over(radius) * spread, "rho_net": over(rho) * spread}
     example |= {"found": over([1] * 4), "correct": over([1] * 4)}
     variables = {name: ((*axes, "example"), array) for name, array in example.items()}
-    variables["accuracy"] = (axes, over(accuracy)[..., 0])
+    variables["accuracy"] = (axes, over(accuracy)[..., 0].copy())
     attrs = {"axes": ["defence"], "seeds": [12, 12]}
     return xr.Dataset(variables, coords, attrs)
+
+
+def words(dataset):
+    return [verdict.holds for verdict in defences.judge(dataset).verdicts]
 
 
 def test_verdicts_compare_at_matched_accuracy():
     """The strongest defence costs too much: what counts is the one before."""
     judged = defences.judge(made([1, 1.5, 2, 4], [0.1, 0.15, 0.2, 0.1], [0.9, 0.9, 0.895, 0.7]))
     assert (judged.summary["chosen"] == 2).all()
+    assert (judged.summary["seeds"] == 6).all()
     np.testing.assert_allclose(judged.summary["radius_gain"], 2)
     assert [v.holds for v in judged.verdicts] == [True, True, True]
+    assert words(made([1, 2, 2, 2], [0.1, 0.11, 0.11, 0.11], [0.9] * 4)) == [True, True, False]
+
+
+def test_that_the_radius_follows_is_not_judged_without_a_gain_of_compression():
     worse = defences.judge(made([1, 0.8, 0.5, 4], [0.1, 0.08, 0.09, 0.1], [0.9, 0.9, 0.9, 0.7]))
     assert (worse.summary["chosen"] == 1).all()
-    assert [v.holds for v in worse.verdicts] == [False, False, True]
-    apart = defences.judge(made([1, 2, 2, 2], [0.1, 0.1, 0.1, 0.1], [0.9] * 4))
-    assert [v.holds for v in apart.verdicts] == [True, True, False]
+    assert [v.holds for v in worse.verdicts] == [False, False, None]
+    assert "told from 1 at defence = FGSM, PGD" in worse.verdicts[2].finding
+    assert words(made([1, 2, 2, 2], [0.1] * 4, [0.9] * 4))[2] is None
+
+
+def test_a_defence_that_always_costs_much_is_not_judged_as_matched():
+    dataset = made([1, 1.5, 2, 4], [0.1, 0.15, 0.2, 0.4], [0.9] * 4)
+    dataset["accuracy"].loc[{"defence": "FGSM", "strength": [1, 2, 3]}] = 0.8
+    judged = defences.judge(dataset)
+    np.testing.assert_array_equal(judged.summary["chosen"], [np.nan, 3])
+    np.testing.assert_allclose(judged.summary["radius_gain"], [np.nan, 4])
+    assert [v.holds for v in judged.verdicts] == [None, None, None]
+    assert all("defence = FGSM" in v.finding for v in judged.verdicts)
+    dataset["accuracy"].loc[{"strength": [1, 2, 3]}] = 0.8
+    assert words(dataset) == [None, None, None]
+
+
+def test_the_strength_is_chosen_on_other_seeds_than_it_is_judged_on():
+    """Each strength is large on one half: what is judged is not what was chosen for being large."""
+    dataset = made([1, 1, 1, 0.5], [0.1, 0.2, 0.2, 0.2], [0.9] * 4)
+    even = dataset["seed"] % 2 == 0
+    dataset["radius"] = dataset["radius"] * xr.where((dataset["strength"] == 2) & even, 3, 1)
+    judged = defences.judge(dataset)
+    assert (judged.summary["chosen"] == 2).all()
+    np.testing.assert_allclose(judged.summary["radius_gain"], 1)
+
+
+def test_the_page_states_the_strengths():
+    _, said = defences.describe(defences.Options())
+    for part in ("PGD 0.2, 0.4, 0.8", "Jacobian 0.0001, 0.001, 0.01", "labels 1, 2, 3"):
+        assert part in said
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,19 @@ def test_only_what_can_fail_is_a_verdict_and_one_network_is_trained(found):
     }
 
 
+def test_inputs_without_a_proven_optimum_are_left_out(found):
+    """An input in ten or fewer is masked; where there are more, there is no result."""
+    unproven = found.dataset.isel(example=[*range(4)] * 5).copy(deep=True)
+    unproven["proven"][{"example": [0, 19]}] = 0
+    unproven["ratio"][{"example": [0, 19]}] = 100 * unproven["ratio"].isel(example=[0, 19])
+    off = lambda findings: findings.summary["off"].sel(network="interpolator")
+    np.testing.assert_allclose(off(hypercube_inputs.judge(unproven)), 1, rtol=1e-3)
+    unproven["proven"][{"dim": 1, "example": 1}] = 0
+    few = hypercube_inputs.judge(unproven)
+    np.testing.assert_allclose(off(few), [1, np.nan], rtol=1e-3)
+    assert all(verdict.holds is not True for verdict in few.verdicts[1:])
+
+
 def test_no_linear_classifier_has_a_larger_least_radius(found):
     """Of those right everywhere, the one of largest margin has the largest least radius."""
     right = (found.dataset["accuracy"] == 1) & (found.dataset["correct"] > 0).all("example")

@@ -46,7 +46,18 @@ def test_verdicts_on_measurements_that_are_made_up(found):
         one["detected"] = one["detected"] * 0 + 0.95
         parts.append(one)
     made = xr.concat(parts, "width").assign_attrs(wide.attrs | {"seeds": [12, 12]})
-    assert [v.holds for v in information.judge(made).verdicts] == [True, True, True]
+    judged = information.judge(made)
+    assert [v.holds for v in judged.verdicts] == [True, True, True]
+    # The widest is what others are compared with, wherever it stands, and is not judged.
+    assert [one.at for one in judged.verdicts[1].evidence] == ["m = 8"]
+    turned = information.judge(made.isel(width=[1, 0]))
+    assert turned.verdicts[1] == judged.verdicts[1]
+    noisy = made.copy()
+    noisy["radius"] = made["radius"] * xr.where(made["width"] == 64, 1 + made["seed"] % 2, 1.5)
+    assert information.judge(noisy).verdicts[1].holds is None
+    # At push 1 the equal logits give all away; that is not what is judged.
+    made["detected"] = made["detected"].where(made["push"] == 1, 0.5)
+    assert [v.holds for v in information.judge(made).verdicts] == [True, True, False]
     made["radius"] = made["radius"] * 0 + 1
     made["detected"] = made["detected"] * 0 + 0.5
     made["information_start"] = made["information"] / 2

@@ -49,7 +49,13 @@ def test_verdicts_of_what_is_known(found):
         known[name].attrs = dataset[name].attrs
     attack, pivot, law_b, law_e = paper_setting.judge(known).verdicts
     assert [attack.holds, pivot.holds, law_b.holds, law_e.holds] == [True, False, True, True]
-    assert "0.3, 0.3 at network = linear, relu" in pivot.finding
+    assert "below 0.95, at network = linear, relu" in pivot.finding
+    assert [one.at for one in attack.evidence] == ["network = relu"]
+    # Within a factor of 1.25 of 1, and yet not along it.
+    apart = paper_setting.judge(known.assign(cos_attack=0.9 + 0 * known["cos_attack"]))
+    assert apart.verdicts[0].holds is False
+    linear = paper_setting.judge(known.sel(network=["linear"]).assign_attrs(seeds=[8]))
+    assert linear.verdicts[0].holds is None
     np.testing.assert_allclose(paper_setting.judge(known).summary["close"], 1)
     twice = paper_setting.judge(known.assign(radius=2 * known["radius"]))
     assert [verdict.holds for verdict in twice.verdicts[2:]] == [False, False]

@@ -10,15 +10,23 @@ from fracture.experiments.claims import spheres
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (8, 16), "steps": 100, "width": 32, "points_per_dim": 8, "examples": 8}
+    settings = {"dim": (8, 16), "steps": 100, "width": 32, "points_per_dim": 8, "examples": 64}
     return experiments.reproduce("spheres", settings=settings, seeds=6)
 
 
 def test_distances_obey_isoperimetry(found):
-    """No errors are farther than a cap of them: found distances exceed it by sampling alone."""
+    """Errors are no farther than a cap of them on average over points, which are a sample here.
+
+    So the mean over networks exceeds the bound by no more than two of its standard errors; were
+    distances half as far again, it would.
+    """
     dataset = found.dataset
-    assert (dataset["error"] > 0).mean() > 0.5
-    assert not (dataset["distance"] > 1.5 * dataset["cap"]).any()
+    assert (dataset["error"] > 0).all()
+    assert (dataset["on_sphere"] == 1).all()
+    for factor, obeys in {1.0: True, 1.5: False}.items():
+        excess = factor * dataset["distance"] - dataset["cap"]
+        error = excess.std("seed", ddof=1) / excess.sizes["seed"] ** 0.5
+        assert ((excess.mean("seed") <= 2 * error) == obeys).all()
     np.testing.assert_allclose(dataset["r_opt"], 0.15, rtol=1e-6)
 
 

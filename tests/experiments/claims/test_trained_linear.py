@@ -19,9 +19,10 @@ def found():
 def test_without_error_the_inverse_is_found_and_law_a_with_it(found):
     dataset = found.dataset
     fits = dataset["loss"] < 1e-9
-    assert (fits.mean("seed") > 0.5).sel(optimizer="adam").all()
+    assert (fits.mean("seed") > 0.5).all()  # of each optimiser, from each scale
     for name, value in {"share": 1, "error": 0, "over_theory": 1}.items():
-        np.testing.assert_allclose(dataset[name].where(fits, value), value, atol=0.02)
+        reached = dataset[name].transpose(*fits.dims).values[fits.values]
+        np.testing.assert_allclose(reached, value, atol=0.02)
     # By Cauchy and Schwarz, up to the rounding of float32.
     assert (dataset["error"] >= abs(1 - dataset["share"]) - 1e-6).all()
 

@@ -49,6 +49,11 @@ def test_verdicts_of_what_is_known(found):
     few = untrained.judge(known.assign(found=dataset["found"] & (dataset["seed"] % 2 == 0)))
     assert few.verdicts[1].holds is None
     assert "too few seeds gave a result at d = 8, 16" in few.verdicts[1].finding
+    half = known["found"].copy()
+    half.loc[{"network": "shallow", "dim": 16}] = dataset["seed"] % 2 == 0
+    cosine = untrained.judge(known.assign(found=half)).verdicts[2]
+    assert cosine.holds is None
+    assert cosine.finding.endswith("too few seeds gave a result at network = shallow")
 
 
 @pytest.mark.parametrize(
