@@ -11,8 +11,8 @@ crossed, and the levels within a network or a setting are not.
 
 Two things are asked of each: how many times the median of one random direction its fragility ratio
 is, the excess (the paper says 1), and whether law E, that the ratio is the network's own ρ_net,
-holds. Those that have learned little yet, half of whose inputs are misclassified or cannot be
-fooled, do not count.
+holds. Those that have learned little yet, where fewer than half of all inputs are classified right
+and can be fooled, do not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -219,10 +219,10 @@ _SHARE = Quantity("share", "of the variance of the logarithm explained by the fa
 
 def judge(dataset: xr.Dataset) -> Findings:
     """Judge both laws for typical networks, and which factor explains most."""
-    keep, share = statistics.usable(dataset)
+    keep, _ = statistics.usable(dataset)
     ratio = (dataset["radius_pair"] / dataset["r_half"]).where(keep)
     of_law = [float(compression(dim).quantile(0.5)) for dim in dataset["dim"].values.tolist()]
-    enough = share >= 0.5  # networks of few steps are right about few points
+    enough = keep.mean("example") >= 0.5  # of all inputs: networks of few steps are often wrong
     grid = {
         "excess": ratio.median("example") / xr.DataArray(of_law, dims="dim"),
         "law_e": (ratio / dataset["rho_net"]).median("example"),

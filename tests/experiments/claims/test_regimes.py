@@ -36,7 +36,7 @@ def test_settings_of_a_cell_are_networks_of_their_own(found):
 def made(excess, law_e=1.0):
     """Eight seeds at two dimensions; `excess` by network, the same in all settings."""
     dims, names = [8, 16], list(excess)
-    sizes = {"dim": 2, "network": len(names), "seed": 8, "setting": 7, "time": 2, "example": 1}
+    sizes = {"dim": 2, "network": len(names), "seed": 8, "setting": 7, "time": 2, "example": 4}
     ones = np.ones(tuple(sizes.values()))
     law = np.array([float(theory.compression(d).quantile(0.5)) for d in dims])
     spread = 1 + 0.01 * np.sin(np.arange(8))[None, None, :, None, None, None]
@@ -56,11 +56,25 @@ def made(excess, law_e=1.0):
 def test_verdicts_on_measurements_that_are_made_up():
     both = regimes.judge(made({"centre": 1.0, "tanh": 1.05}))
     assert [v.holds for v in both.verdicts] == [True, True, True]
-    assert "0.9" in both.verdicts[2].finding
+    assert "0.8" in both.verdicts[2].finding  # at least, of 0.93
     np.testing.assert_allclose(both.summary["excess_map"], 1, rtol=0.02)
     neither = regimes.judge(made({"centre": 3.0, "tanh": 3.0}, law_e=2.0))
     assert [v.holds for v in neither.verdicts] == [False, False, False]
     assert "halfway" in neither.verdicts[1].finding
+
+
+def test_networks_that_are_right_about_few_inputs_do_not_count():
+    """Half of all inputs have to be classified right and fooled, not of those classified right."""
+    dataset = made({"centre": 1.0, "tanh": 3.0})
+    little = dataset["correct"].copy()
+    little.loc[{"network": "tanh", "example": [0, 1]}] = 0  # half of four are enough
+    counted = regimes.judge(dataset.assign(correct=little)).summary
+    np.testing.assert_allclose(counted["excess_by_network"].sel(network="tanh"), 3, rtol=0.02)
+    little.loc[{"network": "tanh", "example": [0, 1, 2]}] = 0  # one of four, which is fooled
+    found = regimes.judge(dataset.assign(correct=little))
+    assert found.summary["excess_by_network"].sel(network="tanh").isnull().all()
+    assert found.verdicts[0].holds is True
+    np.testing.assert_allclose(found.summary["excess"], 1, rtol=0.02)
 
 
 def test_networks_that_there_are_not_are_refused():
