@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import scipy.stats
 import xarray as xr
 
 from ._medians import LEAST_SEEDS, Interval
@@ -13,10 +14,13 @@ _RESAMPLES = 400
 def variance_explained(values: xr.DataArray) -> dict[str, Interval]:
     """Share of the variance over a grid and its seeds that each factor explains by itself.
 
-    Main effects of a balanced analysis of variance: the variance of the means over all else at the
-    levels of a factor, over the total. What is left is `interactions`, between cells of the grid,
-    and `seed`, within them. Intervals are basic bootstrap ones: seeds are resampled, the same in
-    all cells.
+    Components of a balanced analysis of variance, estimated without bias: of the variance of the
+    means over all else at the levels of a factor, what seeds make of it by chance is subtracted, as
+    each component differs from seed to seed. What is left is `interactions`, between cells of the
+    grid, and `seed`, within them. Components below 0, which chance alone makes, count as 0, and
+    the others are shares of their sum. Intervals are basic bootstrap ones, widened for few seeds as
+    Student's are: seeds are resampled, the same in all cells, so that cells that share a seed need
+    not be independent.
 
     Parameters
     ----------
@@ -26,33 +30,56 @@ def variance_explained(values: xr.DataArray) -> dict[str, Interval]:
     Returns
     -------
     dict of str to Interval
-        By dimension, then `interactions` and `seed`; they sum to 1. Empty where a value is missing
-        or none varies. The interval is infinite below six seeds.
+        By dimension, then `interactions` and `seed`; they sum to 1. Empty where a value is missing,
+        none varies, or there is one seed. The interval is infinite below six seeds.
     """
     factors = [str(dim) for dim in values.dims if dim != "seed"]
     array = np.asarray(values.transpose(*factors, "seed"), np.float64)
-    if not array.size or not np.isfinite(array).all() or array.var() == 0:
+    num = array.shape[-1]
+    if num < 2 or not array.size or not np.isfinite(array).all() or np.ptp(array) == 0:
         return {}
-    found, rng, num = _shares(array), np.random.default_rng(0), array.shape[-1]
-    drawn = [array[..., rng.integers(0, num, num)] for _ in range(_RESAMPLES)]
-    resampled = np.array([_shares(one) for one in drawn if one.var() > 0])
-    # Reflected at the estimate: resampled means vary more, which moves the share of `seed` down.
-    high, low = (2 * found - np.quantile(resampled, [0.025, 0.975], axis=0)).clip(0, 1)
+    found = _components(array)
+    value = found.clip(0) / found.clip(0).sum()
+    low, high = _ends(array, found / found.sum())
+    low, high = np.minimum(low, value), np.maximum(high, value)
     if num < LEAST_SEEDS:
         low, high = np.full_like(low, -np.inf), np.full_like(high, np.inf)
     names = [*factors, "interactions", "seed"]
     return {
-        n: Interval(*map(float, ends)) for n, *ends in zip(names, found, low, high, strict=True)
+        n: Interval(*map(float, ends)) for n, *ends in zip(names, value, low, high, strict=True)
     }
 
 
-def _shares(array: np.ndarray) -> np.ndarray:
-    """Variance of each factor's means, of the rest between cells, and within them, over all."""
-    cells = array.mean(axis=-1)
-    axes = range(cells.ndim)
-    mains = [cells.mean(axis=tuple(others)).var() for others in _all_but_one(axes)]
-    parts = [*mains, cells.var() - sum(mains), array.var() - cells.var()]
-    return np.array(parts) / array.var()
+def _ends(array: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Ends of the basic bootstrap intervals of shares, from 0 to 1."""
+    rng, num = np.random.default_rng(0), array.shape[-1]
+    drawn = [_components(array[..., rng.integers(0, num, num)]) for _ in range(_RESAMPLES)]
+    resampled = np.array([one / one.sum() for one in drawn if one.sum() > 0])
+    # The seeds that are drawn from are all there are: their components are known, not estimated.
+    cells = array.mean(axis=-1, keepdims=True)
+    truth = np.append(_between(cells), array.var(axis=-1).mean())
+    # Few seeds, resampled, vary too little: widened as the interval of a mean has to be.
+    student = scipy.stats.t.ppf(0.975, num - 1) / scipy.stats.norm.ppf(0.975)
+    errors = (resampled - truth / truth.sum()) * student * np.sqrt(num / (num - 1))
+    return (shares - np.quantile(errors, [0.975, 0.025], axis=0)).clip(0, 1)
+
+
+def _components(array: np.ndarray) -> np.ndarray:
+    """Unbiased variance by each factor, by the rest between cells, and within them.
+
+    The variance between means over S seeds is too large by 1/S of what it is on average between
+    the deviations of a single seed.
+    """
+    num, cells = array.shape[-1], array.mean(axis=-1, keepdims=True)
+    chance = _between(array - cells).sum(axis=-1) / (num - 1)
+    return np.append(_between(cells)[:, 0] - chance / num, array.var(axis=-1, ddof=1).mean())
+
+
+def _between(array: np.ndarray) -> np.ndarray:
+    """Variance by each factor, and by the rest between cells, for each place of the last axis."""
+    cells = range(array.ndim - 1)
+    mains = [array.mean(axis=others).var(axis=0) for others in _all_but_one(cells)]
+    return np.array([*mains, array.var(axis=tuple(cells)) - sum(mains)])
 
 
 def _all_but_one(axes: range) -> list[tuple[int, ...]]:

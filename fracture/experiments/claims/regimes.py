@@ -11,11 +11,11 @@ crossed, and the levels within a network or a setting are not.
 
 Two things are asked of each: how many times the median of one random direction its fragility ratio
 is, the excess (the paper says 1), and whether law E, that the ratio is the network's own ρ_net,
-holds. Those that have learned little yet, half of whose inputs are misclassified or cannot be
-fooled, do not count.
+holds. Those that have learned little yet, where fewer than half of all inputs are classified right
+and can be fooled, do not count.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
@@ -39,7 +39,7 @@ from ...training import fit
 from ...vocabulary import Quantity, quantity
 from .. import verdicts
 from .._claim import Size
-from .._findings import Findings
+from .._findings import Evidence, Findings, Verdict
 from ._law_e import WITHIN, law_e_verdict
 
 SOURCE = "arXiv:2406.16200, Section 6, and what its reviewers asked"
@@ -219,10 +219,10 @@ _SHARE = Quantity("share", "of the variance of the logarithm explained by the fa
 
 def judge(dataset: xr.Dataset) -> Findings:
     """Judge both laws for typical networks, and which factor explains most."""
-    keep, share = statistics.usable(dataset)
+    keep, _ = statistics.usable(dataset)
     ratio = (dataset["radius_pair"] / dataset["r_half"]).where(keep)
     of_law = [float(compression(dim).quantile(0.5)) for dim in dataset["dim"].values.tolist()]
-    enough = share >= 0.5  # networks of few steps are right about few points
+    enough = keep.mean("example") >= 0.5  # of all inputs: networks of few steps are often wrong
     grid = {
         "excess": ratio.median("example") / xr.DataArray(of_law, dims="dim"),
         "law_e": (ratio / dataset["rho_net"]).median("example"),
@@ -241,20 +241,11 @@ def judge(dataset: xr.Dataset) -> Findings:
     # What most networks do: the median over networks, settings and times of one seed.
     typical = middle.drop_vars("accuracy").median(["network", "setting", "time"], keep_attrs=True)
     typical.attrs = middle.attrs
-    end = middle.sel(time=TIMES[-1], drop=True)
-    by_points = end[["excess"]].isel(network=0, drop=True).sel(setting=list(POINTS))
-    by_points = by_points.assign_coords(setting=list(POINTS.values())).rename(setting="points")
-    by_points["points"].attrs = _POINTS.attrs()
-    largest = end.isel(dim=-1, drop=True)
-    by_network = end[["excess", "law_e"]].sel(setting="centre", drop=True)
-    by_setting = largest[["excess", "law_e"]].isel(network=0, drop=True)
     explained = {name: _explained(middle[name]) for name in ("excess", "law_e")}
     summary = xr.merge(
         [
             statistics.median_table(typical, list(map(str, typical.data_vars))),
-            _medians_over(by_points, ["dim", "points"], ["excess"], "map"),
-            _medians_over(by_network, ["dim", "network"], ["excess", "law_e"], "by_network"),
-            _medians_over(by_setting, ["setting"], ["excess", "law_e"], "by_setting"),
+            *_details(middle.sel(time=TIMES[-1], drop=True)),
             *(_shares(found, name) for name, found in explained.items()),
         ],
         join="outer",
@@ -270,14 +261,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="excess",
         ),
         law_e_verdict("Law E for typical networks", typical, failed, what="ratio over ρ_net"),
-        verdicts.at_least(
-            "One factor decides",
-            _largest(explained["excess"]),
-            [],
-            axis="factor",
-            least=0.5,
-            what="largest share of the variance of log excess",
-        ),
+        _decides("One factor decides", explained["excess"]),
     )
     return Findings(dataset, summary, (), verdicts.of_trained(*found))
 
@@ -285,26 +269,57 @@ def judge(dataset: xr.Dataset) -> Findings:
 _POINTS = Quantity("N/d", "training points per dimension", form="count")
 
 
-def _explained(values: xr.DataArray) -> dict[str, statistics.Interval]:
-    """Shares of variance over the factors, of levels at which all cells have some seeds.
+def _details(end: xr.Dataset) -> Iterator[xr.Dataset]:
+    """Medians from network to network and, of the centre where it was trained, at each setting."""
+    both = ["excess", "law_e"]
+    by_network = end[both].sel(setting="centre", drop=True)
+    yield _medians_over(by_network, ["dim", "network"], both, "by_network")
+    if "centre" not in end["network"].values:
+        return
+    centre = end[both].sel(network="centre", drop=True)
+    by_points = centre[["excess"]].sel(setting=list(POINTS))
+    by_points = by_points.assign_coords(setting=list(POINTS.values())).rename(setting="points")
+    by_points["points"].attrs = _POINTS.attrs()
+    yield _medians_over(by_points, ["dim", "points"], ["excess"], "map")
+    largest = centre.sel(dim=centre["dim"].max(), drop=True)
+    yield _medians_over(largest, ["setting"], both, "by_setting")
 
-    A seed that is missing counts as the median of its cell.
+
+def _explained(values: xr.DataArray) -> dict[str, statistics.Interval]:
+    """Shares of variance over the factors, of levels at which all cells have all seeds.
+
+    Of a grid with gaps, the level that misses most goes first, until there are none.
     """
     logs = xr.apply_ufunc(np.log, values.where(values > 0))
-    logs = logs.fillna(logs.median("seed"))
-    for dim in ("time", "setting", "network"):
-        missing = (
-            logs.isnull().all("seed").mean([at for at in logs.dims if at not in (dim, "seed")])
-        )
-        logs = logs.isel({dim: np.flatnonzero(missing.values <= missing.values.min())})
+    while logs.isnull().any():
+        gaps = {at: logs.isnull().mean([o for o in logs.dims if o != at]) for at in _factors(logs)}
+        worst = max(gaps, key=lambda at: float(gaps[at].max()))
+        logs = logs.drop_isel({worst: int(gaps[worst].values.argmax())})
     return statistics.variance_explained(logs)
 
 
-def _largest(explained: Mapping[str, statistics.Interval]) -> dict[str, statistics.Interval]:
-    """The factor that explains most by itself."""
+def _factors(logs: xr.DataArray) -> list[Hashable]:
+    return [dim for dim in logs.dims if dim != "seed"]
+
+
+LEAST = 0.5  # of the variance
+
+
+def _decides(law: str, explained: Mapping[str, statistics.Interval]) -> Verdict:
+    """Does one factor explain at least half? Not where none of them may; else it is named."""
     factors = {at: i for at, i in explained.items() if at not in ("interactions", "seed")}
-    name = max(factors, key=lambda at: factors[at].value, default=None)
-    return {} if name is None else {name: factors[name]}
+    if not factors:
+        return Verdict(law, None, "nothing to compare was measured")
+    what = "share of the variance of log excess"
+    name, *others = sorted(factors, key=lambda at: -factors[at].value)
+    evidence = tuple(Evidence(what, *factors[at], at) for at in (name, *others))
+    said = f"{name} explains {factors[name]} of the variance of log excess"
+    if factors[name].low >= LEAST:
+        return Verdict(law, True, said, evidence)
+    if all(i.high < LEAST for i in factors.values()):
+        return Verdict(law, False, f"{said}, the others less", evidence)
+    may = [at for at, i in factors.items() if i.high >= LEAST]
+    return Verdict(law, None, f"{said}; half may be by {' or '.join(may)}", evidence)
 
 
 def _shares(found: Mapping[str, statistics.Interval], name: str) -> xr.Dataset:
@@ -344,32 +359,24 @@ def _medians_over(
 _SHARES = (
     "Share of the variance of log excess and of log law E that each factor explains by itself: "
     "dimension, network, setting and time; what only their combinations explain; and seeds. Bars: "
-    "95 % bootstrap intervals. Levels at which some networks have learned little are left out."
+    "95 % bootstrap intervals. Levels at which networks of some seeds have learned little are left "
+    "out."
 )
 
 
 def draw(findings: Findings) -> dict[str, Drawing]:
-    """The map, what each factor changes, and how much of the variance it explains."""
-    summary = findings.summary
+    """The map, what each factor changes, and how much of the variance it explains.
+
+    The map and the settings are of the centre, and left out where it was not trained.
+    """
+    summary, dims = findings.summary, findings.dataset["dim"]
     bound = "Radii are upper bounds."
-    largest = f"At the largest dimension, d = {findings.dataset['dim'].values[-1]}. {bound}"
-    return {
-        "map": heat_map(
-            summary["excess_map"],
-            title="How many times more robust than one random direction",
-            note=f"The networks of the centre, medians over seeds. {bound}",
-        ),
+    largest = f"At the largest dimension, d = {int(dims.max())}. {bound}"
+    drawings = {
         "networks": against_axis(
-            summary.isel(dim=-1, drop=True),
+            summary.sel(dim=dims.max(), drop=True),
             ["excess_by_network", "law_e_by_network"],
             title="Both laws from network to network",
-            reference=1.0,
-            note=largest,
-        ),
-        "settings": against_axis(
-            summary,
-            ["excess_by_setting", "law_e_by_setting"],
-            title="Both laws from setting to setting",
             reference=1.0,
             note=largest,
         ),
@@ -387,3 +394,20 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             note=f"The median over all networks, settings and times. {bound}",
         ),
     }
+    if "excess_map" not in summary:  # the centre was not trained
+        return drawings
+    of_centre = {
+        "map": heat_map(
+            summary["excess_map"],
+            title="How many times more robust than one random direction",
+            note=f"The networks of the centre, medians over seeds. {bound}",
+        ),
+        "settings": against_axis(
+            summary,
+            ["excess_by_setting", "law_e_by_setting"],
+            title="Both laws from setting to setting",
+            reference=1.0,
+            note=largest,
+        ),
+    }
+    return of_centre | drawings
