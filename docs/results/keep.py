@@ -5,7 +5,7 @@
 Each `NAME.nc` of the folder is written again as it is, by `fracture.sweeps`, but for its floats:
 float32, rounded to 12 bits of mantissa, a relative error of at most 2.5e-4 where three digits are
 printed. Rounded numbers compress, and so does what HDF5 adds to small arrays, in gzip best: a file
-is `NAME.nc.gz`. Provenance, command and date stay. Without a folder, only the map is made again.
+is `NAME.nc.gz`. Provenance, command but for its folder, and date stay. Without a folder, only the map is made again.
 
 What the command line did not measure for a claim is left out, and so is a result of fewer seeds
 than the one that is here, such as one of quick size: remove that one first where it is meant.
@@ -14,6 +14,7 @@ than the one that is here, such as one of quick size: remove that one first wher
 import contextlib
 import gzip
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,7 +41,9 @@ def keep(path: Path) -> Path:
     kept = _kept(path)
     with TemporaryDirectory() as folder:
         small = Path(folder) / path.name
-        write_dataset(small, rounded(read_dataset(path)))
+        dataset = rounded(read_dataset(path))
+        command = _without_folder(dataset.attrs["command"])
+        write_dataset(small, dataset.assign_attrs(command=command))
         kept.write_bytes(gzip.compress(small.read_bytes(), mtime=0))
     return kept
 
@@ -59,6 +62,15 @@ def why_not(path: Path) -> str:
         if seeds < here:
             return f"{seeds} seeds in all, fewer than the {here} of the one that is here"
     return ""
+
+
+def _without_folder(command: str) -> str:
+    """A command without its `--out`, a folder of whoever ran it."""
+    words = shlex.split(command)
+    if "--out" in words:
+        at = words.index("--out")
+        del words[at : at + 2]
+    return shlex.join(word for word in words if not word.startswith("--out="))
 
 
 def _kept(path: Path) -> Path:
