@@ -5,7 +5,8 @@
 Each `NAME.nc` of the folder is written again as it is, by `fracture.sweeps`, but for its floats:
 float32, rounded to 12 bits of mantissa, a relative error of at most 2.5e-4 where three digits are
 printed. Rounded numbers compress, and so does what HDF5 adds to small arrays, in gzip best: a file
-is `NAME.nc.gz`. Provenance, command but for its folder, and date stay. Without a folder, only the map is made again.
+is `NAME.nc.gz`. Provenance, date and command stay, the latter without its folder. Without a folder,
+only the map is made again.
 
 What the command line did not measure for a claim is left out, and so is a result of fewer seeds
 than the one that is here, such as one of quick size: remove that one first where it is meant.
