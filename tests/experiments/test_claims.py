@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
+import xarray as xr
 
 from fracture import data, experiments, theory
-from fracture.experiments.claims import linear_hypercube, trained
+from fracture.experiments.claims import digits, linear_hypercube, trained
 from fracture.experiments.claims._resolved import resolved
 
 
@@ -145,8 +146,13 @@ def test_every_family_can_be_trained_on(data):
     assert (result.dataset["radius_pair"].where(result.dataset["found"] > 0, 1) > 0).all()
 
 
-def test_digits_shrink_the_bound_with_the_number_of_references():
-    result = run("digits", seeds=1, dim=(49,))
+@pytest.fixture(scope="module")
+def of_digits():
+    return run("digits", seeds=1, dim=(49,))
+
+
+def test_digits_shrink_the_bound_with_the_number_of_references(of_digits):
+    result = of_digits
     bound = result.summary["r_opt_by_references"].sel(dim=49)
     assert (bound.diff("references") <= 0).all()
     assert (result.summary["accuracy"] > 0.85).all()
@@ -156,3 +162,18 @@ def test_digits_shrink_the_bound_with_the_number_of_references():
     closest, given = measured["radius"].where(keep), measured["radius_pair"].where(keep)
     assert ((closest <= 1.05 * given) | ~keep).all()
     assert "exponent needs two places" in result.verdicts[0].finding
+
+
+def test_the_slope_of_digits_is_open_where_seeds_failed(of_digits):
+    """One network as eight seeds at two resolutions, with radii that follow the law."""
+    one = of_digits.dataset.isel(seed=[0] * 8).assign_coords(seed=range(8))
+    known = xr.concat([one, one.assign_coords(dim=[196])], "dim", data_vars="minimal")
+    ones = xr.ones_like(known["radius"])
+    radius = known["r_opt"].isel(references=-1, drop=True) * ones["dim"] ** -0.5
+    whole = known.assign(radius=radius * ones, correct=ones, found=ones)
+    whole.attrs["seeds"] = [8, 8]
+    some = whole.assign(found=ones.where((ones["dim"] < 196) | (ones["seed"] == 0), 0))
+    for dataset, word in ((whole, "holds"), (some, "undecided")):
+        verdict = digits.judge(dataset).verdicts[0]
+        assert (verdict.law, verdict.word) == ("1/√d as the resolution grows", word)
+    assert verdict.finding.endswith("d = 196")

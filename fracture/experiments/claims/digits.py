@@ -241,7 +241,11 @@ def judge(dataset: xr.Dataset) -> Findings:
         )
     fits = [statistics.exponent(middle[name], -0.5) for name in ("ratio_pair", "ratio")]
     found = (
-        verdicts.scaling("1/√d as the resolution grows", fits[1]),
+        verdicts.scaling(
+            "1/√d as the resolution grows",
+            fits[1],
+            statistics.incomplete(middle["ratio"], dataset),
+        ),
         law_e_verdict(
             "Law E on digits",
             middle,

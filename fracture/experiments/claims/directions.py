@@ -225,7 +225,9 @@ def _of_data(name: str, dataset: xr.Dataset, dim: int) -> tuple[xr.Dataset, list
         *verdicts.of_trained(
             within("Chance is all that is read", "excess", "ρ_span over chance"),
             within("Ratio is ρ_span", "over_span", "ratio over ρ_span"),
-            verdicts.scaling(f"Ratio grows with K as chance does, {name}", fits[1]),
+            verdicts.scaling(
+                f"Ratio grows with K as chance does, {name}", fits[1], failed, axis="classes"
+            ),
         ),
     ]
     summary = xr.merge(

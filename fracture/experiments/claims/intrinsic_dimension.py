@@ -172,13 +172,14 @@ def judge(dataset: xr.Dataset) -> Findings:
     for name, one in statistics.levels(middle):
         free = statistics.exponent(one["ratio"], -0.5)
         on = statistics.exponent(one["ratio_on"], 0.0)
+        failed = {of: statistics.incomplete(one[of], one) for of in ("ratio", "ratio_on")}
         found += [
-            verdicts.scaling(f"1/√d at fixed m, {name}", free),
-            verdicts.scaling(f"Along the content as ever, {name}", on),
+            verdicts.scaling(f"1/√d at fixed m, {name}", free, failed["ratio"]),
+            verdicts.scaling(f"Along the content as ever, {name}", on, failed["ratio_on"]),
             verdicts.agreement(
                 f"Along the content as optimal, {name}",
                 statistics.medians(one["ratio_on"]),
-                statistics.incomplete(one["ratio_on"], one),
+                failed["ratio_on"],
                 axis="dim",
                 within=WITHIN,
                 what="r_on over r_opt",

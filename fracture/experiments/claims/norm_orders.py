@@ -222,20 +222,21 @@ def _of_norm(name: str, drawn: xr.Dataset, trained: xr.Dataset) -> Findings:
     tests = statistics.kolmogorov_smirnov(drawn["ratio_pair"], laws)
     fit = statistics.exponent(drawn["ratio_pair"], statistics.law_exponent(laws))
     fits = (fit, statistics.exponent(drawn["ratio"]))
+    failed = statistics.incomplete(drawn["ratio_pair"], drawn)
     found = [
         verdicts.exact_law(
             f"Dual norm, {name}",
             fit,
             statistics.scale(drawn["ratio_pair"], laws),
             tests,
-            statistics.incomplete(drawn["ratio_pair"], drawn),
+            failed,
         )
     ]
     if ord != 2:
         # Where 0.65/√(d log d) is the median, the root of the logarithm takes it to a power of d.
         log = np.sqrt(np.log(drawn["dim"]))
         power = statistics.exponent((drawn["ratio_pair"] * log).rename("ratio_pair"), -0.5)
-        found.append(verdicts.scaling(f"1/√(d log d), {name}", power))
+        found.append(verdicts.scaling(f"1/√(d log d), {name}", power, failed))
         found.append(
             _within(f"ℓ2-nearest is nearest, {name}", drawn, "overestimate", "r_2 over r_opt")
         )

@@ -179,6 +179,7 @@ def judge(dataset: xr.Dataset) -> Findings:
         statistics.exponent(middle["distance"]),  # the share of errors varies with d, too
         statistics.exponent(middle["ratio"], -0.5),
     ]
+    failed = statistics.incomplete(middle["ratio"], dataset)
     within = lambda law, name, what: verdicts.agreement(
         law,
         statistics.medians(middle[name]),
@@ -190,7 +191,7 @@ def judge(dataset: xr.Dataset) -> Findings:
     found = (
         *verdicts.of_trained(
             within("Errors are as far as those of a cap", "over_cap", "D over D_cap"),
-            verdicts.scaling("Ratio falls like 1/√d", fits[1]),
+            verdicts.scaling("Ratio falls like 1/√d", fits[1], failed),
         ),
         within("Half the distance to data is optimal", "over_opt", "r_half over r_opt"),
         within("Nearest points by the dimension", "over_dim", "r_half over its law"),

@@ -54,3 +54,17 @@ def test_verdicts_follow_what_was_measured(found):
 def test_settings_that_do_not_fit_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         experiments.reproduce("directions", settings=settings)
+
+
+def test_a_slope_is_open_where_seeds_failed(found):
+    """With five classes only one of the seeds has a result."""
+    medians = [float(theory.compression(16, k - 1).quantile(0.5)) for k in (2, 5)]
+    chance = 0 * found.dataset["null_ratio"] + found.dataset["classes"].copy(data=medians)
+    ones = chance * 0 + 1
+    whole = found.dataset.assign(ratio=chance, correct=ones, found=ones)
+    with_result = (whole["classes"] < 5) | (whole["seed"] == whole["seed"][0])
+    some = whole.assign(found=ones.where(with_result, 0))
+    for dataset, word in ((whole, "holds"), (some, "undecided")):
+        (verdict,) = [v for v in directions.judge(dataset).verdicts if "grows with K" in v.law]
+        assert verdict.word == word
+    assert verdict.finding.endswith("K = 5")

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import xarray as xr
 
 from fracture import data, experiments
 from fracture.experiments.claims import intrinsic_dimension
@@ -42,3 +43,18 @@ def test_knots_are_kept_and_joined_by_straight_lines():
 def test_dimensions_that_cannot_be_copied_into_are_refused():
     with pytest.raises(ValueError, match="multiples of 8 above it, got 8, 20"):
         experiments.reproduce("intrinsic_dimension", settings={"dim": (8, 16, 20)})
+
+
+def test_slopes_are_open_where_seeds_failed():
+    """Exact laws in all embeddings; at the second dimension one of eight seeds has a result."""
+    names = intrinsic_dimension.EMBEDDINGS
+    coords = {"dim": [16, 64], "seed": range(8), "embedding": list(names), "example": [0]}
+    ones = xr.DataArray(np.ones([len(places) for places in coords.values()]), coords)
+    of_inputs = ("r_opt", "radius", "radius_on", "radius_off", "gradient_off", "ratio_on")
+    variables = dict.fromkeys((*of_inputs, "correct", "found"), ones)
+    variables |= {"ratio": ones * ones["dim"] ** -0.5, "accuracy": ones.isel(example=0)}
+    whole = xr.Dataset(variables, attrs={"axes": ["dim"], "seeds": [8, 8]})
+    some = whole.assign(found=ones.where((ones["dim"] < 64) | (ones["seed"] == 0), 0))
+    for dataset, word in ((whole, "holds"), (some, "undecided")):
+        found = intrinsic_dimension.judge(dataset).verdicts
+        assert [verdict.word for verdict in found] == [word] * 3 * len(names)

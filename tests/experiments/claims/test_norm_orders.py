@@ -52,3 +52,11 @@ def test_another_law_is_refuted(found):
 def test_only_misuse_is_refused():
     with pytest.raises(ValueError, match="draws must be"):
         experiments.reproduce("norm_orders", settings={"draws": 0})
+
+
+def test_a_slope_is_open_where_seeds_failed(found):
+    known = found.dataset
+    some = known.where((known["dim"] < 16) | (known["seed"] == known["seed"][0]))
+    (verdict,) = [v for v in norm_orders.judge(some).verdicts if v.law == "1/√(d log d), ℓ1"]
+    assert verdict.holds is None
+    assert verdict.finding == "too few seeds gave a result at d = 16"

@@ -46,3 +46,15 @@ def test_half_distances_are_those_of_samples():
     outer, inner = np.asarray(points[:, 1::2]), np.asarray(points[:, :1])
     nearest = np.linalg.norm(outer - inner, axis=-1).min(1) / 2
     assert np.median(nearest) == pytest.approx(float(spheres._half_distance(6, 20)), rel=0.03)
+
+
+def test_a_slope_is_open_where_seeds_failed(found):
+    """At the second dimension only one of the seeds has a result."""
+    known = found.dataset
+    ratio = known["r_opt"] * known["dim"] ** -0.5 + 0 * known["radius"]
+    whole = known.assign(radius=ratio, correct=ratio * 0 + 1, found=ratio * 0 + 1)
+    some = whole.assign(found=whole["found"].where((known["dim"] < 16) | (known["seed"] == 0), 0))
+    for dataset, word in ((whole, "holds"), (some, "undecided")):
+        verdict = spheres.judge(dataset).verdicts[1]
+        assert (verdict.law, verdict.word) == ("Ratio falls like 1/√d", word)
+    assert verdict.finding.endswith("d = 16")
