@@ -58,6 +58,11 @@ def median_table(dataset: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     return table(axis, {"seeds": (sizes, quantity("seeds")), **columns})
 
 
+_FOOLED = quantity(
+    "found", meaning="share of the inputs classified right with a verified perturbation"
+)
+
+
 def usable(dataset: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     """Inputs that are classified right and were fooled, and their share of those classified right.
 
@@ -65,7 +70,7 @@ def usable(dataset: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     """
     correct, found = dataset["correct"] > 0, dataset["found"] > 0
     share = (correct & found).sum("example") / correct.sum("example")
-    return correct & found, share.assign_attrs(quantity("found").attrs())
+    return correct & found, share.assign_attrs(_FOOLED.attrs())
 
 
 def incomplete(values: xr.DataArray, dataset: xr.Dataset) -> list[At]:
