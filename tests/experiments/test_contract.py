@@ -118,9 +118,9 @@ def test_every_stored_result_is_what_is_measured_now(found):
         for variable in now.data_vars:
             was = stored[variable].sel(shared | {"seed": now["seed"].values})
             close = np.isclose(now[variable], was, rtol=1e-2, atol=1e-6, equal_nan=True)
-            # Training may magnify rounding where an input is at a kink; of other draws, hardly any
-            # would be that close.
-            assert close.mean() > 0.5, variable
+            # Training may magnify rounding where an input is at a kink, for one of two seeds, say;
+            # of other draws, hardly any would be that close.
+            assert close.mean() >= 0.5, variable
 
 
 @pytest.mark.fast
