@@ -149,9 +149,9 @@ def run_each(
 def _begin(sweep: Sweep, out: Path | None, held: contextlib.ExitStack) -> _Begun:
     """Read what is there of a sweep; its store stays open as long as the others."""
     store = None if out is None else held.enter_context(chunk_store(out, sweep.provenance()))
-    stored, missing = {}, []
+    points, stored, missing = sweep.points(), {}, []
     for at, start, _ in _chunks(sweep):
-        chunk = None if store is None else store.read(sweep.points()[at], start)
+        chunk = None if store is None else store.read(points[at], start)
         if chunk is not None:
             stored[at, start] = chunk
         elif at not in missing:

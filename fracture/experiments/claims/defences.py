@@ -39,6 +39,7 @@ from .. import verdicts
 from .._claim import Size
 from .._findings import Findings, Verdict
 from ._defences import DEFENCES
+from ._medians import medians_along
 
 SOURCE = "a question about arXiv:2406.16200, Section 7"
 NUM_TRAIN = 8000
@@ -220,15 +221,15 @@ def judge(dataset: xr.Dataset) -> Findings:
     plain["accuracy"].attrs = _ACCURACY.attrs()
     matched = matched.assign(plain)
     names = [*_GAINS, "plain", "accuracy"]
-    by_strength = statistics.each_level(
-        whole.assign_attrs(axes=["defence", "strength"]),
-        lambda one: statistics.median_table(one, ["radius_gain", "rho_gain", "cost"]),
-    )
-    by_strength = by_strength.drop_vars("seeds")
     summary = xr.merge(
         [
             statistics.median_table(matched, names),
-            by_strength.rename({n: _by_strength(str(n)) for n in by_strength.data_vars}),
+            medians_along(
+                whole,
+                ["defence", "strength"],
+                ["radius_gain", "rho_gain", "cost"],
+                "_by_strength",
+            ),
             chosen.rename("chosen").assign_attrs(_CHOSEN.attrs()),
         ],
         join="outer",
@@ -255,14 +256,6 @@ def judge(dataset: xr.Dataset) -> Findings:
         _follows(matched, incomplete),
     )
     return Findings(dataset, summary, (), verdicts.of_trained(*found))
-
-
-def _by_strength(name: str) -> str:
-    """`cost_lo` as `cost_by_strength_lo`."""
-    for end in ("_lo", "_hi"):
-        if name.endswith(end):
-            return f"{name.removesuffix(end)}_by_strength{end}"
-    return f"{name}_by_strength"
 
 
 def _strongest(whole: xr.Dataset) -> xr.DataArray:

@@ -17,7 +17,6 @@ half times the smallest.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
 import jax
@@ -39,6 +38,7 @@ from ...vocabulary import Quantity, quantity
 from .. import verdicts
 from .._claim import Size
 from .._findings import Findings
+from ._medians import medians_along
 
 SOURCE = "arXiv:1905.11381, Sections 3 and 4"
 NUM_TRAIN, NUM_HELD_OUT = 7000, 1000
@@ -240,10 +240,10 @@ def judge(dataset: xr.Dataset) -> Findings:
     summary = xr.merge(
         [
             statistics.median_table(middle, names),
-            _over(layers, ["width", "layer"], ["kept"]),
-            _over(last, ["layer", "noise"], ["information"]),
-            _over(last, ["reads", "push"], ["detected"]),
-            _over(last, ["reads"], ["false_alarms"]),
+            medians_along(layers, ["width", "layer"], ["kept"]),
+            medians_along(last, ["layer", "noise"], ["information"]),
+            medians_along(last, ["reads", "push"], ["detected"]),
+            medians_along(last, ["reads"], ["false_alarms"]),
         ],
         join="outer",
     )
@@ -287,13 +287,6 @@ _READS = {
     "logits": "the logits alone",
     "margin": "a small margin",
 }
-
-
-def _over(dataset: xr.Dataset, axes: Sequence[str], names: Sequence[str]) -> xr.Dataset:
-    """Medians over seeds along several axes, without the number of seeds."""
-    given = dataset[list(names)].assign_attrs(axes=axes)
-    made = statistics.each_level(given, lambda one: statistics.median_table(one, names))
-    return made.drop_vars("seeds")
 
 
 def draw(findings: Findings) -> dict[str, Drawing]:

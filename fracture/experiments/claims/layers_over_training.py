@@ -13,7 +13,7 @@ and a residual network of two blocks with batch normalisation.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, NamedTuple
 
@@ -35,6 +35,7 @@ from ...vocabulary import Quantity, quantity
 from .. import verdicts
 from .._claim import Size
 from .._findings import Findings
+from ._medians import medians_along
 
 SOURCE = "a question about arXiv:2406.16200, Section 7"
 NUM_TRAIN = 8000
@@ -176,10 +177,10 @@ def judge(dataset: xr.Dataset) -> Findings:
     summary = xr.merge(
         [
             statistics.median_table(middle, [*_NAMED, "null", "accuracy"]),
-            _medians_over(trained, ["model", "layer"], names, ""),
-            _medians_over(times, ["model", "time"], ["layer_rho", "accuracy"], "_by_time"),
+            medians_along(trained, ["model", "layer"], names),
+            medians_along(times, ["model", "time"], ["layer_rho", "accuracy"], "_by_time"),
             *(
-                _medians_over(
+                medians_along(
                     layers.sel(model=name, drop=True),
                     ["layer", "time"],
                     ["layer_rho"],
@@ -230,17 +231,6 @@ _NAMED = {
     "last": Quantity("last", "share of log ρ_end that the last stage hides", form="share"),
 }
 _EXCESS = Quantity("ρ_layer/ρ_chance", "ρ_layer over that of a random subspace of its dimension")
-
-
-def _medians_over(
-    dataset: xr.Dataset, axes: Sequence[str], names: Sequence[str], suffix: str
-) -> xr.Dataset:
-    """Medians over seeds along some axes, called after them."""
-    given = dataset[list(names)].assign_attrs(axes=axes)
-    made = statistics.each_level(given, lambda one: statistics.median_table(one, names))
-    ends = ("", "_lo", "_hi")
-    new = {f"{name}{end}": f"{name}{suffix}{end}" for name in names for end in ends}
-    return made.drop_vars("seeds").rename(new)
 
 
 def draw(findings: Findings) -> dict[str, Drawing]:

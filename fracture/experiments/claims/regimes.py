@@ -15,7 +15,7 @@ holds. Those that have learned little yet, where fewer than half of all inputs a
 and can be fooled, do not count.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
 from typing import Annotated, Any, NamedTuple
 
@@ -41,6 +41,7 @@ from .. import verdicts
 from .._claim import Size
 from .._findings import Evidence, Findings, Verdict
 from ._law_e import WITHIN, law_e_verdict
+from ._medians import medians_along
 
 SOURCE = "arXiv:2406.16200, Section 6, and what its reviewers asked"
 CENTRE = 16  # points per dimension
@@ -273,16 +274,16 @@ def _details(end: xr.Dataset) -> Iterator[xr.Dataset]:
     """Medians from network to network and, of the centre where it was trained, at each setting."""
     both = ["excess", "law_e"]
     by_network = end[both].sel(setting="centre", drop=True)
-    yield _medians_over(by_network, ["dim", "network"], both, "by_network")
+    yield medians_along(by_network, ["dim", "network"], both, "_by_network")
     if "centre" not in end["network"].values:
         return
     centre = end[both].sel(network="centre", drop=True)
     by_points = centre[["excess"]].sel(setting=list(POINTS))
     by_points = by_points.assign_coords(setting=list(POINTS.values())).rename(setting="points")
     by_points["points"].attrs = _POINTS.attrs()
-    yield _medians_over(by_points, ["dim", "points"], ["excess"], "map")
+    yield medians_along(by_points, ["dim", "points"], ["excess"], "_map")
     largest = centre.sel(dim=centre["dim"].max(), drop=True)
-    yield _medians_over(largest, ["setting"], both, "by_setting")
+    yield medians_along(largest, ["setting"], both, "_by_setting")
 
 
 def _explained(values: xr.DataArray) -> dict[str, statistics.Interval]:
@@ -343,17 +344,6 @@ def _shares(found: Mapping[str, statistics.Interval], name: str) -> xr.Dataset:
 
 
 _SYMBOLS = {"excess": "excess", "law_e": "law E"}
-
-
-def _medians_over(
-    dataset: xr.Dataset, axes: Sequence[str], names: Sequence[str], suffix: str
-) -> xr.Dataset:
-    """Medians over seeds along some axes, called after them."""
-    given = dataset.assign_attrs(axes=axes)
-    made = statistics.each_level(given, lambda one: statistics.median_table(one, names))
-    made = made.drop_vars("seeds")
-    ends = ("", "_lo", "_hi")
-    return made.rename({f"{n}{end}": f"{n}_{suffix}{end}" for n in names for end in ends})
 
 
 _SHARES = (
