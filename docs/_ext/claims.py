@@ -99,7 +99,9 @@ def _page(what: Claim, found: Findings, shown: Section, folder: Path) -> Iterato
     yield f"Created: {told['created']}, fracture {told['version']}, commit `{told['commit']}`. "
     yield f"Seeds at each place of {_listed(attrs['axes'])[0]}: {_words(attrs['seeds'])}.\n"
     options = json.loads(attrs["options"])
-    yield from _table([("option", "value"), *((f"`{k}`", f"`{v}`") for k, v in options.items())])
+    if options:
+        rows = [("option", "value"), *((f"`{k}`", f"`{v}`") for k, v in options.items())]
+        yield from _table(rows)
     rows = [("name", "value"), *((f"`{k}`", f"`{v}`") for k, v in shown.provenance.items())]
     yield from _folded("Provenance", _table(rows))
 
