@@ -161,6 +161,7 @@ def _inverse(features: Array) -> Array:
 
 def judge(dataset: xr.Dataset) -> Findings:
     """Compare both ratios with their laws, at each depth."""
+    summary = statistics.each_level(dataset, _summary)
     fits, found = [], []
     for name, one in statistics.levels(dataset):
         pair, drawn = _laws(one)
@@ -172,7 +173,7 @@ def judge(dataset: xr.Dataset) -> Findings:
                 f"Law A, pairwise, {name}",
                 fit_pair,
                 statistics.scale(ratio_pair, pair),
-                statistics.kolmogorov_smirnov(ratio_pair, pair),
+                summary.sel(depth=one["depth"]),
                 statistics.incomplete(ratio_pair, one),
             ),
             verdicts.exact_law(
@@ -184,7 +185,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             ),
         ]
         fits += [each._replace(level=name) for each in (fit_pair, fit) if each is not None]
-    return Findings(dataset, statistics.each_level(dataset, _summary), tuple(fits), tuple(found))
+    return Findings(dataset, summary, tuple(fits), tuple(found))
 
 
 def _laws(one: xr.Dataset) -> tuple[dict, dict]:

@@ -53,15 +53,10 @@ def _chunk(dim: int) -> int:
     return max(16, min(1024, 2**16 // dim**2 * 16))
 
 
-def _seeds(dim: int) -> int:
-    """Fewer where one of them takes long."""
-    return 4096 if dim <= 64 else 1024
-
-
 COORDINATES = {"layers": (1, 2, 3, 4)}
 SIZES = {
     "quick": Size({"dim": (16, 64)}, 2048, _chunk),
-    "default": Size({"dim": (16, 32, 64, 128, 256)}, _seeds, _chunk),
+    "default": Size({"dim": (16, 32, 64, 128, 256)}, 1024, _chunk),
     "full": Size({"dim": (16, 32, 64, 128, 256, 512)}, 8192, _chunk),
 }
 _DRAWS = 2**16  # of the law
@@ -95,15 +90,16 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
 def judge(dataset: xr.Dataset) -> Findings:
     """Judge the law of the radius and the exponent of the ratio, for each number of layers."""
     over = dataset.assign_attrs(axes=["dim", "layers"])
+    summary = statistics.each_level(over, _summary)
     fits, found = [], []
     for name, one in statistics.levels(over):
-        radii, ratios, law = one["radius"], one["ratio_pair"], _law(one)
+        radii, ratios = one["radius"], one["ratio_pair"]
         found.append(
             verdicts.exact_law(
                 f"Law C of R_dd, {name}",
                 statistics.exponent(radii, 0.0),
-                statistics.scale(radii, law),
-                statistics.kolmogorov_smirnov(radii, law),
+                statistics.scale(radii, _law(one)),
+                summary.sel(layers=one["layers"]),
                 statistics.incomplete(radii, one),
             )
         )
@@ -112,7 +108,7 @@ def judge(dataset: xr.Dataset) -> Findings:
         found.append(verdicts.scaling(f"ρ falls like d^(−L/2), {name}", fit, failed))
         if fit is not None:
             fits.append(fit._replace(level=name))
-    return Findings(dataset, statistics.each_level(over, _summary), tuple(fits), tuple(found))
+    return Findings(dataset, summary, tuple(fits), tuple(found))
 
 
 def _law(one: xr.Dataset) -> dict[int, theory.Law]:
