@@ -1,0 +1,297 @@
+"""Bounds of every step of a network on a domain: intervals, and linear ones by substitution.
+
+Substitution (CROWN) goes backwards: a linear function of a layer is bounded below by one of the
+layer before, each activation replaced by a line below it where its coefficient is positive and by
+one above it where it is negative, until it is a linear function of the input, whose minimum over
+the domain is known.
+
+References
+----------
+Zhang et al. (2018), "Efficient neural network robustness certification with general activation
+functions", arXiv:1811.00866. Xu et al. (2020), arXiv:2002.12920.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..norms import norm
+from ._domain import Domain, least, spread
+from ._graph import Node, values
+from ._lipschitz import gains, reach
+from ._pieces import Lines, Pieces, chords, least as least_of_pieces, lines
+
+
+class Linear(NamedTuple):
+    """<slope, δ> + constant: a lower bound of something, δ being the displacement of the input."""
+
+    slope: Float[Array, " d"]
+    constant: Float[Array, ""]  # rounding is taken off already
+
+
+class Ball(NamedTuple):
+    """What an activation is applied to lies in an l2 ball, beside its interval."""
+
+    center: Array
+    radius: Array  # a scalar
+
+
+class Relaxation(NamedTuple):
+    """What is known of a network on a domain; local to one trace.
+
+    Each list has an entry for each step, None where it is of no use.
+    """
+
+    sizes: list[Array]  # the sum of the sizes of all terms of a value: what rounding is measured by
+    pieces: list[Pieces | None]  # of elementwise steps
+    lines: list[Lines | None]
+    balls: list[Ball | None]  # of what elementwise steps are applied to
+    products: list[tuple[Array, Array, Array, Array] | None]  # middles and half widths of factors
+
+
+class Choice(NamedTuple):
+    """How one elementwise step f is bounded: c f(x) ≥ g x + offset, whatever is chosen.
+
+    With g = c slope + shift and λ = exp(log_weight) ‖c‖/ρ the offset is, of the interval and of the
+    ball of radius ρ, −λρ²/2 + Σ min (c f(x) − g x + λ (x − center)²/2). It is concave in (c, g, λ):
+    these are multipliers of a dual problem.
+    """
+
+    slope: Array
+    shift: Array
+    log_weight: Array  # a scalar; -inf for the interval alone
+
+
+class Known(NamedTuple):
+    """What does not depend on the radius."""
+
+    nodes: list[Node]
+    center: list[Array]  # values at the input
+    rows: dict[int, Linear]  # steps that are affine in the input, exactly
+    gains: list[tuple[Array, ...]]  # of affine steps, for each parent: at least its l2 norm
+
+
+def fixed(nodes: Sequence[Node], x: Array) -> Known:
+    """The values at an input, and the affine functions of it that activations are applied to."""
+    nodes = list(nodes)
+    center = values(nodes, x)
+    affine = {0}
+    for at, node in enumerate(nodes):
+        if node.kind == "affine" and affine.issuperset(node.parents):
+            affine.add(at)
+    sizes: list[Array] = []
+    for at, node in enumerate(nodes):
+        inputs = [sizes[parent] for parent in node.parents]
+        known = at in affine and node.magnitude is not None
+        sizes.append(node.magnitude(*inputs) if known else jnp.abs(center[at]))
+    none: list[None] = [None] * len(nodes)
+    exact = Relaxation(sizes, none, none, none, none)
+    rows = {
+        at: every_row(nodes, exact, at, center[0])
+        for at in sorted(affine & _activated(nodes))
+    }
+    return Known(nodes, center, rows, gains(nodes))
+
+
+def _activated(nodes: Sequence[Node]) -> set[int]:
+    """Steps whose range has to be known: what activations and products are of."""
+    return {p for node in nodes if node.kind in ("scalar", "product") for p in node.parents}
+
+
+def every_row(nodes: Sequence[Node], relaxed: Relaxation, at: int, x: Array) -> Linear:
+    """A lower bound of each entry of a step, and of its negative: leading axis 2, then entries."""
+    size, shape = nodes[at].size, nodes[at].shape
+    eye = jnp.eye(size, dtype=x.dtype).reshape(size, *shape)
+    one = lambda seed: substitute(nodes, relaxed, at, seed, x)
+    return jax.vmap(jax.vmap(one))(jnp.stack([eye, -eye]))
+
+
+def substitute(
+    nodes: Sequence[Node],
+    relaxed: Relaxation,
+    at: int,
+    seed: Array,
+    x: Array,
+    choices: Mapping[int, Choice] | None = None,
+) -> Linear:
+    """A linear lower bound of <seed, value of a step>.
+
+    Parameters
+    ----------
+    nodes, relaxed
+        The network, and what is known of the steps before this one.
+    at
+        The step.
+    seed
+        Coefficients, in its shape.
+    x
+        The input that displacements are from.
+    choices
+        By step; None for the lines that are closest.
+    """
+    eps = jnp.finfo(x.dtype).eps
+    coefficients = {at: seed}
+    constant, rounding = jnp.zeros((), x.dtype), jnp.zeros((), x.dtype)
+    for place in range(at, -1, -1):
+        if place not in coefficients:
+            continue
+        c, node = coefficients.pop(place), nodes[place]
+        # Sums of products of rounded numbers, in whatever order: of each, terms + size roundings.
+        rounding += eps * (node.terms + node.size + 8) * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
+        if place == 0:
+            constant += jnp.sum(c * x)
+            slope = c.ravel()
+            break
+        if choices is not None and place in choices:
+            moved, added = _through_choice(relaxed, place, c, choices[place])
+        else:
+            moved, added = _THROUGH[node.kind](node, relaxed, place, c)
+        constant += added
+        for parent, given in zip(node.parents, moved, strict=True):
+            coefficients[parent] = coefficients[parent] + given if parent in coefficients else given
+    else:
+        slope = jnp.zeros(x.size, x.dtype)
+    return Linear(slope, constant - rounding)
+
+
+def _through_affine(node, relaxed, place, c):
+    zeros = [jnp.zeros_like(relaxed.sizes[p]) for p in node.parents]
+    start, pullback = jax.vjp(node.apply, *zeros)
+    return pullback(c.astype(start.dtype)), jnp.sum(c * start)
+
+
+def _through_scalar(node, relaxed, place, c):
+    line = relaxed.lines[place]
+    up = c > 0
+    slope = jnp.where(up, line.low_slope, line.high_slope)
+    return (c * slope,), jnp.sum(c * jnp.where(up, line.low, line.high))
+
+
+def _through_choice(relaxed, place, c, choice):
+    pieces, ball = relaxed.pieces[place], relaxed.balls[place]
+    slope = c * choice.slope + choice.shift
+    # An infinite ball says nothing, and has no weight.
+    useful = (ball.radius > 0) & (ball.radius < jnp.inf)
+    radius = jnp.where(useful, ball.radius, 1)
+    weight = jnp.where(useful, jnp.exp(choice.log_weight) * norm(c) / radius, 0)
+    added = jnp.sum(least_of_pieces(pieces, c, slope, weight, ball.center))
+    added -= weight * radius**2 / 2
+    return (slope,), added
+
+
+def closest(
+    nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array
+) -> dict[int, Choice]:
+    """The choices that `substitute` makes where it is given none, which use no balls."""
+    made: dict[int, Choice] = {}
+    coefficients = {at: seed}
+    for place in range(at, 0, -1):
+        if place not in coefficients:
+            continue
+        c, node = coefficients.pop(place), nodes[place]
+        if node.kind == "scalar":
+            line = relaxed.lines[place]
+            slope = jnp.where(c > 0, line.low_slope, line.high_slope)
+            none = jnp.full((), -jnp.inf, c.dtype)
+            made[place] = Choice(slope, jnp.zeros_like(slope), none)
+        moved, _ = _THROUGH[node.kind](node, relaxed, place, c)
+        for parent, given in zip(node.parents, moved, strict=True):
+            coefficients[parent] = coefficients[parent] + given if parent in coefficients else given
+    return made
+
+
+def _through_product(node, relaxed, place, c):
+    """(a − a_0)(b − b_0), a_0 and b_0 the middles, is at most the product of half the widths."""
+    a, b, wide_a, wide_b = relaxed.products[place]
+    middle, pullback = jax.vjp(node.apply, a, b)
+    rest = jnp.sum(jnp.abs(c) * node.apply(wide_a, wide_b))
+    return pullback(c), -jnp.sum(c * middle) - rest
+
+
+_THROUGH: dict[str, Callable] = {
+    "affine": _through_affine,
+    "scalar": _through_scalar,
+    "product": _through_product,
+}
+
+
+def relax(known: Known, domain: Domain, *, substituted: bool = True) -> Relaxation:
+    """Everything that is needed to bound the outputs on a domain.
+
+    Parameters
+    ----------
+    known
+        From `fixed`.
+    domain
+        Around the same input.
+    substituted
+        Bound what activations are applied to by substitution too, not by intervals alone: tight,
+        at the cost of a pass for each of them.
+    """
+    nodes, x = known.nodes, known.center[0]
+    wanted = _activated(nodes)
+    relaxed = Relaxation([], [], [], [], [])
+    ranges: list[tuple[Array, Array]] = []
+    reaches: list[Array] = []  # upper bounds of the l2 distance from the value at the input
+    for at, node in enumerate(nodes):
+        low, high, size = _interval(node, ranges, relaxed, domain, x)
+        if node.kind == "scalar":
+            relaxed.pieces.append(chords(node.expr, *ranges[node.parents[0]]))
+            low, high = relaxed.pieces[-1].low, relaxed.pieces[-1].high
+            size = relaxed.pieces[-1].size + jnp.maximum(jnp.abs(low), jnp.abs(high))
+            relaxed.lines.append(lines(relaxed.pieces[-1]))
+            parent = node.parents[0]
+            relaxed.balls.append(Ball(known.center[parent], reaches[parent]))
+        else:
+            for of in (relaxed.pieces, relaxed.lines, relaxed.balls):
+                of.append(None)
+        relaxed.products.append(_middles(node, ranges) if node.kind == "product" else None)
+        relaxed.sizes.append(size)
+        if at in wanted and at > 0 and (substituted or at in known.rows):
+            rows = known.rows.get(at)
+            rows = every_row(nodes, relaxed, at, x) if rows is None else rows
+            bound = jax.vmap(jax.vmap(lambda row: row.constant + least(domain, row.slope)))(rows)
+            bound = bound.reshape(2, *node.shape)
+            low, high = jnp.maximum(low, bound[0]), jnp.minimum(high, -bound[1])
+            # Two sound bounds may miss each other by rounding alone.
+            high = jnp.maximum(low, high)
+        ranges.append((low, high))
+        inside = jnp.sqrt(jnp.sum(jnp.maximum(high - known.center[at], known.center[at] - low) ** 2))
+        inside = inside * (1 + (node.size + 8) * jnp.finfo(x.dtype).eps)
+        reaches.append(jnp.minimum(inside, reach(known, relaxed.pieces[-1], domain, reaches, at)))
+    return relaxed
+
+
+def _interval(node, ranges, relaxed, domain, x):
+    """Lowest and highest values by interval arithmetic, and the sizes of their terms."""
+    if node.kind == "input":
+        low, high = (x + end.reshape(x.shape) for end in spread(domain))
+        return low, high, jnp.maximum(jnp.abs(low), jnp.abs(high))
+    if node.kind == "scalar":
+        return None, None, None  # its chords know
+    inner = [ranges[p] for p in node.parents]
+    sizes = [jnp.maximum(jnp.abs(low), jnp.abs(high)) for low, high in inner]
+    size = node.magnitude(*sizes)
+    middles = [(low + high) / 2 for low, high in inner]
+    widths = [(high - low) / 2 for low, high in inner]
+    middle = node.apply(*middles)
+    if node.kind == "product":
+        a, b = (jnp.abs(m) for m in middles)
+        wide = node.apply(a, widths[1]) + node.apply(widths[0], b) + node.apply(*widths)
+    else:
+        zeros = [jnp.zeros_like(width) for width in widths]
+        wide = node.magnitude(*widths) - node.magnitude(*zeros)
+    wide = wide + (node.terms + 8) * jnp.finfo(x.dtype).eps * size
+    return middle - wide, middle + wide, size
+
+
+def _middles(node, ranges):
+    (low_a, high_a), (low_b, high_b) = (ranges[p] for p in node.parents)
+    a, b = (low_a + high_a) / 2, (low_b + high_b) / 2
+    eps = 4 * jnp.finfo(a.dtype).eps
+    wide_a = (high_a - low_a) / 2 + eps * jnp.maximum(jnp.abs(low_a), jnp.abs(high_a))
+    wide_b = (high_b - low_b) / 2 + eps * jnp.maximum(jnp.abs(low_b), jnp.abs(high_b))
+    return a, b, wide_a, wide_b

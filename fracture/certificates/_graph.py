@@ -1,0 +1,426 @@
+"""A network as a list of affine, elementwise and bilinear steps, read off its jaxpr."""
+
+import os
+import site
+import sysconfig
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from ._rewrite import REWRITES, softmax
+from ._scalar import ELEMENTWISE, VARIABLE, Expr, evaluate, is_affine
+
+AFFINE = {
+    "add",
+    "add_any",
+    "broadcast_in_dim",
+    "concatenate",
+    "conv_general_dilated",
+    "convert_element_type",
+    "copy",
+    "cumsum",
+    "div",
+    "dot_general",
+    "dynamic_slice",
+    "expand_dims",
+    "gather",
+    "mul",
+    "neg",
+    "pad",
+    "reduce_sum",
+    "reduce_window_sum",
+    "reshape",
+    "rev",
+    "select_n",
+    "slice",
+    "split",
+    "squeeze",
+    "stop_gradient",
+    "sub",
+    "transpose",
+}
+CALLS = {
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "custom_vjp_call_jaxpr",
+    "checkpoint",
+    "remat",
+    "remat2",
+}
+# Matrix products in full precision: with TF32 nothing that is computed is a bound.
+PRECISE = {"dot_general", "conv_general_dilated"}
+
+
+class Node(NamedTuple):
+    """One step of a network; local to one trace, so it may hold functions and arrays."""
+
+    kind: Literal["input", "affine", "scalar", "product"]
+    parents: tuple[int, ...]
+    apply: Callable[..., Array]  # the value, of the values of the parents
+    shape: tuple[int, ...]
+    dtype: Any
+    # Of the sizes of the parents' values: the sum of the sizes of all terms, constants included.
+    magnitude: Callable[..., Array] | None = None
+    terms: int = 1  # how many of them an entry is the sum of
+    expr: Expr = VARIABLE  # of an elementwise step
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return int(np.prod(self.shape))
+
+
+class _Value(NamedTuple):
+    """What a variable of the jaxpr stands for: an elementwise expression of a node."""
+
+    root: int
+    expr: Expr
+
+
+def read_network(function: Callable[[Array], Array], x: Array) -> list[Node]:
+    """The steps of a network from the input, the first, to the outputs, the last.
+
+    Parameters
+    ----------
+    function
+        Of one array; may close over traced ones.
+    x
+        Shape and dtype of its argument.
+
+    Returns
+    -------
+    The steps in an order in which each follows its parents.
+
+    Raises
+    ------
+    NotImplementedError
+        For a primitive that has no bounds, naming it and where it stands.
+    """
+    closed = jax.make_jaxpr(function)(x)
+    walk = _Walk(x)
+    (out,) = walk.run(closed.jaxpr, closed.consts, [_Value(0, VARIABLE)])
+    if not isinstance(out, _Value):
+        out = walk.constant(out)
+    last = walk.settle(out)
+    if last != len(walk.nodes) - 1:  # as for the identity: the outputs come last
+        walk.affine((last,), lambda v: v, lambda v: v, 1)
+    return walk.nodes
+
+
+def values(nodes: Sequence[Node], x: Array) -> list[Array]:
+    """The value of every step at one input."""
+    found: list[Array] = []
+    for node in nodes:
+        inputs = [found[parent] for parent in node.parents]
+        found.append(node.apply(*inputs) if node.parents else x)
+    return found
+
+
+class _Walk:
+    """One pass over the equations; collects the steps."""
+
+    def __init__(self, x: Array):
+        self.nodes = [Node("input", (), lambda: x, x.shape, x.dtype)]
+        self.settled: dict[tuple[int, int], int] = {}
+        self.kept: list[Any] = []  # expressions are told apart by identity: none may be freed
+        self.origin: dict[int, tuple[str, Any, list[Any]]] = {}  # equations of nodes
+
+    def run(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
+        """The outputs of a jaxpr of values and constants."""
+        env = dict(zip(jaxpr.constvars, consts, strict=True))
+        env.update(zip(jaxpr.invars, inputs, strict=True))
+        read = lambda v: v.val if hasattr(v, "val") else env[v]
+        for eqn in jaxpr.eqns:
+            outputs = self.step(eqn, [read(v) for v in eqn.invars])
+            env.update(zip(eqn.outvars, outputs, strict=True))
+        return [read(v) for v in jaxpr.outvars]
+
+    def step(self, eqn: Any, inputs: list[Any]) -> list[Any]:
+        """The outputs of one equation."""
+        name, params = eqn.primitive.name, dict(eqn.params)
+        bounded = [each for each in inputs if isinstance(each, _Value)]
+        if name in CALLS:
+            inner = next(params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params)
+            # What enters a function of its own, an activation say, is the variable of it.
+            inputs = [self.rooted(v) if isinstance(v, _Value) else v for v in inputs]
+            inner, consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
+            return self.run(inner, consts, inputs)
+        if not bounded:
+            subfuns, params = eqn.primitive.get_bind_params(params)
+            out = eqn.primitive.bind(*subfuns, *inputs, **params)
+            return list(out) if eqn.primitive.multiple_results else [out]
+        if name == "scan":
+            return self.unroll(params, inputs)
+        if name in PRECISE:
+            params["precision"] = jax.lax.Precision.HIGHEST
+        if name == "convert_element_type":
+            self.check_precision(eqn)
+        aval = eqn.outvars[0].aval
+        made = self.elementwise(eqn.primitive, params, inputs, aval)
+        if made is None:
+            made = self.special(name, params, inputs)
+        if made is None:
+            made = self.linear(eqn.primitive, params, inputs, eqn.outvars)
+        if made is None:
+            raise NotImplementedError(
+                f"there are no bounds for the primitive {name!r} of values of shapes "
+                f"{[v.aval.shape for v in eqn.invars]}, {_place(eqn)}."
+            )
+        return made if isinstance(made, list) else [made]
+
+    def unroll(self, params: dict[str, Any], inputs: list[Any]) -> list[Any]:
+        """A loop of fixed length, one step after the other."""
+        num_consts, num_carry = params["num_consts"], params["num_carry"]
+        consts, carry = inputs[:num_consts], inputs[num_consts : num_consts + num_carry]
+        rows = inputs[num_consts + num_carry :]
+        inner, stacked = params["jaxpr"], []
+        for at in range(params["length"]):
+            place = params["length"] - 1 - at if params["reverse"] else at
+            here = [self.trace(lambda v, place=place: v[place], row) for row in rows]
+            out = self.run(inner.jaxpr, inner.consts, [*consts, *carry, *here])
+            carry = out[:num_carry]
+            stacked.append(out[num_carry:])
+        if params["reverse"]:
+            stacked.reverse()
+        columns = list(zip(*stacked, strict=True))
+        return [*carry, *(self.trace(lambda *v: jnp.stack(v), *column) for column in columns)]
+
+    def trace(self, function: Callable[..., Array], *inputs: Any) -> Any:
+        """The value of a JAX function of values and constants."""
+        shapes = [
+            jax.ShapeDtypeStruct(self.nodes[v.root].shape, self.nodes[v.root].dtype)
+            if isinstance(v, _Value)
+            else jnp.asarray(v)
+            for v in inputs
+        ]
+        closed = jax.make_jaxpr(function)(*shapes)
+        (out,) = self.run(closed.jaxpr, closed.consts, inputs)
+        return out
+
+    def elementwise(self, primitive: Any, params: dict, inputs: list[Any], aval: Any) -> Any:
+        """The expression, where all that is bounded is of one node, and of its shape."""
+        roots = {each.root for each in inputs if isinstance(each, _Value)}
+        if primitive.name not in ELEMENTWISE or len(roots) != 1:
+            return None
+        (root,) = roots
+        if self.nodes[root].shape != aval.shape:
+            return None
+        exprs = [each.expr if isinstance(each, _Value) else each for each in inputs]
+        simple = _simplified(primitive.name, exprs)
+        if simple is None:
+            simple = Expr(primitive, tuple(exprs), params)
+            self.kept.append(simple)
+        return _Value(root, simple) if isinstance(simple, Expr) else simple
+
+    def special(self, name: str, params: dict, inputs: list[Any]) -> Any:
+        """Products, and what is written in terms of other primitives."""
+        two = len(inputs) == 2 and all(isinstance(each, _Value) for each in inputs)
+        if two and name in ("mul", "dot_general"):
+            primitive = getattr(jax.lax, f"{name}_p")
+            return self.product(partial(primitive.bind, **params), inputs)
+        if two and name == "div":
+            logits = self.normalised(inputs)
+            if logits is not None:
+                return self.trace(partial(softmax, axes=logits[1]), logits[0])
+        # Affine as long as one operand is constant.
+        if name in REWRITES and (two or name not in ("div", "mul")):
+            return self.trace(partial(REWRITES[name], **params), *inputs)
+        return None
+
+    def normalised(self, inputs: list[Any]) -> tuple[_Value, tuple[int, ...]] | None:
+        """Of exponentials over their sum: what is exponentiated, and the axes of the sum."""
+        above, below = inputs
+        if above.expr.primitive is None or above.expr.primitive.name != "exp":
+            return None
+        at = below.root
+        if below.expr is not VARIABLE:
+            return None
+        while at in self.origin and self.origin[at][0] in ("broadcast_in_dim", "reshape"):
+            at = self.origin[at][2][0].root
+        if at not in self.origin or self.origin[at][0] != "reduce_sum":
+            return None
+        _, params, (summed,) = self.origin[at]
+        same = self.settled.get((above.root, id(above.expr))) == summed.root
+        if not same or summed.expr is not VARIABLE:
+            return None
+        return _Value(above.root, above.expr.operands[0]), tuple(int(a) for a in params["axes"])
+
+    def linear(self, primitive: Any, params: dict, inputs: list[Any], outvars: Any) -> Any:
+        """An affine step, where the primitive is affine in its bounded operands."""
+        name = primitive.name
+        many = sum(isinstance(each, _Value) for each in inputs)
+        if name not in AFFINE or (many > 1 and name in ("mul", "div", "dot_general", "gather")):
+            return None
+        if name == "div" and isinstance(inputs[1], _Value):
+            return None
+        if name in ("select_n", "dynamic_slice", "gather") and any(
+            isinstance(each, _Value) for each in _indices(name, inputs)
+        ):
+            return None
+        places = [at for at, each in enumerate(inputs) if isinstance(each, _Value)]
+        parents = tuple(self.settle(inputs[at]) for at in places)
+        constants = [None if at in places else each for at, each in enumerate(inputs)]
+
+        def apply(*given, size=False, which=0):
+            filled = list(constants)
+            for at, value in zip(places, given, strict=True):
+                filled[at] = value
+            if size:
+                filled = [_size(each) for each in filled]
+                if name == "neg":
+                    return filled[0]
+                if name == "sub":
+                    return jnp.add(*filled)
+            out = primitive.bind(*filled, **params)
+            return out[which] if primitive.multiple_results else out
+
+        made = []
+        for which in range(len(outvars)):
+            one, size = partial(apply, which=which), partial(apply, size=True, which=which)
+            at = self.affine(parents, one, size, _terms(name, params, inputs, self.nodes, parents))
+            self.origin[at] = name, params, [_Value(p, VARIABLE) for p in parents]
+            made.append(_Value(at, VARIABLE))
+        return made
+
+    def product(self, bilinear: Callable[[Array, Array], Array], inputs: list[Any]) -> _Value:
+        """A step that is linear in each of two values."""
+        parents = tuple(map(self.settle, inputs))
+        shapes = [jax.ShapeDtypeStruct(self.nodes[p].shape, self.nodes[p].dtype) for p in parents]
+        out = jax.eval_shape(bilinear, *shapes)
+        terms = max(1, self.nodes[parents[0]].size // max(1, out.size)) * 4
+        size = lambda a, b: bilinear(jnp.abs(a), jnp.abs(b))
+        return self.add(Node("product", parents, bilinear, out.shape, out.dtype, size, terms))
+
+    def affine(self, parents: tuple[int, ...], apply: Any, magnitude: Any, terms: int) -> int:
+        """Add an affine step; returns its place."""
+        shapes = [jax.ShapeDtypeStruct(self.nodes[p].shape, self.nodes[p].dtype) for p in parents]
+        out = jax.eval_shape(apply, *shapes)
+        return self.add(
+            Node("affine", parents, apply, out.shape, out.dtype, magnitude, terms)
+        ).root
+
+    def constant(self, value: Any) -> _Value:
+        """Outputs that do not depend on the input, as a step all the same."""
+        zero = lambda v, scale: jnp.zeros_like(value) * scale + jnp.sum(0 * v)
+        apply = lambda v: value + zero(v, 1).astype(jnp.result_type(value))
+        return _Value(self.affine((0,), apply, lambda v: jnp.abs(apply(v)), 1), VARIABLE)
+
+    def settle(self, value: _Value) -> int:
+        """The node of a value, added where it is an expression of another."""
+        if value.expr is VARIABLE:
+            return value.root
+        key = value.root, id(value.expr)
+        if key not in self.settled:
+            root = self.nodes[value.root]
+            apply = partial(evaluate, value.expr)
+            if is_affine(value.expr):
+                # At zero, what is added; the rest is scaled.
+                size = lambda v: _affine_size(apply, v)
+                at = self.affine((value.root,), apply, size, 4)
+            else:
+                at = self.add(
+                    Node(
+                        "scalar",
+                        (value.root,),
+                        apply,
+                        root.shape,
+                        root.dtype,
+                        terms=8,
+                        expr=value.expr,
+                    )
+                ).root
+            self.settled[key] = at
+        return self.settled[key]
+
+    def rooted(self, value: _Value) -> _Value:
+        """The value as a node of its own, where it is affine in another."""
+        return _Value(self.settle(value), VARIABLE) if is_affine(value.expr) else value
+
+    def add(self, node: Node) -> _Value:
+        """Append a step."""
+        self.nodes.append(node)
+        return _Value(len(self.nodes) - 1, VARIABLE)
+
+    def check_precision(self, eqn: Any) -> None:
+        """Raise where a value is rounded to a narrower dtype."""
+        given, made = eqn.invars[0].aval.dtype, eqn.outvars[0].aval.dtype
+        wide = jnp.issubdtype(made, jnp.floating) and made.itemsize >= given.itemsize
+        if jnp.issubdtype(given, jnp.floating) and not wide:
+            raise NotImplementedError(
+                f"there are no bounds for values that are converted from {given} to {made}, "
+                f"{_place(eqn)}."
+            )
+
+
+def _simplified(name: str, exprs: list[Any]) -> Any:
+    """What compares a value with itself or with minus infinity, as JAX's own functions do."""
+    if name in ("eq", "ne") and exprs[0] is exprs[1]:
+        return np.bool_(name == "eq")  # but for NaN, which certifies nothing
+    if name == "select_n" and not isinstance(exprs[0], Expr) and np.ndim(exprs[0]) == 0:
+        if isinstance(exprs[0], np.bool_ | bool):
+            return exprs[1 + bool(exprs[0])]
+    if name in ("max", "min"):
+        for one, other in (exprs, exprs[::-1]):
+            if isinstance(one, Expr) and _is(other, -np.inf if name == "max" else np.inf):
+                return one
+    return None
+
+
+def _is(value: Any, number: float) -> bool:
+    plain = isinstance(value, float | np.ndarray | np.generic) or (
+        isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
+    )
+    return bool(plain and np.ndim(value) == 0 and float(value) == number)
+
+
+def _size(value: Any) -> Any:
+    return jnp.abs(value) if jnp.issubdtype(jnp.result_type(value), jnp.floating) else value
+
+
+def _affine_size(apply: Callable[[Array], Array], v: Array) -> Array:
+    zero = apply(jnp.zeros_like(v))
+    return jnp.abs(apply(jnp.abs(v)) - zero) + jnp.abs(zero)
+
+
+def _indices(name: str, inputs: list[Any]) -> list[Any]:
+    """The operands that say which entries are taken."""
+    return {"select_n": inputs[:1], "dynamic_slice": inputs[1:], "gather": inputs[1:]}[name]
+
+
+def _terms(name: str, params: dict, inputs: list[Any], nodes: list[Node], parents: Any) -> int:
+    """How many terms the sums of an affine primitive have, at most."""
+    shape = nodes[parents[0]].shape
+    if name == "dot_general":
+        contracted = params["dimension_numbers"][0][0]
+        operand = inputs[0]
+        shape = nodes[operand.root].shape if isinstance(operand, _Value) else np.shape(operand)
+        return int(np.prod([shape[int(axis)] for axis in contracted], dtype=int)) + 2
+    if name == "conv_general_dilated":
+        kernel = inputs[1]
+        kernel = nodes[kernel.root].shape if isinstance(kernel, _Value) else np.shape(kernel)
+        features = params["dimension_numbers"].rhs_spec[0]
+        return int(np.prod(kernel, dtype=int)) // kernel[features] + 2
+    if name in ("reduce_sum", "cumsum", "reduce_window_sum"):
+        return int(np.prod(shape, dtype=int)) + 1
+    return 3
+
+
+def _place(eqn: Any) -> str:
+    """Where an equation stands in the user's code, as far as JAX knows."""
+    stack = str(eqn.source_info.name_stack)
+    inside = f"inside {stack}" if stack else "in the network"
+    trace = eqn.source_info.traceback
+    libraries = (sysconfig.get_paths()["purelib"], *site.getsitepackages(), os.path.dirname(__file__))
+    for frame in trace.frames if trace is not None else ():
+        if not frame.file_name.startswith((*libraries, "<")):
+            return f"{inside}, at line {frame.line_num} of {os.path.basename(frame.file_name)}"
+    return inside
