@@ -61,8 +61,8 @@ class Choice(NamedTuple):
     """
 
     slope: Array
-    shift: Array
     log_weight: Array  # a scalar; -inf for the interval alone
+    shift: Array | None = None  # where c vanishes and g shall not
 
 
 class Known(NamedTuple):
@@ -172,7 +172,9 @@ def _through_scalar(node, relaxed, place, c):
 
 def _through_choice(relaxed, place, c, choice):
     pieces, ball = relaxed.pieces[place], relaxed.balls[place]
-    slope = c * choice.slope + choice.shift
+    slope = c * choice.slope
+    if choice.shift is not None:
+        slope = slope + choice.shift
     # An infinite ball says nothing, and has no weight.
     useful = (ball.radius > 0) & (ball.radius < jnp.inf)
     radius = jnp.where(useful, ball.radius, 1)
@@ -196,7 +198,7 @@ def closest(
             line = relaxed.lines[place]
             slope = jnp.where(c > 0, line.low_slope, line.high_slope)
             none = jnp.full((), -jnp.inf, c.dtype)
-            made[place] = Choice(slope, jnp.zeros_like(slope), none)
+            made[place] = Choice(slope, none)
         moved, _ = _THROUGH[node.kind](node, relaxed, place, c)
         for parent, given in zip(node.parents, moved, strict=True):
             coefficients[parent] = coefficients[parent] + given if parent in coefficients else given

@@ -1,12 +1,13 @@
 """A radius that no perturbation undercuts."""
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, PyTree
 
 from .._problem import Problem, pose
 from .._typing import Bounds, LogitsFn, Order
@@ -122,10 +123,12 @@ def certify(
         distances = jax.vmap(lambda row: distance(here, row))(rows)
         margins = jax.vmap(lambda row: row.constant + least(here, row.slope))(rows)
         reached = jnp.min(jnp.where(wanted, distances, jnp.inf))
-        return reached, choices, jnp.where(wanted, margins, jnp.inf)
+        return reached, jnp.where(wanted, margins, jnp.inf), choices
 
     state = start(jnp.minimum(first, most)) if budget.steps else None
-    radius, margins, count = search(evaluate, jnp.minimum(first, most), most, state, budget.rounds)
+    margin = problem.start.margin
+    first = jnp.minimum(first, most)
+    radius, margins, count = search(evaluate, margin, first, most, state, budget.rounds)
     return conclude(problem, radius, margins, count, found)
 
 
@@ -165,68 +168,94 @@ def distance(domain: Domain, row: Linear) -> Array:
     return jnp.where(row.constant > 0, length * safe, 0)
 
 
-def search(evaluate, first, most, state, rounds) -> tuple[Array, Array, Array]:
-    """The largest radius that is certified: where r and the distance found within r agree.
+class _Tried(NamedTuple):
+    """The search between two of its radii."""
 
-    Whatever radius is tried, the smaller of the two is certified. The distance falls with the
-    radius, so the two meet once; the secant through the last two leads there.
+    count: Array
+    low: Array  # certified
+    high: Array  # the smallest radius that was tried in vain
+    radius: Array  # to try next
+    left: Array  # the last radius whose smallest margin was positive, and that margin
+    right: Array  # the last one whose was not
+    state: PyTree
+    margins: Array  # of the largest certified radius that was tried
+
+
+def search(
+    evaluate: Callable[[Array, PyTree], tuple[Array, Array, PyTree]],
+    margin: Array,
+    first: Array,
+    most: Array,
+    state: PyTree,
+    rounds: int,
+) -> tuple[Array, Array, Array]:
+    """The largest radius that is certified.
+
+    Whatever radius is tried, the smaller of it and of the distance to the boundary of what was
+    found there is certified. The smallest margin falls as the radius grows, ever faster: the chord
+    through two of its values leads to a smaller radius than the one where it vanishes, and, with
+    Illinois' halving, there in a few steps.
 
     Parameters
     ----------
     evaluate
-        `evaluate(radius, state) -> distance, state, margins`.
+        `evaluate(radius, state) -> distance, margins, state`.
+    margin
+        The smallest one at radius 0.
     first, most
         The first radius to try, and the largest.
     state
         Handed from one to the next.
     rounds
         How many are tried at most.
+
+    Returns
+    -------
+    radius, margins, count
+        The radius, the margins at the largest radius that was tried and certified, and how many
+        were tried.
     """
 
-    def going(carry):
-        count, low, high, *_ = carry
-        return (count < rounds) & (low < most) & ~(high <= low * (1 + TOLERANCE))
+    def going(at):
+        return (at.count < rounds) & (at.low < most) & ~(at.high <= at.low * (1 + TOLERANCE))
 
-    def step(carry):
-        count, low, high, radius, at_low, at_high, state, _, best = carry
-        reached, state, margins = evaluate(radius, state)
-        reached = jnp.where(reached >= 0, reached, 0)  # NaN certifies nothing
-        inside = reached >= radius
-        low = jnp.maximum(low, jnp.minimum(reached, radius))
-        high = jnp.where(inside, high, jnp.minimum(high, radius))
-        at_low = jnp.where(inside, jnp.stack([radius, reached]), at_low)
-        at_high = jnp.where(inside, at_high, jnp.stack([radius, reached]))
-        best = jnp.where(inside, margins, best)
-        # Where the line through both meets the diagonal.
-        rise = at_low[1] - at_high[1] + at_high[0] - at_low[0]
-        share = (at_low[1] - at_low[0]) / positive(rise)
-        secant = at_low[0] + share * (at_high[0] - at_low[0])
+    def step(at):
+        distance, margins, state = evaluate(at.radius, at.state)
+        distance = jnp.where(distance >= 0, distance, 0)  # NaN certifies nothing
+        inside = distance >= at.radius
+        low = jnp.maximum(at.low, jnp.minimum(distance, at.radius))
+        high = jnp.where(inside, at.high, jnp.minimum(at.high, at.radius))
+        here = jnp.stack([at.radius, jnp.min(margins)])
+        # A side that stays for the second time counts for less.
+        weak = jnp.array([1, 0.5], here.dtype)
+        left = jnp.where(inside, here, jnp.where(at.right[0] < jnp.inf, at.left * weak, at.left))
+        right = jnp.where(inside, jnp.where(at.left[0] > 0, at.right * weak, at.right), here)
+        chord = left[0] + (right[0] - left[0]) * left[1] / (left[1] - right[1])
+        # Just below, so that what is tried last is certified.
+        chord = chord * (1 - TOLERANCE / 2)
+        good = (chord > low) & (chord < high)
         middle = jnp.where(low > 0, (low + high) / 2, high / 8)
-        both = (at_low[0] > 0) & (at_high[0] < jnp.inf)
-        # Just below, so that it is likely to be certified.
-        following = jnp.where(both, secant, jnp.where(inside, reached, middle))
-        following = following * (1 - TOLERANCE / 2)
-        within = (following > low) & (following < high)
-        following = jnp.where(within, following, middle)
-        following = jnp.where(high < jnp.inf, following, jnp.minimum(reached, 4 * radius))
-        return count + 1, low, high, jnp.minimum(following, most), at_low, at_high, state, radius, best
+        grown = jnp.minimum(jnp.maximum(distance, 1.25 * at.radius), 4 * at.radius)
+        following = jnp.where(high < jnp.inf, jnp.where(good, chord, middle), grown)
+        best = jnp.where(inside & (at.radius >= at.low), margins, at.margins)
+        following = jnp.minimum(following, most)
+        return _Tried(at.count + 1, low, high, following, left, right, state, best)
 
     dtype = first.dtype
     zero, inf = jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype)
-    _, state_, margins = jax.eval_shape(evaluate, first, state)
-    carry = (
-        jnp.zeros((), jnp.int32),
-        zero,
-        inf,
-        first,
-        jnp.zeros(2, dtype),
-        jnp.full(2, jnp.inf, dtype),
-        state,
-        zero,
-        jnp.full(margins.shape, -jnp.inf, margins.dtype),
+    _, margins, _ = jax.eval_shape(evaluate, first, state)
+    start = _Tried(
+        count=jnp.zeros((), jnp.int32),
+        low=zero,
+        high=inf,
+        radius=first,
+        left=jnp.stack([zero, margin.astype(dtype)]),
+        right=jnp.stack([inf, -inf]),
+        state=state,
+        margins=jnp.full(margins.shape, -jnp.inf, margins.dtype),
     )
-    count, low, *_, best = jax.lax.while_loop(going, step, loop_init(carry, first + most))
-    return low, best, count
+    last = jax.lax.while_loop(going, step, loop_init(start, first + most + margin))
+    return last.low, last.margins, last.count
 
 
 def prepare(problem: Problem) -> tuple[Known, tuple[Array, Array] | None]:
