@@ -14,14 +14,12 @@ from .._typing import Bounds, LogitsFn, Order
 from ..logits import as_logits
 from ..norms import halfspace_step, loop_init, norm, positive, dual_order
 from ..perturbation import Perturbation
-from ._ascend import ascend
-from ._bounds import Choice, Known, Linear, Relaxation, closest, fixed, relax, substitute
+from ._bounds import Known, Linear, best_linear, fixed, relax, substitute
 from ._domain import Domain, least
 from ._graph import read_network
 
 TOLERANCE = 1e-5  # of the radius that a method can certify at all, relative
 EXACT = 1e-4  # a bracket that is as narrow is a point
-_FIRST_WEIGHT = -1.0  # logarithm of the first weight of a ball, in its natural units
 
 
 class CertificateStatus(IntEnum):
@@ -71,13 +69,18 @@ class Budget(NamedTuple):
     rounds: int  # radii tried
 
 
-METHODS = {
+METHODS: dict[str, dict[str, Budget]] = {
     "interval": {effort: Budget(False, 0, 0, 24) for effort in ("low", "medium", "high")},
     "crown": {effort: Budget(True, 0, 0, 24) for effort in ("low", "medium", "high")},
     "offset": {
-        "low": Budget(True, 10, 0, 8),
-        "medium": Budget(True, 20, 0, 8),
-        "high": Budget(True, 60, 0, 12),
+        "low": Budget(True, 6, 0, 6),
+        "medium": Budget(True, 10, 0, 8),
+        "high": Budget(True, 20, 0, 12),
+    },
+    "alpha": {
+        "low": Budget(True, 10, 2, 8),
+        "medium": Budget(True, 10, 5, 8),
+        "high": Budget(True, 20, 10, 12),
     },
 }
 
@@ -110,55 +113,38 @@ def certify(
     def domain(radius):
         return Domain(known.center[0], radius, problem.ord, room)
 
-    def start(radius):
-        relaxed = relax(known, domain(radius), substituted=budget.substituted)
-        return jax.vmap(lambda seed: _weighted(closest(known.nodes, relaxed, at, seed), ord))(seeds)
-
-    def evaluate(radius, choices):
+    def evaluate(radius, state):
         here = domain(radius)
-        relaxed = relax(known, here, substituted=budget.substituted)
-        rows, choices = jax.vmap(
-            lambda seed, choice: outputs(known, relaxed, here, seed, choice, budget.steps)
-        )(seeds, choices)
+        choices, hidden = state or (None, None)
+        relaxed, hidden = relax(
+            known,
+            here,
+            substituted=budget.substituted,
+            hidden=hidden,
+            steps=budget.hidden_steps,
+        )
+        if budget.steps:
+            x, steps = known.center[0], budget.steps
+            one = lambda seed, given: best_linear(
+                known.nodes, relaxed, at, seed, x, here, given, steps
+            )
+            rows, choices = jax.vmap(one)(seeds, choices)
+        else:
+            one = lambda seed: substitute(known.nodes, relaxed, at, seed, known.center[0])
+            rows = jax.vmap(one)(seeds)
         distances = jax.vmap(lambda row: distance(here, row))(rows)
         margins = jax.vmap(lambda row: row.constant + least(here, row.slope))(rows)
         reached = jnp.min(jnp.where(wanted, distances, jnp.inf))
-        return reached, jnp.where(wanted, margins, jnp.inf), choices
+        state = (choices, hidden) if budget.steps else None
+        return reached, jnp.where(wanted, margins, jnp.inf), state
 
-    state = start(jnp.minimum(first, most)) if budget.steps else None
+    first = jnp.minimum(first / 2 if budget.steps else first, most)
+    # No steps were made: the first radius begins with the closest lines.
+    shapes = jax.eval_shape(lambda r: evaluate(r, None), first)[2]
+    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     margin = problem.start.margin
-    first = jnp.minimum(first, most)
     radius, margins, count = search(evaluate, margin, first, most, state, budget.rounds)
     return conclude(problem, radius, margins, count, found)
-
-
-def outputs(known, relaxed, domain, seed, choice, steps) -> tuple[Linear, dict[int, Choice] | None]:
-    """The best linear lower bound of <seed, outputs> that was found."""
-    nodes, x, at = known.nodes, known.center[0], len(known.nodes) - 1
-    plain = substitute(nodes, relaxed, at, seed, x)
-    if not steps:
-        return plain, choice
-
-    def row(choice):
-        return substitute(nodes, relaxed, at, seed, x, choice)
-
-    def value(choice):
-        linear = row(choice)
-        return linear.constant + least(domain, linear.slope)
-
-    choice = ascend(value, choice, steps)
-    other = row(choice)
-    better = value(choice) > plain.constant + least(domain, plain.slope)
-    return jax.tree.map(lambda p, q: jnp.where(better, q, p), plain, other), choice
-
-
-def _weighted(choices: dict[int, Choice], ord: Order) -> dict[int, Choice]:
-    """With weights of balls, where balls are of use: in l∞ the box says more."""
-    weight = -jnp.inf if ord == jnp.inf else _FIRST_WEIGHT
-    return {
-        place: choice._replace(log_weight=jnp.full_like(choice.log_weight, weight))
-        for place, choice in choices.items()
-    }
 
 
 def distance(domain: Domain, row: Linear) -> Array:
