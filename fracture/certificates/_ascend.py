@@ -26,9 +26,7 @@ def begin(start: PyTree) -> Ascent:
     return Ascent(start, zeros, zeros, jnp.zeros((), jnp.int32))
 
 
-def ascend(
-    value: Callable[[PyTree], Array], ascent: Ascent, steps: int
-) -> tuple[PyTree, Ascent]:
+def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tuple[PyTree, Ascent]:
     """So many steps of Adam towards a maximum.
 
     Parameters

@@ -93,10 +93,7 @@ def fixed(nodes: Sequence[Node], x: Array) -> Known:
         sizes.append(node.magnitude(*inputs) if known else jnp.abs(center[at]))
     none: list[None] = [None] * len(nodes)
     exact = Relaxation(sizes, none, none, none, none)
-    rows = {
-        at: every_row(nodes, exact, at, center[0])
-        for at in sorted(affine & _activated(nodes))
-    }
+    rows = {at: every_row(nodes, exact, at, center[0]) for at in sorted(affine & _activated(nodes))}
     return Known(nodes, center, rows, gains(nodes))
 
 
@@ -265,9 +262,7 @@ def _through_choice(relaxed, place, c, choice):
     return (slope,), added
 
 
-def closest(
-    nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array
-) -> dict[int, Choice]:
+def closest(nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array) -> dict[int, Choice]:
     """The choices that `substitute` makes where it is given none, which use no balls."""
     made: dict[int, Choice] = {}
     coefficients = {at: seed}
@@ -364,7 +359,9 @@ def relax(
             # Two sound bounds may miss each other by rounding alone.
             high = jnp.maximum(low, high)
         ranges.append((low, high))
-        inside = jnp.sqrt(jnp.sum(jnp.maximum(high - known.center[at], known.center[at] - low) ** 2))
+        inside = jnp.sqrt(
+            jnp.sum(jnp.maximum(high - known.center[at], known.center[at] - low) ** 2)
+        )
         inside = inside * (1 + (node.size + 8) * jnp.finfo(x.dtype).eps)
         reaches.append(jnp.minimum(inside, reach(known, relaxed.pieces[-1], domain, reaches, at)))
     return relaxed, made

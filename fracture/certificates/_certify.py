@@ -1,63 +1,22 @@
 """A radius that no perturbation undercuts."""
 
-from collections.abc import Callable
-from enum import IntEnum
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, PyTree
+from jaxtyping import Array, Float, PyTree
 
 from .._problem import Problem, pose
 from .._typing import Bounds, LogitsFn, Order
 from ..logits import as_logits
-from ..norms import halfspace_step, loop_init, norm, positive, dual_order
+from ..norms import dual_order, halfspace_step, norm, positive
 from ..perturbation import Perturbation
 from ._bounds import Known, Linear, best_linear, fixed, relax, substitute
 from ._domain import Domain, least
 from ._graph import read_network
-
-TOLERANCE = 1e-5  # of the radius that a method can certify at all, relative
-EXACT = 1e-4  # a bracket that is as narrow is a point
-
-
-class CertificateStatus(IntEnum):
-    """What is known about one input."""
-
-    CERTIFIED = 0  # no perturbation within `radius` changes the answer
-    EXACT = 1  # and one that is hardly longer does: `radius` is the smallest
-    MISCLASSIFIED = 2  # x itself gets another answer: 0
-    NOTHING = 3  # nothing could be certified: 0
-    NOT_FINITE = 4  # no valid problem: NaN, infinity, or a label out of range
-
-
-class Certificate(NamedTuple):
-    """What is certified for one input; `vmap` adds an axis to each field.
-
-    Attributes
-    ----------
-    radius
-        No perturbation of a smaller norm, and none within the bounds if there are any, changes the
-        answer of the network, computed in real numbers with the weights as they are; 0 where
-        nothing is certified.
-    margins
-        Shape (K,): lower bounds of the label's logit minus each other one, on the ball of that
-        radius within the bounds; inf for the label itself, and for all but the target if there is
-        one.
-    closest
-        The class whose margin is smallest: the one for which less could be certified.
-    status
-        A `CertificateStatus`.
-    num_bounds
-        How many radii were tried.
-    """
-
-    radius: Float[Array, ""]
-    margins: Float[Array, " k"]
-    closest: Int[Array, ""]
-    status: Int[Array, ""]
-    num_bounds: Int[Array, ""]
+from ._result import Certificate, conclude, wanted
+from ._search import search
 
 
 class Budget(NamedTuple):
@@ -82,7 +41,15 @@ METHODS: dict[str, dict[str, Budget]] = {
         "medium": Budget(True, 10, 5, 8),
         "high": Budget(True, 20, 10, 12),
     },
+    "best": {
+        "low": Budget(True, 6, 0, 6),
+        "medium": Budget(True, 10, 0, 8),
+        "high": Budget(True, 20, 10, 12),
+    },
 }
+
+
+EFFORTS = ("low", "medium", "high")
 
 
 def certify(
@@ -93,58 +60,140 @@ def certify(
     ord: Order = 2,
     bounds: Bounds | None = None,
     target: ArrayLike | None = None,
-    method: str = "offset",
+    method: str = "best",
     effort: str = "medium",
     found: Perturbation | None = None,
 ) -> Certificate:
-    """A radius within which the network's answer is proven not to change."""
+    """A radius within which no perturbation changes the answer: a lower bound of the smallest one.
+
+    The network is read as affine, elementwise and bilinear steps. On a ball around `x` each class
+    difference is bounded below by a linear function of the input: of whatever radius the ball is,
+    the smaller of it and of the distance at which that function vanishes is certified. Several
+    radii are tried, and the largest that is certified is returned.
+
+    It speaks of the network in real numbers, with the weights as they are; what its own arithmetic
+    rounds is taken off. That costs little in float64, and up to about a percent in float32.
+
+    Parameters
+    ----------
+    logits_fn
+        `logits_fn(z) -> logits[K]` for one input, of primitives that there are bounds for: dense
+        and convolutional layers, pooling, normalisation, attention, whatever is elementwise; in
+        float32 or float64. One output f stands for the logits (f/2, -f/2).
+    x
+        One input, of any shape.
+    label
+        The class that `x` should get; may be traced.
+    ord
+        Norm of perturbations: 1, 2 or inf.
+    bounds
+        `(lower, upper)` that perturbed inputs respect, which makes fewer of them; None for none. An
+        input outside of them is certified as if there were none.
+    target
+        Class that is to be kept from winning over the label, in place of any other; may be traced.
+    method
+        `"interval"`: hidden layers by interval arithmetic, the cheapest. `"crown"`: by substitution
+        of the closest lines around each activation. `"offset"`: the lines for the outputs are
+        improved by gradient ascent, and in l1 and l2 activations are known to lie in balls too.
+        `"alpha"`: the lines for hidden layers as well. `"best"`: what an effort is best spent on.
+    effort
+        `"low"`, `"medium"` or `"high"`.
+    found
+        A perturbation of the same input, norm and bounds, such as `minimal` finds: nothing larger
+        is tried, and where the two meet, the certificate is exact.
+
+    Returns
+    -------
+    A `Certificate`.
+
+    Raises
+    ------
+    NotImplementedError
+        For a primitive that there are no bounds for, naming it and where it stands.
+    TypeError
+        If `x` or the logits are not float32 or float64.
+    ValueError
+        For an unknown method or effort, and as `minimal` does.
+
+    References
+    ----------
+    Zhang et al. (2018), arXiv:1811.00866 (CROWN). Xu et al. (2021), arXiv:2011.13824 (α-CROWN).
+    Chiu et al. (2025), arXiv:2506.06665 (balls around hidden layers, SDP-CROWN).
+
+    Examples
+    --------
+    Of a linear network the certified radius is the distance to the boundary, up to rounding:
+
+    >>> import jax.numpy as jnp
+    >>> from fracture.certificates import certify
+    >>> network = lambda x: jnp.stack([3 * x[0] + 4 * x[1], 0 * x[0]])
+    >>> print(f"{certify(network, jnp.array([1.0, 0.5]), 0).radius:.4f}")
+    1.0000
+    """
+    budget = budget_of(method, effort)
     problem = pose(logits_fn, x, label, ord, bounds, target)
-    budget = METHODS[method][effort]
     known, room = prepare(problem)
-    wanted = _wanted(problem)
-    dtype = problem.center.dtype
-    most = jnp.full((), jnp.inf, dtype) if found is None else found.norm.astype(dtype)
-
-    grad_sizes = _steepness(problem)
-    first = _first_radius(problem, grad_sizes, wanted)
-    at = len(known.nodes) - 1
-    seeds = seeds_of(problem)
-
-    def domain(radius):
-        return Domain(known.center[0], radius, problem.ord, room)
 
     def evaluate(radius, state):
-        here = domain(radius)
-        choices, hidden = state or (None, None)
-        relaxed, hidden = relax(
-            known,
-            here,
-            substituted=budget.substituted,
-            hidden=hidden,
-            steps=budget.hidden_steps,
-        )
-        if budget.steps:
-            x, steps = known.center[0], budget.steps
-            one = lambda seed, given: best_linear(
-                known.nodes, relaxed, at, seed, x, here, given, steps
-            )
-            rows, choices = jax.vmap(one)(seeds, choices)
-        else:
-            one = lambda seed: substitute(known.nodes, relaxed, at, seed, known.center[0])
-            rows = jax.vmap(one)(seeds)
-        distances = jax.vmap(lambda row: distance(here, row))(rows)
-        margins = jax.vmap(lambda row: row.constant + least(here, row.slope))(rows)
-        reached = jnp.min(jnp.where(wanted, distances, jnp.inf))
-        state = (choices, hidden) if budget.steps else None
-        return reached, jnp.where(wanted, margins, jnp.inf), state
+        domain = Domain(known.center[0], radius, problem.ord, room)
+        rows, state = outputs(known, domain, seeds_of(problem), budget, state)
+        distances = jax.vmap(lambda row: distance(domain, row))(rows)
+        margins = jax.vmap(lambda row: lowest(domain, row))(rows)
+        return jnp.min(jnp.where(wanted(problem), distances, jnp.inf)), margins, state
 
+    first = _first_radius(problem)
+    most = jnp.full_like(first, jnp.inf) if found is None else found.norm.astype(first.dtype)
+    # Choices go on from radius to radius: from small ones they get farther.
     first = jnp.minimum(first / 2 if budget.steps else first, most)
     # No steps were made: the first radius begins with the closest lines.
-    shapes = jax.eval_shape(lambda r: evaluate(r, None), first)[2]
+    shapes = jax.eval_shape(lambda radius: evaluate(radius, None), first)[2]
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    margin = problem.start.margin
-    radius, margins, count = search(evaluate, margin, first, most, state, budget.rounds)
-    return conclude(problem, radius, margins, count, found)
+    result = search(evaluate, problem.start.margin, first, most, state, budget.rounds)
+    return conclude(problem, *result, found)
+
+
+def budget_of(method: str, effort: str) -> Budget:
+    """What a method spends at an effort; `ValueError` for those that there are not."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {tuple(METHODS)}, got {method!r}.")
+    if effort not in EFFORTS:
+        raise ValueError(f"effort must be one of {EFFORTS}, got {effort!r}.")
+    return METHODS[method][effort]
+
+
+def outputs(
+    known: Known, domain: Domain, seeds: Float[Array, "n k"], budget: Budget, state: PyTree
+) -> tuple[Linear, PyTree]:
+    """Linear lower bounds of functions of the logits, and from where choices go on.
+
+    Parameters
+    ----------
+    known
+        From `fixed`.
+    domain
+        Where the input moves.
+    seeds
+        Coefficients of the logits.
+    budget
+        What is spent.
+    state
+        From another domain; None to begin.
+    """
+    nodes, x, at = known.nodes, known.center[0], len(known.nodes) - 1
+    choices, hidden = state or (None, None)
+    relaxed, hidden = relax(
+        known, domain, substituted=budget.substituted, hidden=hidden, steps=budget.hidden_steps
+    )
+    if not budget.steps:
+        return jax.vmap(lambda seed: substitute(nodes, relaxed, at, seed, x))(seeds), None
+    one = lambda seed, given: best_linear(nodes, relaxed, at, seed, x, domain, given, budget.steps)
+    rows, choices = jax.vmap(one)(seeds, choices)
+    return rows, (choices, hidden)
+
+
+def lowest(domain: Domain, row: Linear) -> Array:
+    """The least value of a linear bound on a domain."""
+    return row.constant + least(domain, row.slope)
 
 
 def distance(domain: Domain, row: Linear) -> Array:
@@ -152,96 +201,6 @@ def distance(domain: Domain, row: Linear) -> Array:
     _, length = halfspace_step(row.constant, row.slope, room=domain.room, ord=domain.ord)
     safe = 1 - 4 * (row.slope.size + 8) * jnp.finfo(length.dtype).eps
     return jnp.where(row.constant > 0, length * safe, 0)
-
-
-class _Tried(NamedTuple):
-    """The search between two of its radii."""
-
-    count: Array
-    low: Array  # certified
-    high: Array  # the smallest radius that was tried in vain
-    radius: Array  # to try next
-    left: Array  # the last radius whose smallest margin was positive, and that margin
-    right: Array  # the last one whose was not
-    state: PyTree
-    margins: Array  # of the largest certified radius that was tried
-
-
-def search(
-    evaluate: Callable[[Array, PyTree], tuple[Array, Array, PyTree]],
-    margin: Array,
-    first: Array,
-    most: Array,
-    state: PyTree,
-    rounds: int,
-) -> tuple[Array, Array, Array]:
-    """The largest radius that is certified.
-
-    Whatever radius is tried, the smaller of it and of the distance to the boundary of what was
-    found there is certified. The smallest margin falls as the radius grows, ever faster: the chord
-    through two of its values leads to a smaller radius than the one where it vanishes, and, with
-    Illinois' halving, there in a few steps.
-
-    Parameters
-    ----------
-    evaluate
-        `evaluate(radius, state) -> distance, margins, state`.
-    margin
-        The smallest one at radius 0.
-    first, most
-        The first radius to try, and the largest.
-    state
-        Handed from one to the next.
-    rounds
-        How many are tried at most.
-
-    Returns
-    -------
-    radius, margins, count
-        The radius, the margins at the largest radius that was tried and certified, and how many
-        were tried.
-    """
-
-    def going(at):
-        return (at.count < rounds) & (at.low < most) & ~(at.high <= at.low * (1 + TOLERANCE))
-
-    def step(at):
-        distance, margins, state = evaluate(at.radius, at.state)
-        distance = jnp.where(distance >= 0, distance, 0)  # NaN certifies nothing
-        inside = distance >= at.radius
-        low = jnp.maximum(at.low, jnp.minimum(distance, at.radius))
-        high = jnp.where(inside, at.high, jnp.minimum(at.high, at.radius))
-        here = jnp.stack([at.radius, jnp.min(margins)])
-        # A side that stays for the second time counts for less.
-        weak = jnp.array([1, 0.5], here.dtype)
-        left = jnp.where(inside, here, jnp.where(at.right[0] < jnp.inf, at.left * weak, at.left))
-        right = jnp.where(inside, jnp.where(at.left[0] > 0, at.right * weak, at.right), here)
-        chord = left[0] + (right[0] - left[0]) * left[1] / (left[1] - right[1])
-        # Just below, so that what is tried last is certified.
-        chord = chord * (1 - TOLERANCE / 2)
-        good = (chord > low) & (chord < high)
-        middle = jnp.where(low > 0, (low + high) / 2, high / 8)
-        grown = jnp.minimum(jnp.maximum(distance, 1.25 * at.radius), 4 * at.radius)
-        following = jnp.where(high < jnp.inf, jnp.where(good, chord, middle), grown)
-        best = jnp.where(inside & (at.radius >= at.low), margins, at.margins)
-        following = jnp.minimum(following, most)
-        return _Tried(at.count + 1, low, high, following, left, right, state, best)
-
-    dtype = first.dtype
-    zero, inf = jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype)
-    _, margins, _ = jax.eval_shape(evaluate, first, state)
-    start = _Tried(
-        count=jnp.zeros((), jnp.int32),
-        low=zero,
-        high=inf,
-        radius=first,
-        left=jnp.stack([zero, margin.astype(dtype)]),
-        right=jnp.stack([inf, -inf]),
-        state=state,
-        margins=jnp.full(margins.shape, -jnp.inf, margins.dtype),
-    )
-    last = jax.lax.while_loop(going, step, loop_init(start, first + most + margin))
-    return last.low, last.margins, last.count
 
 
 def prepare(problem: Problem) -> tuple[Known, tuple[Array, Array] | None]:
@@ -263,12 +222,6 @@ def seeds_of(problem: Problem) -> Array:
     return own[None] - jnp.eye(problem.num_classes, dtype=dtype)
 
 
-def _wanted(problem: Problem) -> Array:
-    """The classes that are asked about."""
-    classes = jnp.arange(problem.num_classes, dtype=jnp.int32)
-    return jnp.where(problem.target < 0, classes != problem.label, classes == problem.target)
-
-
 def _steepness(problem: Problem) -> tuple[Array, Array]:
     """Margins over every other class at x, and the dual norms of their gradients."""
     seeds = seeds_of(problem)
@@ -278,29 +231,12 @@ def _steepness(problem: Problem) -> tuple[Array, Array]:
     return (seeds @ logits.astype(seeds.dtype)), sizes
 
 
-def _first_radius(problem: Problem, steepness: tuple[Array, Array], wanted: Array) -> Array:
+def _first_radius(problem: Problem) -> Array:
     """Where the boundary would be if the network were affine."""
-    margins, sizes = steepness
-    guess = jnp.where(wanted & (sizes > 0), margins / positive(sizes), jnp.inf)
+    margins, sizes = _steepness(problem)
+    guess = jnp.where(wanted(problem) & (sizes > 0), margins / positive(sizes), jnp.inf)
     nearest = jnp.min(guess)
-    fallback = jnp.where(norm(problem.center, problem.ord) > 0, norm(problem.center, problem.ord), 1)
-    return jnp.where((nearest > 0) & (nearest < jnp.inf), nearest, fallback)
-
-
-def conclude(problem, radius, margins, count, found) -> Certificate:
-    """The certificate, with what it means."""
-    wrong = problem.posed & (problem.start.margin <= 0)
-    radius = jnp.where(problem.posed & ~wrong, radius, 0)
-    status = jnp.where(radius > 0, CertificateStatus.CERTIFIED, CertificateStatus.NOTHING)
-    if found is not None:
-        met = found.found & (found.norm <= radius * (1 + EXACT)) & (radius > 0)
-        status = jnp.where(met, CertificateStatus.EXACT, status)
-    status = jnp.where(wrong, CertificateStatus.MISCLASSIFIED, status)
-    status = jnp.where(problem.posed, status, CertificateStatus.NOT_FINITE)
-    return Certificate(
-        radius=radius,
-        margins=margins,
-        closest=jnp.argmin(margins).astype(jnp.int32),
-        status=status.astype(jnp.int32),
-        num_bounds=count,
+    fallback = jnp.where(
+        norm(problem.center, problem.ord) > 0, norm(problem.center, problem.ord), 1
     )
+    return jnp.where((nearest > 0) & (nearest < jnp.inf), nearest, fallback)
