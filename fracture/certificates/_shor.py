@@ -149,8 +149,6 @@ def begin(
             pieces = relaxed.pieces[link.source]
             still = (pieces.high - pieces.low).ravel() <= 4 * ULPS * jnp.finfo(dtype).eps * pieces.size.ravel()
             share = jnp.where(still, _FAR, share)
-        elif _round(domain):
-            push = jnp.ones(size, dtype)  # then all of c is minimised with the quadratic
         excess = jnp.full((), -2 if link.source else -0.5, dtype)
         splits[link.source] = Split(share, excess, push)
     return Multipliers(made, balls, splits)
@@ -232,7 +230,7 @@ def _pulled(link, relaxed, pieces, weight, center, radius, useful):
     root = jnp.sqrt(weight)[:, None] * link.matrix
     size = jnp.sqrt(weight)[:, None] * link.size
     # ẑ is W x̂ + b up to so much.
-    missed = eps * link.terms * relaxed.sizes[link.inner].ravel()
+    missed = eps / 2 * link.terms * relaxed.sizes[link.inner].ravel()
     ends = jnp.maximum(pieces.points[-1] - center, center - pieces.points[0]).ravel()
     far = jnp.sqrt(jnp.sum(ends**2))
     far = jnp.where(useful, jnp.minimum(far, radius), far) * (1 + 1e-3)
@@ -254,7 +252,7 @@ def _split(c, quadratic, split, values, pieces):
     return (flat - moved).reshape(shape), mu.reshape(shape), given
 
 
-def _dominated(quadratic: _Quadratic, share, excess, wanted):
+def _dominated(quadratic: _Quadratic, share, excess, wanted, unit=None):
     """μ in proportion to the shares with A = diag(μ) − Q positive; A y near what is wanted.
 
     Returns μ, A y, at least ½ yᵀAy, and how far A y may be from what it should be. The eigenvectors
@@ -270,10 +268,10 @@ def _dominated(quadratic: _Quadratic, share, excess, wanted):
     largest = values[-1] + follow - jax.lax.stop_gradient(follow)
     # Of the Gram matrix: each entry to m eps ‖a_i‖ ‖a_j‖, eigenvalues to a few n eps of its norm.
     trace = jnp.trace(gram)
-    error = eps * ((m + 8) * trace + 16 * n * jnp.maximum(largest, -values[0]))
+    error = eps / 2 * ((m + 8) * trace + 32 * n * jnp.maximum(largest, -values[0]))
     tiny = jnp.finfo(wanted.dtype).tiny ** 0.5
     certain = jnp.maximum(largest, 0) + error + tiny
-    factor = certain * (1 + excess)
+    factor = certain + excess * (certain if unit is None else unit)
 
     def solved(v):
         """A⁻¹ v by Woodbury's identity, in fixed numbers."""
@@ -327,10 +325,13 @@ def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
     constant += jnp.sum(c * x)
     slope = c.ravel()
     excess = jnp.exp(split.log_excess)
-    share = jnp.ones_like(slope) if _round(domain) else jnp.exp(split.log_share)
-    mu, moved, cost, wrong = _dominated(quadratic, share, excess, split.push * slope)
+    # In a ball all of c is minimised with the quadratic, and one μ for all is best.
+    one = jnp.ones_like(slope)
+    share, push = (one, one) if _round(domain) else (jnp.exp(split.log_share), split.push)
     low, high = spread(domain)
     most = jnp.maximum(-low, high)
+    unit = norm(slope) / positive(norm(most) if isinf(domain.ord) else domain.radius)
+    mu, moved, cost, wrong = _dominated(quadratic, share, excess, push * slope, unit)
     constant -= cost + jnp.sum((wrong + eps * (jnp.abs(slope) + jnp.abs(moved))) * most) * (1 + 1e-3)
     rest = slope - moved
     ball = jnp.inf if isinf(domain.ord) else jnp.max(mu) * domain.radius**2
