@@ -38,6 +38,7 @@ from ._graph import Node
 from ._pieces import ULPS, Pieces
 
 WIDEST = 2048  # neurons of a layer: an eigenproblem of that size is solved in every step
+BLOCK = 32  # terms that are summed at once
 _FAR = 4.0  # logarithm of the share of a neuron that does not move: its μ costs nothing
 
 
@@ -49,7 +50,8 @@ class Link(NamedTuple):
     place: int  # the elementwise step of that
     matrix: Float[Array, "n m"]
     size: Float[Array, "n m"]  # the sum of the sizes of the terms of its entries
-    terms: int  # how many roundings an entry may have
+    terms: int  # how many roundings an entry of what `inner` computes may have
+    roundings: int  # how many an entry of the matrix may have
 
 
 class Split(NamedTuple):
@@ -114,7 +116,12 @@ def _link(known: Known, source: int, place: int) -> Link:
     matrix = rows(run, jnp.zeros(shape, dtype))
     size = rows(lambda v: run(v, size=True), jnp.ones(shape, dtype))
     terms = sum(nodes[at].terms + 8 for at in between)
-    return Link(source, inner, place, matrix, size, terms)
+    # Rows of one matrix are itself; of a product of several they are sums.
+    sums = [nodes[at] for at in between if nodes[at].terms > 4]
+    roundings = 2 * len(between)
+    if len(sums) > 1:
+        roundings += sum(node.terms + node.size for node in sums)
+    return Link(source, inner, place, matrix, size, terms, roundings)
 
 
 def _between(nodes: Sequence[Node], source: int, inner: int) -> list[int]:
@@ -235,7 +242,7 @@ def _pulled(link, relaxed, pieces, weight, center, radius, useful):
     far = jnp.sqrt(jnp.sum(ends**2))
     far = jnp.where(useful, jnp.minimum(far, radius), far) * (1 + 1e-3)
     lost = jnp.sqrt(jnp.sum((weight * missed) ** 2)) * far + jnp.sum(weight * missed**2)
-    return _Quadratic(root, jnp.sum(size**2, axis=0) * (3 * link.terms + 8) * eps), lost * (1 + 1e-3)
+    return _Quadratic(root, jnp.sum(size**2, axis=0) * (2 * link.roundings + 8) * eps), lost * (1 + 1e-3)
 
 
 def _split(c, quadratic, split, values, pieces):
@@ -261,14 +268,15 @@ def _dominated(quadratic: _Quadratic, share, excess, wanted, unit=None):
     root, eps = quadratic.root, jnp.finfo(wanted.dtype).eps
     n, m = root.shape
     scaled = root / jnp.sqrt(share)
-    gram = jnp.dot(scaled, scaled.T, precision=jax.lax.Precision.HIGHEST)
+    gram = _gram(scaled)
     values, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(gram))
     top = vectors[:, -1]
     follow = jnp.sum((top @ scaled) ** 2)
     largest = values[-1] + follow - jax.lax.stop_gradient(follow)
-    # Of the Gram matrix: each entry to m eps ‖a_i‖ ‖a_j‖, eigenvalues to a few n eps of its norm.
-    trace = jnp.trace(gram)
-    error = eps / 2 * ((m + 8) * trace + 32 * n * jnp.maximum(largest, -values[0]))
+    # Of the Gram matrix: an entry to as many roundings of ‖a_i‖ ‖a_j‖ as its sums are long, the
+    # eigenvalues to a few n of its norm.
+    length = BLOCK + -(-m // BLOCK) + 16
+    error = eps / 2 * (length * jnp.trace(gram) + 32 * n * jnp.maximum(largest, -values[0]))
     tiny = jnp.finfo(wanted.dtype).tiny ** 0.5
     certain = jnp.maximum(largest, 0) + error + tiny
     factor = certain + excess * (certain if unit is None else unit)
@@ -294,6 +302,14 @@ def _dominated(quadratic: _Quadratic, share, excess, wanted, unit=None):
     return mu, moved, cost, wrong
 
 
+def _gram(a: Array) -> Array:
+    """A Aᵀ, summed in blocks: rounding grows with the length of a sum."""
+    n, m = a.shape
+    blocks = jnp.pad(a, [(0, 0), (0, -m % BLOCK)]).reshape(n, -1, BLOCK)
+    one = lambda b: jnp.dot(b, b.T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.sum(jax.vmap(one, in_axes=1)(blocks), axis=0)
+
+
 def quadratic_rough(quadratic: _Quadratic, share: Array) -> Array:
     """What the matrix may be wrong by, in units of the shares."""
     return jnp.sum(quadratic.rough / share)
@@ -308,14 +324,14 @@ def _back(nodes, relaxed, start, stop, c):
         if place not in coefficients:
             continue
         c, node = coefficients.pop(place), nodes[place]
-        constant -= eps * (node.terms + node.size + 8) * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
+        # Pulled back, an entry is a sum over those of the step, at most.
+        constant -= eps / 2 * (node.size + 16) * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
         moved, added = _THROUGH["affine"](node, relaxed, place, c)
         constant += added
         for parent, given in zip(node.parents, moved, strict=True):
             coefficients[parent] = coefficients[parent] + given if parent in coefficients else given
     c = coefficients[stop]
-    node = nodes[stop]
-    rounding = eps * (node.terms + node.size + 8) * jnp.sum(jnp.abs(c) * relaxed.sizes[stop])
+    rounding = eps / 2 * (nodes[stop].size + 16) * jnp.sum(jnp.abs(c) * relaxed.sizes[stop])
     return c, constant - rounding
 
 
@@ -332,14 +348,15 @@ def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
     most = jnp.maximum(-low, high)
     unit = norm(slope) / positive(norm(most) if isinf(domain.ord) else domain.radius)
     mu, moved, cost, wrong = _dominated(quadratic, share, excess, push * slope, unit)
-    constant -= cost + jnp.sum((wrong + eps * (jnp.abs(slope) + jnp.abs(moved))) * most) * (1 + 1e-3)
+    wrong = (wrong + eps * (jnp.abs(slope) + jnp.abs(moved))) * (1 + 1e-3)
+    dual = dual_order(domain.ord)
+    constant -= cost + jnp.minimum(jnp.sum(wrong * most), norm(wrong, dual) * domain.radius)
     rest = slope - moved
     ball = jnp.inf if isinf(domain.ord) else jnp.max(mu) * domain.radius**2
     paid = jnp.minimum(ball, jnp.sum(mu * most**2)) / 2 * (1 + (x.size + 16) * eps)
     if domain.room is not None:
         return Linear(rest, constant - paid)
     # Convex in the radius, and so below its chord; only the size of a slope matters here.
-    dual = dual_order(domain.ord)
     size = norm(rest, dual) + paid / positive(domain.radius)
     size = size * (1 + (x.size + 16) * eps)
     return Linear(slope * (size / positive(norm(slope, dual))), constant)
