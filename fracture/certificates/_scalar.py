@@ -119,7 +119,9 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
         for a, b in p:
             for c, d in q:
                 slope = np.subtract(a, c) if _plain(a, c) else a - c
-                if _plain(slope) and slope == 0:
+                if _plain(slope):
+                    if slope != 0:
+                        places.append((d - b) / float(slope))
                     continue
                 places.append(jnp.where(slope == 0, 0, (d - b) / jnp.where(slope == 0, 1, slope)))
 

@@ -10,10 +10,9 @@ layer before:
 - x = f(z) entry by entry, and c f(z) − ½ μ (f(z) − x̂)² ≥ g z − ½ λ (z − ẑ)² + offset, where the
   offset is a minimum over an interval in closed form, whatever g and λ are.
 
-With z = Wx' + b the layer before has Q' = Wᵀ diag(λ) W. At the input the diagonal is paid for by the
-ball. Any (g, λ, μ, y) give a bound; those of the linear bounds are among them. All multipliers of
-Shor's relaxation that couple neighbouring layers through their values are here, and the offset is
-exact where the relaxation bounds it by quadratics.
+With z = Wx' + b the layer before has Q' = Wᵀ diag(λ) W. At the input the diagonal is paid for by
+the ball. Any (g, λ, μ, y) give a bound, and those of the linear bounds are among them. Weights of
+the coupling of x with its own z are left out: they gained nothing.
 
 References
 ----------
@@ -22,7 +21,7 @@ adversarial examples", arXiv:1811.01057. Dathathri et al. (2020), arXiv:2010.116
 (2025), "SDP-CROWN", arXiv:2506.06665, has one weight for a layer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isinf
 from typing import NamedTuple
 
@@ -31,8 +30,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..norms import dual_order, norm, positive
-from ._ascend import ascend
-from ._bounds import _THROUGH, Choice, Known, Linear, Relaxation
+from ._ascend import Ascent, ascend, begin as begin_ascent
+from ._bounds import _THROUGH, Choice, Known, Linear, Relaxation, closest
 from ._domain import Domain, least, spread
 from ._graph import Node
 from ._pieces import ULPS, Pieces
@@ -59,7 +58,9 @@ class Split(NamedTuple):
 
     log_share: Float[Array, " m"]  # of μ, up to a common factor
     log_excess: Float[Array, ""]  # of the factor over the least possible one, less 1
-    push: Float[Array, " m"]  # A y, in units of the size of c; at the input, in units of its entries
+    push: Float[
+        Array, " m"
+    ]  # A y, in units of the size of c; at the input, in units of its entries
 
 
 class Multipliers(NamedTuple):
@@ -134,28 +135,24 @@ def _between(nodes: Sequence[Node], source: int, inner: int) -> list[int]:
 
 
 def begin(
-    known: Known,
-    links: Sequence[Link],
-    relaxed: Relaxation,
-    domain: Domain,
-    choices: Mapping[int, Choice],
+    known: Known, links: Sequence[Link], relaxed: Relaxation, domain: Domain, seed: Array
 ) -> Multipliers:
-    """Multipliers next to those of `substitute`, with small weights for each neuron."""
+    """Those of `substitute` with the closest lines, and small weights for each neuron."""
+    choices = closest(known.nodes, relaxed, len(known.nodes) - 1, seed)
     dtype = known.center[0].dtype
     made: dict[int, Choice] = {}
     balls: dict[int, Array] = {}
     splits: dict[int, Split] = {}
     for link in links:
-        choice = choices[link.place]
-        weights = jnp.full(choice.slope.shape, -3, dtype)
-        made[link.place] = choice._replace(log_weight=weights)
+        slope = choices[link.place].slope
+        made[link.place] = Choice(slope, jnp.full_like(slope, -3), jnp.zeros_like(slope))
         balls[link.place] = jnp.full((), -5, dtype)
         size = known.nodes[link.source].size
         share, push = jnp.zeros(size, dtype), jnp.zeros(size, dtype)
         if link.source > 0:
             pieces = relaxed.pieces[link.source]
-            still = (pieces.high - pieces.low).ravel() <= 4 * ULPS * jnp.finfo(dtype).eps * pieces.size.ravel()
-            share = jnp.where(still, _FAR, share)
+            still = pieces.high - pieces.low <= 4 * ULPS * jnp.finfo(dtype).eps * pieces.size
+            share = jnp.where(still.ravel(), _FAR, share)
         excess = jnp.full((), -2 if link.source else -0.5, dtype)
         splits[link.source] = Split(share, excess, push)
     return Multipliers(made, balls, splits)
@@ -215,7 +212,7 @@ def bound(
         weight = own + mu * pieces.steepness**2
         g = c * choice.slope + choice.shift
         rest = least_of_pieces(pieces, c, mu, values, g, weight + paid, center)
-        constant += jnp.sum(rest) * 1 - eps * g.size * jnp.sum(jnp.abs(rest)) - paid * radius**2 / 2
+        constant += jnp.sum(rest) - eps * g.size * jnp.sum(jnp.abs(rest)) - paid * radius**2 / 2
         quadratic, lost = _pulled(link, relaxed, pieces, weight, center, radius, useful)
         constant -= lost
         c, at = g, link.inner
@@ -224,10 +221,13 @@ def bound(
 
 
 class _Quadratic(NamedTuple):
-    """½ Σ (root x)² plus ½ error Σ p x², whatever p, bound what is taken off."""
+    """½ ‖root x‖² is taken off, up to what the root may be wrong by.
 
-    root: Array  # (n, m)
-    rough: Array  # (m,) column sums of what the matrix may be wrong by
+    That is at most ½ (Σ rough/p) Σ p x², whatever p > 0 is.
+    """
+
+    root: Float[Array, "n m"]
+    rough: Float[Array, " m"]
 
 
 def _pulled(link, relaxed, pieces, weight, center, radius, useful):
@@ -242,7 +242,9 @@ def _pulled(link, relaxed, pieces, weight, center, radius, useful):
     far = jnp.sqrt(jnp.sum(ends**2))
     far = jnp.where(useful, jnp.minimum(far, radius), far) * (1 + 1e-3)
     lost = jnp.sqrt(jnp.sum((weight * missed) ** 2)) * far + jnp.sum(weight * missed**2)
-    return _Quadratic(root, jnp.sum(size**2, axis=0) * (2 * link.roundings + 8) * eps), lost * (1 + 1e-3)
+    return _Quadratic(root, jnp.sum(size**2, axis=0) * (2 * link.roundings + 8) * eps), lost * (
+        1 + 1e-3
+    )
 
 
 def _split(c, quadratic, split, values, pieces):
@@ -298,7 +300,7 @@ def _dominated(quadratic: _Quadratic, share, excess, wanted, unit=None):
     wrong = eps * (n + m + 16) * sizes
     cost = jnp.sum(y * moved) / 2 + jnp.sum(jnp.abs(y) * wrong)
     # The factor, times the share, is at least what is needed: it is rounded up.
-    mu = (factor * share + quadratic_rough(quadratic, share) * share) * (1 + 8 * eps)
+    mu = (factor + jnp.sum(quadratic.rough / share)) * share * (1 + 16 * eps)
     return mu, moved, cost, wrong
 
 
@@ -308,11 +310,6 @@ def _gram(a: Array) -> Array:
     blocks = jnp.pad(a, [(0, 0), (0, -m % BLOCK)]).reshape(n, -1, BLOCK)
     one = lambda b: jnp.dot(b, b.T, precision=jax.lax.Precision.HIGHEST)
     return jnp.sum(jax.vmap(one, in_axes=1)(blocks), axis=0)
-
-
-def quadratic_rough(quadratic: _Quadratic, share: Array) -> Array:
-    """What the matrix may be wrong by, in units of the shares."""
-    return jnp.sum(quadratic.rough / share)
 
 
 def _back(nodes, relaxed, start, stop, c):
@@ -363,7 +360,13 @@ def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
 
 
 def least_of_pieces(
-    pieces: Pieces, scale: Array, bend: Array, value: Array, slope: Array, weight: Array, center: Array
+    pieces: Pieces,
+    scale: Array,
+    bend: Array,
+    value: Array,
+    slope: Array,
+    weight: Array,
+    center: Array,
 ) -> Array:
     """The least of scale·f(z) − bend (f(z) − value)²/2 − slope·z + weight (z − center)²/2.
 
@@ -381,9 +384,7 @@ def least_of_pieces(
 
     def at(z):
         f = pieces.values[:-1] + rise * (z - start)
-        return (
-            scale * f - bend * (f - value) ** 2 / 2 - slope * z + weight * (z - center) ** 2 / 2
-        )
+        return scale * f - bend * (f - value) ** 2 / 2 - slope * z + weight * (z - center) ** 2 / 2
 
     ends = jnp.minimum(at(start), at(stop))
     found = jnp.where(bowl, jnp.minimum(ends, at(jnp.where(bowl, inside, start))), ends)
@@ -398,37 +399,44 @@ def least_of_pieces(
     return jnp.min(found - error, axis=0) - ULPS * jnp.finfo(sizes.dtype).eps * sizes
 
 
-def tightened(
+def best_quadratic(
     known: Known,
     links: Sequence[Link],
     relaxed: Relaxation,
     domain: Domain,
     seed: Array,
     plain: Linear,
-    multipliers: Multipliers,
+    before: Ascent | None,
     steps: int,
-) -> tuple[Linear, Multipliers]:
-    """The better of a linear bound and of this one, ascended.
+) -> tuple[Linear, Ascent]:
+    """The better of another linear bound and of this one, ascended.
 
     Parameters
     ----------
     known, links, relaxed, domain, seed
-        As for `bound`.
+        As of `bound`.
     plain
-        Another bound of the same.
-    multipliers
-        Where to begin: from `begin`, or those that an earlier call returned.
+        A bound of the same.
+    before
+        The ascent of multipliers to go on from, perhaps on another domain; none, or one without
+        steps, to begin.
     steps
-        Of the ascent.
+        Of ascent.
+
+    Returns
+    -------
+    linear, ascent
+        The bound, and from where to go on.
     """
 
-    def row(here):
-        return bound(known, links, relaxed, domain, seed, here)
-
-    def margin(linear):
+    def lowest(linear):
         return linear.constant + least(domain, linear.slope)
 
-    multipliers = ascend(lambda here: margin(row(here)), multipliers, steps)
+    row = lambda given: bound(known, links, relaxed, domain, seed, given)
+    start = begin_ascent(begin(known, links, relaxed, domain, seed))
+    if before is not None:
+        start = jax.tree.map(lambda p, q: jnp.where(before.time > 0, p, q), before, start)
+    multipliers, ascent = ascend(lambda given: lowest(row(given)), start, steps)
     other = row(multipliers)
-    better = margin(other) > margin(plain)
-    return jax.tree.map(lambda p, q: jnp.where(better, q, p), plain, other), multipliers
+    better = lowest(other) > lowest(plain)
+    return jax.tree.map(lambda p, q: jnp.where(better, p, q), other, plain), ascent
