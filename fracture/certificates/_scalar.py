@@ -333,11 +333,11 @@ def _squared(p: Interval) -> Interval:
     return jnp.where(inside, 0, jnp.minimum(s, t)), jnp.maximum(s, t)
 
 
-def _scaled(p: Interval, factor: float) -> Interval:
+def _scaled(p: Interval, factor: float | int) -> Interval:
     return (p[0] * factor, p[1] * factor) if factor >= 0 else (p[1] * factor, p[0] * factor)
 
 
-def _shifted(p: Interval, by: float) -> Interval:
+def _shifted(p: Interval, by: float | int) -> Interval:
     return p[0] + by, p[1] + by
 
 

@@ -86,7 +86,9 @@ def smallest(function, x, radius, ord, room, seed):
         def step(at, delta):
             grad = jax.grad(value)(delta)
             length = radius * 0.97 ** at.astype(x.dtype)
-            return project(delta - length * grad / jnp.linalg.norm(grad))
+            return project(
+                delta - length * grad / (jnp.linalg.norm(grad) + jnp.asarray(1e-20, x.dtype))
+            )
 
         return jax.lax.fori_loop(0, 120, step, project(delta))
 
@@ -186,7 +188,7 @@ def test_a_bound_on_a_ball_holds_for_smaller_ones(dtype):
 
 
 @DTYPES
-@pytest.mark.parametrize("activation", [jax.nn.relu, jnp.tanh, jax.nn.leaky_relu])
+@pytest.mark.parametrize("activation", [jax.nn.relu, jnp.tanh, jnp.abs])
 def test_the_least_of_pieces_is_that_of_a_grid(activation, dtype):
     """Below every value of the quadratic with the function, and near the smallest."""
     rng = np.random.default_rng(1)
@@ -201,11 +203,16 @@ def test_the_least_of_pieces_is_that_of_a_grid(activation, dtype):
     while node.kind != "scalar":
         node = read_network(activation, low)[node.parents[0]]
     got = least_of_pieces(chords(node.expr, low, high), scale, bend, value, slope, weight, center)
-    z = np.asarray(low) + np.linspace(0, 1, 4001)[:, None] * np.asarray(high - low, float)
-    f = np.asarray(activation(jnp.asarray(z)), float)
+    given = [np.asarray(each, float) for each in (scale, bend, value, slope, weight, center)]
+    scale, bend, value, slope, weight, center = given
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    kink = np.clip(np.zeros((1, size)), low, high)
+    z = np.concatenate([low + np.linspace(0, 1, 4001)[:, None] * (high - low), kink])
+    f = np.asarray(activation(jnp.asarray(z)))
     grid = scale * f - bend * (f - value) ** 2 / 2 - slope * z + weight * (z - center) ** 2 / 2
-    want = np.min(np.asarray(grid, float), axis=0)
-    assert (np.asarray(got) <= want + 20 * np.finfo(dtype).eps).all()
+    want = np.min(grid, axis=0)
+    got = np.asarray(got, float)
+    assert (got <= want + 20 * np.finfo(dtype).eps).all()
     np.testing.assert_allclose(got, want, atol=5e-3 if activation is jnp.tanh else 1e-3)
 
 
@@ -219,11 +226,11 @@ def test_ascents_go_on_and_networks_that_are_no_chains_are_told():
     plain = substitute(known.nodes, relaxed, len(known.nodes) - 1, seed, x)
     none = begin_ascent(begin(known, links, relaxed, domain, seed))
     rows, now = [], none
-    run = jax.jit(lambda now: best_quadratic(known, links, relaxed, domain, seed, plain, now, 5))
+    run = jax.jit(lambda now: best_quadratic(known, links, relaxed, domain, seed, plain, now, 20))
     for _ in range(3):
         row, now = run(now)
         rows.append(float(lowest(domain, row)))
-    assert int(now.time) == 15
+    assert int(now.time) == 60
     assert rows[-1] > rows[0] >= float(lowest(domain, plain))
     residual = lambda x: x[:2] + function(jnp.tanh(x))
     assert chain(known_of(residual, x)) is None
