@@ -236,3 +236,18 @@ def test_ascents_go_on_and_networks_that_are_no_chains_are_told():
     assert chain(known_of(residual, x)) is None
     assert chain(known_of(lambda x: x * jnp.sum(x), x)) is None
     assert chain(known_of(lambda x: 2 * x, x)) is None
+
+
+@DTYPES
+def test_linear_functions_on_a_ball_cut_by_a_box(dtype):
+    """No point has a smaller value, where the corner of the box is within the ball too."""
+    rng = np.random.default_rng(0)
+    room = jnp.full(5, -0.3, dtype), jnp.full(5, 0.2, dtype)
+    domain = Domain(jnp.zeros(5, dtype), jnp.asarray(0.6, dtype), 2, room)
+    c = rng.normal(size=(100, 5)).astype(dtype)
+    got = jax.vmap(lambda c: least(domain, c))(jnp.asarray(c))
+    points = rng.normal(size=(20000, 5))
+    points = 0.6 * points / np.linalg.norm(points, axis=1, keepdims=True)
+    values = np.min(c.astype(float) @ np.clip(points, -0.3, 0.2).T, axis=1)
+    assert (np.asarray(got, float) <= values + 1e-6).all()
+    np.testing.assert_allclose(got, values, atol=0.1)
