@@ -119,7 +119,9 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
         for a, b in p:
             for c, d in q:
                 slope = np.subtract(a, c) if _plain(a, c) else a - c
-                if _plain(slope) and slope == 0:
+                if _plain(slope):
+                    if slope != 0:
+                        places.append((d - b) / float(slope))
                     continue
                 places.append(jnp.where(slope == 0, 0, (d - b) / jnp.where(slope == 0, 1, slope)))
 
@@ -331,11 +333,11 @@ def _squared(p: Interval) -> Interval:
     return jnp.where(inside, 0, jnp.minimum(s, t)), jnp.maximum(s, t)
 
 
-def _scaled(p: Interval, factor: float) -> Interval:
+def _scaled(p: Interval, factor: float | int) -> Interval:
     return (p[0] * factor, p[1] * factor) if factor >= 0 else (p[1] * factor, p[0] * factor)
 
 
-def _shifted(p: Interval, by: float) -> Interval:
+def _shifted(p: Interval, by: float | int) -> Interval:
     return p[0] + by, p[1] + by
 
 
