@@ -32,12 +32,16 @@ from ._bounds import (
     relax,
     substitute,
 )
-from ._domain import Domain, least
+from ._domain import Domain, least, spread
 from ._graph import Node
 from ._pieces import Pieces, chords, lines
+from ._polyhedron import nearest_point
 from ._scalar import evaluate, kinks
 
 _FIRST_WEIGHT = 0.3  # of a ball, in its natural units
+
+
+MOST_ENTRIES = 256  # of an input for which parts without kinks are solved exactly
 
 
 class Effort(NamedTuple):
@@ -126,6 +130,10 @@ def branch(
     relaxed = relax(known, domain)
     places = [at for at, node in enumerate(nodes) if node.kind == "scalar"]
     root = _flat(places, {at: _ends(relaxed, at) for at in places})
+    slack = 0 if decide else effort.tolerance
+    pieced = all(kinks(nodes[at].expr)[1] is not None for at in places)
+    affine = all(node.kind != "product" for node in nodes)
+    exact = pieced and affine and problem.ord in (2, jnp.inf) and x.size <= MOST_ENTRIES
     width = max(effort.batch, -(-len(seeds) // 2))
 
     def first(seed):
@@ -149,26 +157,33 @@ def branch(
 
     choices, units = jax.vmap(first)(seeds)
 
-    def bounded(part: _Part) -> tuple[_Part, Array]:
-        """The part with a better bound, and the nearest point of its half-space."""
+    def function(part: _Part, here: Relaxation):
+        """The linear function of multipliers, and where coefficients and slopes are left."""
+        unit = {at: each[part.rival] for at, each in units.items()}
+        seen: dict[int, tuple[Array, Array]] = {}
+
+        def choose(at, free):
+            def of(c):
+                made = _chosen(nodes[at], here.pieces[at], c, free, unit[at])
+                seen[at] = c, c * made.slope + made.shift
+                return made
+
+            return of
+
+        def row(free):
+            own = seeds[part.rival] * jnp.exp(jnp.minimum(free[1], 0))
+            chosen = {at: choose(at, each) for at, each in free[0].items()}
+            return substitute(nodes, here, last, own, x, chosen)
+
+        return row, unit, seen
+
+    def bounded(part: _Part) -> tuple[_Part, Array, Array]:
+        """The part with a better bound, the nearest point of its half-space, what a split is worth."""
         if effort.narrow:
             here, low, high, empty = _narrowed(known, relaxed, domain, places, part)
         else:
             here, low, high, empty = _cut(nodes, relaxed, places, part)
-        unit = {at: each[part.rival] for at, each in units.items()}
-        seen: dict[int, tuple[Array, Array]] = {}  # coefficients and slopes of elementwise steps
-
-        def row(free):
-            def choose(at):
-                def of(c):
-                    made = _chosen(nodes[at], here.pieces[at], c, free[0][at], unit[at])
-                    seen[at] = c, c * made.slope + made.shift
-                    return made
-
-                return of
-
-            own = seeds[part.rival] * jnp.exp(jnp.minimum(free[1], 0))
-            return substitute(nodes, here, last, own, x, {at: choose(at) for at in free[0]})
+        row, _, seen = function(part, here)
 
         def value(free):
             linear = row(free)
@@ -180,13 +195,60 @@ def branch(
             return near + jax.lax.stop_gradient(far - near)
 
         free = ascend(value, part.free, effort.steps)
-        linear = row(free)
-        delta, far = _nearest(domain, linear)
+        delta, far = _nearest(domain, row(free))
         far = jnp.where(empty, jnp.inf, jnp.where(far >= 0, far, 0))
         split, cut, worth = _promising(nodes, places, seen, low, high)
         bound = jnp.maximum(part.bound, far)
         made = _Part(part.alive, bound, part.rival, low, high, free, split, cut)
         return made, delta, worth
+
+    def polished(part: _Part) -> tuple[Array, Array]:
+        """The bound of a part in which the network is affine, exactly; and its nearest point."""
+        here, *_ = _cut(nodes, relaxed, places, part)
+        row, unit, _ = function(part, here)
+        low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
+        seed = seeds[part.rival]
+        slopes = {at: _slope(here.pieces[at]) for at in places}
+
+        def affine(delta):
+            """What activations are applied to, and the margin."""
+            found, inputs = [], []
+            for at, node in enumerate(nodes):
+                given = [found[parent] for parent in node.parents]
+                if node.kind == "scalar":
+                    inputs.append(given[0].ravel())
+                    found.append(here.pieces[at].values[0] + slopes[at] * (given[0] - low[at]))
+                else:
+                    found.append(node.apply(*given) if node.parents else x + delta)
+            return jnp.concatenate(inputs), jnp.sum(seed * found[-1])
+
+        zero = jnp.zeros_like(x)
+        inputs, margin = affine(zero)
+        rows, grad = jax.jacfwd(affine)(zero)
+        sides = [_sides(nodes[at], low[at], high[at]) for at in places]
+        below, above = (jnp.concatenate([side[i].ravel() for side in sides]) for i in (0, 1))
+        # Rows of norm 1, in units of the radius.
+        rows = jnp.concatenate([-rows, rows, grad[None]])
+        limits = jnp.concatenate([inputs - part.low, part.high - inputs, -margin[None]])
+        used = jnp.concatenate([below, above, jnp.ones(1, bool)])
+        sizes = positive(jax.vmap(lambda r: norm(r, dual_order(problem.ord)))(rows))
+        rows = jnp.where(used[:, None], rows / sizes[:, None], 0)
+        limits = jnp.where(used, limits / (sizes * most), 1)
+        ends = [end / most for end in spread(domain)]
+        delta, many = nearest_point(rows, limits, *ends, problem.ord)
+        many = jnp.where(used, many / sizes, 0)
+        # The margin's multiplier is 1, or the largest of the others is.
+        many = many / positive(jnp.maximum(many[-1], jnp.max(many) * 1e-3))
+        size = part.low.size
+        shifts = _views(nodes, places, many[size : 2 * size] - many[:size])
+        free = {
+            at: Choice(slopes[at], shifts[at] / unit[at], jnp.zeros((), dtype)) for at in places
+        }
+        free = free, jnp.log(positive(many[-1]))
+        linear = row(free)
+        _, far = _nearest(domain, linear)
+        far = jnp.where(far >= 0, far, 0)
+        return jnp.maximum(part.bound, far), delta * most
 
     def attempt(delta):
         """The norm of a perturbation that goes a little further, inf if it is none."""
@@ -205,12 +267,18 @@ def branch(
         count, pool, pending, floor, upper, delta, parts = carry
         parts = parts + jnp.sum(pending.alive, dtype=jnp.int32)
         pending, nearest, worth = jax.vmap(bounded)(pending)
+        if exact:
+            goal = jnp.minimum(upper, most) * (1 - slack)
+            due = pending.alive & (pending.bound < goal) & (worth <= 0)
+            polish = lambda one: jax.lax.cond(one[0], polished, lambda p: (p.bound, one[2]), one[1])
+            bound, nearest = jax.lax.map(polish, (due, pending, nearest))
+            pending = pending._replace(bound=bound)
         sizes, moved = jax.vmap(attempt)(nearest)
         sizes = jnp.where(pending.alive, sizes, jnp.inf)
         at = jnp.argmin(sizes)
         delta = jnp.where(sizes[at] < upper, moved[at], delta)
         upper = jnp.minimum(upper, sizes[at])
-        goal = jnp.minimum(upper, most) * (1 - (0 if decide else effort.tolerance))
+        goal = jnp.minimum(upper, most) * (1 - slack)
         # Done, or out of splits: what is not kept leaves its bound behind.
         keep = pending.alive & (pending.bound < goal) & (worth > 0)
         floor = jnp.minimum(floor, _smallest(pending.bound, pending.alive & ~keep))
@@ -337,18 +405,30 @@ def _chosen(node: Node, pieces: Pieces, c: Array, free: Choice, unit: Array) -> 
     if forms is not None and len(where) == 1:
         (low, _, high), width = pieces.points, jnp.diff(pieces.points, axis=0)
         rises = jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)
-        whole = high - low
-        chord = (pieces.values[-1] - pieces.values[0]) / jnp.where(whole > 0, whole, 1)
+        chord = _slope(pieces)
         linear = jnp.any(width <= 0, axis=0)
         convex = c * (rises[1] - rises[0]) > 0
         between = jnp.clip(slope, jnp.minimum(*rises), jnp.maximum(*rises))
         plain = jnp.where(linear | ~convex, chord, between)
-        kink = jnp.asarray(where[0], low.dtype)
-        useful = jnp.where(low == kink, jnp.minimum(shift, 0), 0)
-        useful = jnp.where(high == kink, jnp.maximum(shift, 0), useful)
+        below, above = _sides(node, low, high)
+        useful = jnp.where(below, jnp.minimum(shift, 0), 0)
+        useful = jnp.where(above, jnp.maximum(shift, 0), useful)
         slope = jnp.where(weight > 0, slope, plain)
         shift = jnp.where(weight > 0, shift, useful)
     return Choice(slope, shift, log_weight)
+
+
+def _slope(pieces: Pieces) -> Array:
+    """Of the chord of the whole interval; of an empty one, anything."""
+    width = pieces.points[-1] - pieces.points[0]
+    return (pieces.values[-1] - pieces.values[0]) / jnp.where(width > 0, width, 1)
+
+
+def _sides(node: Node, low: Array, high: Array) -> tuple[Array, Array]:
+    """Whether an interval ends at a kink below, and above: where it was cut."""
+    where, _ = kinks(node.expr)
+    is_kink = lambda end: sum((end == jnp.asarray(kink, end.dtype) for kink in where), jnp.zeros_like(end, bool))
+    return is_kink(low), is_kink(high)
 
 
 def _promising(nodes, places, seen, low, high) -> tuple[Array, Array, Array]:
