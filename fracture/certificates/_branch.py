@@ -32,7 +32,7 @@ from ._bounds import (
     relax,
     substitute,
 )
-from ._domain import Domain, least, spread
+from ._domain import Domain, least
 from ._graph import Node
 from ._pieces import Pieces, chords, lines
 from ._polyhedron import nearest_point
@@ -234,7 +234,9 @@ def branch(
         sizes = positive(jax.vmap(lambda r: norm(r, dual_order(problem.ord)))(rows))
         rows = jnp.where(used[:, None], rows / sizes[:, None], 0)
         limits = jnp.where(used, limits / (sizes * most), 1)
-        ends = [end / most for end in spread(domain)]
+        # Not the cube around the ball: its multipliers would be none of the bound's.
+        free_room = jnp.full_like(x, -jnp.inf), jnp.full_like(x, jnp.inf)
+        ends = [end / most for end in (free_room if room is None else room)]
         delta, many = nearest_point(rows, limits, *ends, problem.ord)
         many = jnp.where(used, many / sizes, 0)
         # The margin's multiplier is 1, or the largest of the others is.

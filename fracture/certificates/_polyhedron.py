@@ -28,7 +28,7 @@ def nearest_point(
     rows, limits
         Half-spaces, of about unit norms.
     low, high
-        Finite.
+        Infinite for none.
     ord
         2 or inf.
 
@@ -42,11 +42,13 @@ def nearest_point(
     dtype = rows.dtype
     cube = isinf(ord)
     eye, one = jnp.eye(d, dtype=dtype), jnp.ones((d, 1), dtype)
+    cut = lambda end: (jnp.where(jnp.isfinite(end), 1, 0)[:, None] * eye, jnp.where(jnp.isfinite(end), end, 1))
+    (upper, high), (lower, low) = cut(high), cut(-low)
     # Variables: δ, how far the rows are violated, and in l∞ the norm.
     parts = [
         (rows, -jnp.ones((n, 1), dtype), jnp.zeros((n, 1), dtype), limits),
-        (eye, 0 * one, 0 * one, high),
-        (-eye, 0 * one, 0 * one, -low),
+        (upper, 0 * one, 0 * one, high),
+        (-lower, 0 * one, 0 * one, low),
         (jnp.zeros((1, d), dtype), -jnp.ones((1, 1), dtype), jnp.zeros((1, 1), dtype), jnp.zeros(1, dtype)),
     ]
     if cube:
@@ -84,7 +86,9 @@ def nearest_point(
         dv, ds, dy = direction(center)
         p, q = length(s, ds), length(y, dy)
         new = v + p * dv, s + p * ds, y + q * dy
-        fine = jnp.all(jnp.isfinite(new[0])) & jnp.all(new[1] > 0) & jnp.all(new[2] > 0)
+        # Beyond that, differences of numbers that have met are all that is left.
+        going = mean > small**0.75
+        fine = going & jnp.all(jnp.isfinite(new[0])) & jnp.all(new[1] > 0) & jnp.all(new[2] > 0)
         return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, carry)
 
     v = jnp.concatenate([jnp.zeros(d, dtype), jnp.ones(2, dtype)])
