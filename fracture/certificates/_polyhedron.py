@@ -42,25 +42,26 @@ def nearest_point(
     dtype = rows.dtype
     cube = isinf(ord)
     eye, one = jnp.eye(d, dtype=dtype), jnp.ones((d, 1), dtype)
-    cut = lambda end: (jnp.where(jnp.isfinite(end), 1, 0)[:, None] * eye, jnp.where(jnp.isfinite(end), end, 1))
-    (upper, high), (lower, low) = cut(high), cut(-low)
+    (upper, high), (lower, low) = _ends(high), _ends(-low)
     # Variables: δ, how far the rows are violated, and in l∞ the norm.
+    zero = jnp.zeros(d, dtype)
     parts = [
         (rows, -jnp.ones((n, 1), dtype), jnp.zeros((n, 1), dtype), limits),
         (upper, 0 * one, 0 * one, high),
         (-lower, 0 * one, 0 * one, low),
-        (jnp.zeros((1, d), dtype), -jnp.ones((1, 1), dtype), jnp.zeros((1, 1), dtype), jnp.zeros(1, dtype)),
+        (zero[None], -one[:1], 0 * one[:1], zero[:1]),
     ]
     if cube:
-        parts += [(eye, 0 * one, -one, jnp.zeros(d, dtype)), (-eye, 0 * one, -one, jnp.zeros(d, dtype))]
+        parts += [(eye, 0 * one, -one, zero), (-eye, 0 * one, -one, zero)]
     matrix = jnp.concatenate([jnp.concatenate(part[:3], axis=1) for part in parts])
     right = jnp.concatenate([part[3] for part in parts])
     small = jnp.finfo(dtype).eps
     square = jnp.concatenate([jnp.full(d, 0 if cube else 1, dtype), jnp.zeros(2, dtype)])
-    linear = jnp.concatenate([jnp.zeros(d, dtype), jnp.array([_PENALTY, 1 if cube else 0], dtype)])
+    linear = jnp.concatenate([zero, jnp.array([_PENALTY, 1 if cube else 0], dtype)])
 
     def length(value, step):
-        return jnp.minimum(1, 0.995 * jnp.min(jnp.where(step < 0, -value / jnp.where(step < 0, step, 1), jnp.inf)))
+        most = jnp.where(step < 0, -value / jnp.where(step < 0, step, 1), jnp.inf)
+        return jnp.minimum(1, 0.995 * jnp.min(most))
 
     def improve(_, carry):
         v, s, y = carry
@@ -69,7 +70,8 @@ def nearest_point(
         mean = jnp.mean(s * y)
         system = matrix.T @ ((y / s)[:, None] * matrix) + jnp.diag(square + small)
         scale = 1 / jnp.sqrt(jnp.diag(system))
-        factor = jax.scipy.linalg.cho_factor(system * scale[:, None] * scale + 4 * small * jnp.eye(d + 2, dtype=dtype))
+        scaled = system * jnp.outer(scale, scale) + 4 * small * jnp.eye(d + 2, dtype=dtype)
+        factor = jax.scipy.linalg.cho_factor(scaled)
 
         def direction(center):
             right = -dual - ((y * primal - center) / s) @ matrix
@@ -91,8 +93,14 @@ def nearest_point(
         fine = going & jnp.all(jnp.isfinite(new[0])) & jnp.all(new[1] > 0) & jnp.all(new[2] > 0)
         return jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, carry)
 
-    v = jnp.concatenate([jnp.zeros(d, dtype), jnp.ones(2, dtype)])
+    v = jnp.concatenate([zero, jnp.ones(2, dtype)])
     s = jnp.maximum(right - matrix @ v, 0.1)
     carry = v, s, 1 / s
     v, _, y = jax.lax.fori_loop(0, _STEPS, improve, carry)
     return v[:d], y[:n]
+
+
+def _ends(end: Array) -> tuple[Array, Array]:
+    """Rows and limits of δ ≤ end; an infinite end is no row."""
+    finite = jnp.isfinite(end)
+    return jnp.diag(finite.astype(end.dtype)), jnp.where(finite, end, 1)
