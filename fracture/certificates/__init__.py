@@ -1,5 +1,12 @@
-"""Certified radii: lower bounds of the smallest perturbation, sound in floating point."""
+"""Certified radii: lower bounds of the smallest perturbation, sound in floating point.
 
-from ._certify import Certificate, CertificateStatus, certify
+`certify` has the shape of a solver: `perturbation.solve(…, solver=certify)` certifies a batch, and
+`solve(…, solver=bracket)` gives both sides for each input.
+"""
 
-__all__ = ["Certificate", "CertificateStatus", "certify"]
+from ._bracket import Bracket, bracket
+from ._certify import certify
+from ._margins import margins
+from ._result import Certificate, CertificateStatus
+
+__all__ = ["Bracket", "Certificate", "CertificateStatus", "bracket", "certify", "margins"]

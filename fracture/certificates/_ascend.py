@@ -1,59 +1,75 @@
 """Gradient ascent that keeps the best: any multipliers give a bound, the best give the tightest."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Int, PyTree
 
+RATE, DECAY = 0.1, 0.98  # the first step's length in each entry, and the next one's over it
 FAST, SLOW = 0.9, 0.999  # memory of the mean and of the mean square of the gradients
 
 
-def ascend(
-    value: Callable[[PyTree], Array],
-    start: PyTree,
-    steps: int,
-    *,
-    rate: float = 0.1,
-    decay: float = 0.98,
-) -> PyTree:
-    """Where a function was largest in so many steps of Adam, the start among them.
+class Ascent(NamedTuple):
+    """Where an ascent is, from which it goes on: on the next problem too, if it is like this one."""
+
+    here: PyTree
+    mean: PyTree  # of the gradients
+    square: PyTree  # of their squares
+    time: Int[Array, ""]  # steps made
+
+
+def begin(start: PyTree) -> Ascent:
+    """Before the first step."""
+    zeros = jax.tree.map(jnp.zeros_like, start)
+    return Ascent(start, zeros, zeros, jnp.zeros((), jnp.int32))
+
+
+def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tuple[PyTree, Ascent]:
+    """So many steps of Adam towards a maximum.
 
     Parameters
     ----------
     value
         A scalar function of a tree of arrays, differentiable almost everywhere.
-    start
+    ascent
         Where to begin.
     steps
         Gradients.
-    rate, decay
-        The first step's length in each entry, and how much shorter each further one is.
+
+    Returns
+    -------
+    best
+        Where the function was largest, the start among them.
+    ascent
+        Where to go on.
     """
 
-    def step(carry, at):
-        here, mean, square, best, most = carry
+    def step(carry, _):
+        (here, mean, square, time), best, most = carry
         now, grad = jax.value_and_grad(value)(here)
+        best, most = _larger(now, here, most, best)
         grad = jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0), grad)
-        better = now > most
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), here, best)
-        most = jnp.where(better, now, most)
         mean = jax.tree.map(lambda m, g: FAST * m + (1 - FAST) * g, mean, grad)
         square = jax.tree.map(lambda s, g: SLOW * s + (1 - SLOW) * g**2, square, grad)
-        time = (at + 1).astype(now.dtype)
-        length = rate * decay ** at.astype(now.dtype) / (1 - FAST**time)
+        passed = time.astype(now.dtype)
+        length = RATE * DECAY**passed / (1 - FAST ** (passed + 1))
 
         def move(p, m, s):
-            root = jnp.sqrt(s / (1 - SLOW**time))
+            root = jnp.sqrt(s / (1 - SLOW ** (passed + 1)))
             return p + length * m / jnp.where(root > 0, root, 1)
 
-        return (jax.tree.map(move, here, mean, square), mean, square, best, most), None
+        here = jax.tree.map(move, here, mean, square)
+        return (Ascent(here, mean, square, time + 1), best, most), None
 
-    zeros = jax.tree.map(jnp.zeros_like, start)
-    now = value(start)
-    carry = start, zeros, zeros, start, now
-    if steps == 0:
-        return start
-    (here, _, _, best, most), _ = jax.lax.scan(step, carry, jnp.arange(steps))
-    last = value(here) > most
-    return jax.tree.map(lambda new, old: jnp.where(last, new, old), here, best)
+    most = jnp.full_like(jax.eval_shape(value, ascent.here), -jnp.inf)
+    (ascent, best, most), _ = jax.lax.scan(step, (ascent, ascent.here, most), length=steps)
+    best, _ = _larger(value(ascent.here), ascent.here, most, best)
+    return best, ascent
+
+
+def _larger(now: Array, here: PyTree, most: Array, best: PyTree) -> tuple[PyTree, Array]:
+    better = now > most
+    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), here, best)
+    return best, jnp.where(better, now, most)

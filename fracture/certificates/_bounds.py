@@ -12,17 +12,21 @@ functions", arXiv:1811.00866. Xu et al. (2020), arXiv:2002.12920.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isinf
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ..norms import norm
+from ._ascend import Ascent, ascend, begin
 from ._domain import Domain, least, spread
 from ._graph import Node, values
 from ._lipschitz import gains, reach
 from ._pieces import Lines, Pieces, chords, least as least_of_pieces, lines
+
+_FIRST_WEIGHT = -1.0  # logarithm of the weight that a ball starts with, in its natural units
 
 
 class Linear(NamedTuple):
@@ -61,8 +65,8 @@ class Choice(NamedTuple):
     """
 
     slope: Array
-    shift: Array
     log_weight: Array  # a scalar; -inf for the interval alone
+    shift: Array | None = None  # where c vanishes and g shall not
 
 
 class Known(NamedTuple):
@@ -89,10 +93,7 @@ def fixed(nodes: Sequence[Node], x: Array) -> Known:
         sizes.append(node.magnitude(*inputs) if known else jnp.abs(center[at]))
     none: list[None] = [None] * len(nodes)
     exact = Relaxation(sizes, none, none, none, none)
-    rows = {
-        at: every_row(nodes, exact, at, center[0])
-        for at in sorted(affine & _activated(nodes))
-    }
+    rows = {at: every_row(nodes, exact, at, center[0]) for at in sorted(affine & _activated(nodes))}
     return Known(nodes, center, rows, gains(nodes))
 
 
@@ -103,10 +104,87 @@ def _activated(nodes: Sequence[Node]) -> set[int]:
 
 def every_row(nodes: Sequence[Node], relaxed: Relaxation, at: int, x: Array) -> Linear:
     """A lower bound of each entry of a step, and of its negative: leading axis 2, then entries."""
-    size, shape = nodes[at].size, nodes[at].shape
-    eye = jnp.eye(size, dtype=x.dtype).reshape(size, *shape)
-    one = lambda seed: substitute(nodes, relaxed, at, seed, x)
-    return jax.vmap(jax.vmap(one))(jnp.stack([eye, -eye]))
+    return jax.vmap(jax.vmap(lambda seed: substitute(nodes, relaxed, at, seed, x)))(
+        _signed_units(nodes[at], x)
+    )
+
+
+def _signed_units(node: Node, x: Array) -> Array:
+    """1 at each entry of a step, and −1."""
+    eye = jnp.eye(node.size, dtype=x.dtype).reshape(node.size, *node.shape)
+    return jnp.stack([eye, -eye])
+
+
+def every_row_ascended(
+    nodes: Sequence[Node],
+    relaxed: Relaxation,
+    at: int,
+    x: Array,
+    domain: Domain,
+    before: Ascent | None,
+    steps: int,
+) -> tuple[Linear, Ascent]:
+    """`every_row` with the best choices that are found for each, and where to go on from."""
+    seeds = _signed_units(nodes[at], x)
+    one = lambda seed, given: best_linear(nodes, relaxed, at, seed, x, domain, given, steps)
+    return jax.vmap(jax.vmap(one))(seeds, before)
+
+
+def best_linear(
+    nodes: Sequence[Node],
+    relaxed: Relaxation,
+    at: int,
+    seed: Array,
+    x: Array,
+    domain: Domain,
+    before: Ascent | None,
+    steps: int,
+) -> tuple[Linear, Ascent]:
+    """The best of `substitute`: with the closest lines, and with choices that are improved.
+
+    Parameters
+    ----------
+    nodes, relaxed, at, seed, x
+        As of `substitute`.
+    domain
+        The bound that is largest there is the best.
+    before
+        The ascent of choices to go on from, perhaps on another domain; none, or one without steps,
+        for the closest lines.
+    steps
+        Of ascent.
+
+    Returns
+    -------
+    linear, ascent
+        The bound, and from where to go on.
+    """
+
+    def lowest(linear):
+        return linear.constant + least(domain, linear.slope)
+
+    row = lambda given: substitute(nodes, relaxed, at, seed, x, given)
+    ascent = begin(weighted(nodes, relaxed, at, seed, domain))
+    if before is not None:
+        ascent = _either(before.time > 0, before, ascent)
+    choices, ascent = ascend(lambda given: lowest(row(given)), ascent, steps)
+    plain, other = row(None), row(choices)
+    return _either(lowest(other) > lowest(plain), other, plain), ascent
+
+
+def _either(which: Array, yes: PyTree, no: PyTree) -> PyTree:
+    return jax.tree.map(lambda p, q: jnp.where(which, p, q), yes, no)
+
+
+def weighted(
+    nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array, domain: Domain
+) -> dict[int, Choice]:
+    """The closest lines, and a weight for each ball where balls are of use: in l∞ the box is all."""
+    first = -jnp.inf if isinf(domain.ord) else _FIRST_WEIGHT
+    return {
+        place: choice._replace(log_weight=jnp.full_like(choice.log_weight, first))
+        for place, choice in closest(nodes, relaxed, at, seed).items()
+    }
 
 
 def substitute(
@@ -174,7 +252,9 @@ def _through_scalar(node, relaxed, place, c):
 
 def _through_choice(relaxed, place, c, choice):
     pieces, ball = relaxed.pieces[place], relaxed.balls[place]
-    slope = c * choice.slope + choice.shift
+    slope = c * choice.slope
+    if choice.shift is not None:
+        slope = slope + choice.shift
     # An infinite ball says nothing, and has no weight.
     useful = (ball.radius > 0) & (ball.radius < jnp.inf)
     radius = jnp.where(useful, ball.radius, 1)
@@ -184,9 +264,7 @@ def _through_choice(relaxed, place, c, choice):
     return (slope,), added
 
 
-def closest(
-    nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array
-) -> dict[int, Choice]:
+def closest(nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array) -> dict[int, Choice]:
     """The choices that `substitute` makes where it is given none, which use no balls."""
     made: dict[int, Choice] = {}
     coefficients = {at: seed}
@@ -198,7 +276,7 @@ def closest(
             line = relaxed.lines[place]
             slope = jnp.where(c > 0, line.low_slope, line.high_slope)
             none = jnp.full((), -jnp.inf, c.dtype)
-            made[place] = Choice(slope, jnp.zeros_like(slope), none)
+            made[place] = Choice(slope, none)
         moved, _ = _THROUGH[node.kind](node, relaxed, place, c)
         for parent, given in zip(node.parents, moved, strict=True):
             coefficients[parent] = coefficients[parent] + given if parent in coefficients else given
@@ -220,7 +298,14 @@ _THROUGH: dict[str, Callable] = {
 }
 
 
-def relax(known: Known, domain: Domain, *, substituted: bool = True) -> Relaxation:
+def relax(
+    known: Known,
+    domain: Domain,
+    *,
+    substituted: bool = True,
+    hidden: Mapping[int, Ascent] | None = None,
+    steps: int = 0,
+) -> tuple[Relaxation, dict[int, Ascent]]:
     """Everything that is needed to bound the outputs on a domain.
 
     Parameters
@@ -232,8 +317,20 @@ def relax(known: Known, domain: Domain, *, substituted: bool = True) -> Relaxati
     substituted
         Bound what activations are applied to by substitution too, not by intervals alone: tight,
         at the cost of a pass for each of them.
+    hidden
+        The ascents of choices for these to go on from, by step; None to begin.
+    steps
+        Of ascent; 0 for the closest lines.
+
+    Returns
+    -------
+    relaxed
+        What is known.
+    hidden
+        Where to go on from, with two leading axes: lower and upper bounds, entries.
     """
     nodes, x = known.nodes, known.center[0]
+    made: dict[int, Ascent] = {}
     wanted = _activated(nodes)
     relaxed = Relaxation([], [], [], [], [])
     ranges: list[tuple[Array, Array]] = []
@@ -254,6 +351,9 @@ def relax(known: Known, domain: Domain, *, substituted: bool = True) -> Relaxati
         relaxed.sizes.append(size)
         if at in wanted and at > 0 and (substituted or at in known.rows):
             rows = known.rows.get(at)
+            if rows is None and steps:
+                before = None if hidden is None else hidden[at]
+                rows, made[at] = every_row_ascended(nodes, relaxed, at, x, domain, before, steps)
             rows = every_row(nodes, relaxed, at, x) if rows is None else rows
             bound = jax.vmap(jax.vmap(lambda row: row.constant + least(domain, row.slope)))(rows)
             bound = bound.reshape(2, *node.shape)
@@ -261,10 +361,12 @@ def relax(known: Known, domain: Domain, *, substituted: bool = True) -> Relaxati
             # Two sound bounds may miss each other by rounding alone.
             high = jnp.maximum(low, high)
         ranges.append((low, high))
-        inside = jnp.sqrt(jnp.sum(jnp.maximum(high - known.center[at], known.center[at] - low) ** 2))
+        inside = jnp.sqrt(
+            jnp.sum(jnp.maximum(high - known.center[at], known.center[at] - low) ** 2)
+        )
         inside = inside * (1 + (node.size + 8) * jnp.finfo(x.dtype).eps)
         reaches.append(jnp.minimum(inside, reach(known, relaxed.pieces[-1], domain, reaches, at)))
-    return relaxed
+    return relaxed, made
 
 
 def _interval(node, ranges, relaxed, domain, x):

@@ -40,6 +40,7 @@ AFFINE = {
     "slice",
     "split",
     "squeeze",
+    "stack",
     "stop_gradient",
     "sub",
     "transpose",
@@ -149,7 +150,9 @@ class _Walk:
         name, params = eqn.primitive.name, dict(eqn.params)
         bounded = [each for each in inputs if isinstance(each, _Value)]
         if name in CALLS:
-            inner = next(params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params)
+            inner = next(
+                params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params
+            )
             # What enters a function of its own, an activation say, is the variable of it.
             inputs = [self.rooted(v) if isinstance(v, _Value) else v for v in inputs]
             inner, consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
@@ -304,9 +307,7 @@ class _Walk:
         """Add an affine step; returns its place."""
         shapes = [jax.ShapeDtypeStruct(self.nodes[p].shape, self.nodes[p].dtype) for p in parents]
         out = jax.eval_shape(apply, *shapes)
-        return self.add(
-            Node("affine", parents, apply, out.shape, out.dtype, magnitude, terms)
-        ).root
+        return self.add(Node("affine", parents, apply, out.shape, out.dtype, magnitude, terms)).root
 
     def constant(self, value: Any) -> _Value:
         """Outputs that do not depend on the input, as a step all the same."""
@@ -419,7 +420,11 @@ def _place(eqn: Any) -> str:
     stack = str(eqn.source_info.name_stack)
     inside = f"inside {stack}" if stack else "in the network"
     trace = eqn.source_info.traceback
-    libraries = (sysconfig.get_paths()["purelib"], *site.getsitepackages(), os.path.dirname(__file__))
+    libraries = (
+        sysconfig.get_paths()["purelib"],
+        *site.getsitepackages(),
+        os.path.dirname(__file__),
+    )
     for frame in trace.frames if trace is not None else ():
         if not frame.file_name.startswith((*libraries, "<")):
             return f"{inside}, at line {frame.line_num} of {os.path.basename(frame.file_name)}"

@@ -44,7 +44,9 @@ def _gain(nodes: Sequence[Node], node: Node, which: int) -> Array:
 
     one = jnp.ones(own.shape, own.dtype)
     # A constant that was added is taken off again: what is lost there is of its size.
-    lost = (node.terms + 8) * eps * jnp.max(node.magnitude(*zeros[:which], one, *zeros[which + 1 :]))
+    lost = (
+        (node.terms + 8) * eps * jnp.max(node.magnitude(*zeros[:which], one, *zeros[which + 1 :]))
+    )
     rows = jnp.max(sizes(one)) + lost
     # At 1, where the size of an entry is the entry.
     columns = jax.linear_transpose(lambda v: jax.jvp(sizes, (one,), (v,))[1], one)
@@ -68,7 +70,9 @@ def _gain(nodes: Sequence[Node], node: Node, which: int) -> Array:
     return jnp.minimum(schur, jnp.sqrt(largest + error))
 
 
-def reach(known: Any, pieces: Pieces | None, domain: Domain, reaches: list[Array], at: int) -> Array:
+def reach(
+    known: Any, pieces: Pieces | None, domain: Domain, reaches: list[Array], at: int
+) -> Array:
     """How far the value of a step can be from that at the input, in l2.
 
     Parameters

@@ -103,14 +103,22 @@ def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
     even = low + (high - low) * share
     # Activations bend near 0, however wide the interval is.
     near = jnp.sinh(jnp.arcsinh(low) + (jnp.arcsinh(high) - jnp.arcsinh(low)) * share)
-    points = jnp.sort(jnp.concatenate([even, jnp.clip(near, low, high), *[at[None] for at in inside]]), axis=0)
+    points = jnp.sort(
+        jnp.concatenate([even, jnp.clip(near, low, high), *[at[None] for at in inside]]), axis=0
+    )
     jets = jax.vmap(lambda a, b: enclose(expr, a, b))(points[:-1], points[1:])
     curve = jnp.maximum(jnp.abs(jets.curve[0]), jnp.abs(jets.curve[1]))
     bend = jnp.sqrt(jnp.where(jnp.isfinite(curve), curve, 0)) * jnp.diff(points, axis=0)
     # A share of them evenly: nothing is left uncovered where curvature is not known.
     total = jnp.cumsum(bend + 0.1 * jnp.mean(bend, axis=0) + jnp.finfo(low.dtype).tiny, axis=0)
     total = jnp.concatenate([jnp.zeros_like(total[:1]), total])
-    wanted = total[-1] * jnp.arange(NUM_CHORDS + 1, dtype=low.dtype).reshape(share.shape[:0] + (-1, *[1] * low.ndim)) / NUM_CHORDS
+    wanted = (
+        total[-1]
+        * jnp.arange(NUM_CHORDS + 1, dtype=low.dtype).reshape(
+            share.shape[:0] + (-1, *[1] * low.ndim)
+        )
+        / NUM_CHORDS
+    )
     flat = lambda a: a.reshape(len(a), -1)
     moved = jax.vmap(jnp.interp, in_axes=1, out_axes=1)(flat(wanted), flat(total), flat(points))
     moved = jnp.clip(moved.reshape(-1, *low.shape), low, high)
@@ -189,9 +197,7 @@ def _support(points: Array, values: Array) -> Array:
     return slope_of(*jax.lax.fori_loop(0, count, cut, ends)) if count else slope_of(*ends)
 
 
-def least(
-    pieces: Pieces, scale: Array, slope: Array, weight: Array, center: Array
-) -> Array:
+def least(pieces: Pieces, scale: Array, slope: Array, weight: Array, center: Array) -> Array:
     """The least of scale·f(x) − slope·x + weight (x − center)²/2 on the interval.
 
     Parameters

@@ -283,9 +283,7 @@ def _compare(name: str, f: Jet, g: Jet) -> Truth:
 
 def _select(which: Truth, no: Jet, yes: Jet) -> Jet:
     """One of two cases: where the condition may change, they have to agree for no jump."""
-    ends = tuple(
-        jnp.where(p, s, t) for p, s, t in zip(which.ends, yes.ends, no.ends, strict=True)
-    )
+    ends = tuple(jnp.where(p, s, t) for p, s, t in zip(which.ends, yes.ends, no.ends, strict=True))
 
     def mix(p, q, unsure):
         return tuple(
@@ -474,9 +472,7 @@ def _exponential(f: Jet, base: float = np.e) -> tuple[Interval, Interval, Interv
 
 def _root(f: Jet) -> tuple[Interval, Interval, Interval]:
     slope = _falling(lambda x: 0.5 * x**-0.5)(f.value)
-    return _chain(
-        _rising(jnp.sqrt)(f.value), slope, _rising(lambda x: -0.25 * x**-1.5)(f.value), f
-    )
+    return _chain(_rising(jnp.sqrt)(f.value), slope, _rising(lambda x: -0.25 * x**-1.5)(f.value), f)
 
 
 def _one_over_root(f: Jet) -> tuple[Interval, Interval, Interval]:

@@ -63,11 +63,6 @@ class Cell(NamedTuple):
     ]
 
 
-def _seeds(dim: int) -> int:
-    """Fewer where one of them takes long."""
-    return 1024 if dim <= 64 else 512
-
-
 def _chunk(dim: int) -> int:
     """Seeds in one compiled call: as many matrices as fit into the cache."""
     return max(16, min(512, 2**15 // dim**2 * 16))
@@ -75,7 +70,7 @@ def _chunk(dim: int) -> int:
 
 SIZES = {
     "quick": Size({"dim": (8, 32), "depth": (2, 8)}, 512, _chunk),
-    "default": Size({"dim": (8, 16, 32, 64, 128), "depth": (2, 4, 8)}, _seeds, _chunk),
+    "default": Size({"dim": (8, 16, 32, 64, 128), "depth": (2, 4, 8)}, 512, _chunk),
     "full": Size({"dim": (8, 16, 32, 64, 128, 256), "depth": (2, 3, 4, 6, 8)}, 4096, _chunk),
 }
 

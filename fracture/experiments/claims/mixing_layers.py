@@ -56,7 +56,7 @@ def _chunk(dim: int) -> int:
 COORDINATES = {"layers": (1, 2, 3, 4)}
 SIZES = {
     "quick": Size({"dim": (16, 64)}, 2048, _chunk),
-    "default": Size({"dim": (16, 32, 64, 128, 256)}, 1024, _chunk),
+    "default": Size({"dim": (16, 32, 64, 128, 256)}, 512, _chunk),
     "full": Size({"dim": (16, 32, 64, 128, 256, 512)}, 8192, _chunk),
 }
 _DRAWS = 2**16  # of the law

@@ -51,7 +51,7 @@ COORDINATES = {"norm": tuple(ORDERS)}
 class Options(NamedTuple):
     """Interpolators a seed, what is trained, and how it is attacked; recorded with the results."""
 
-    draws: int = 128
+    draws: int = 16
     # One boundary of a small network: within 1e-3 of `minimal` at the median, 3 % at nine in ten of
     # the inputs, in every norm, and compiles in a third of the time.
     solver: str = "fmn"

@@ -1,0 +1,70 @@
+"""How far the truth can be: a perturbation that was found, and a radius that is certified."""
+
+from typing import NamedTuple
+
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from .._typing import Bounds, LogitsFn, Order
+from ..perturbation import Perturbation, minimal
+from ._certify import certify
+from ._result import Certificate
+
+
+class Bracket(NamedTuple):
+    """The norm of the smallest perturbation lies in [low, high]; `vmap` adds an axis to each field.
+
+    Attributes
+    ----------
+    certificate
+        Why it is not below `low`.
+    found
+        Why it is not above `high`.
+    """
+
+    certificate: Certificate
+    found: Perturbation
+
+    @property
+    def low(self) -> Float[Array, "*shape"]:
+        """The certified radius."""
+        return self.certificate.radius
+
+    @property
+    def high(self) -> Float[Array, "*shape"]:
+        """The norm of the perturbation that was found; inf where none was."""
+        return self.found.norm
+
+
+def bracket(
+    logits_fn: LogitsFn,
+    x: ArrayLike,
+    label: ArrayLike,
+    *,
+    ord: Order = 2,
+    bounds: Bounds | None = None,
+    target: ArrayLike | None = None,
+    method: str = "best",
+    effort: str = "medium",
+) -> Bracket:
+    """The smallest perturbation from both sides: `minimal` from above, `certify` from below.
+
+    Parameters
+    ----------
+    logits_fn, x, label, ord, bounds, target, effort
+        As of `minimal` and of `certify`.
+    method
+        As of `certify`.
+
+    Returns
+    -------
+    A `Bracket`, the status of whose certificate is `EXACT` where the two meet.
+
+    Raises
+    ------
+    NotImplementedError, TypeError, ValueError
+        As `certify` and `minimal` do.
+    """
+    asked = {"ord": ord, "bounds": bounds, "target": target, "effort": effort}
+    found = minimal(logits_fn, x, label, **asked)
+    return Bracket(certify(logits_fn, x, label, method=method, found=found, **asked), found)

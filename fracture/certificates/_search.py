@@ -1,0 +1,102 @@
+"""The largest radius that is certified, by trying radii."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from ..norms import loop_init
+
+TOLERANCE = 1e-5  # of the radius that a method can certify at all, relative
+
+
+class _Tried(NamedTuple):
+    """The search between two of its radii."""
+
+    count: Array
+    low: Array  # certified
+    high: Array  # the smallest radius that was tried in vain
+    radius: Array  # to try next
+    left: Array  # the last radius whose smallest margin was positive, and that margin
+    right: Array  # the last one whose was not
+    state: PyTree
+    margins: Array  # of the largest certified radius that was tried
+
+
+def search(
+    evaluate: Callable[[Array, PyTree], tuple[Array, Array, PyTree]],
+    margin: Array,
+    first: Array,
+    most: Array,
+    state: PyTree,
+    rounds: int,
+) -> tuple[Array, Array, Array]:
+    """The largest radius that is certified.
+
+    Whatever radius is tried, the smaller of it and of the distance to the boundary of what was
+    found there is certified. The smallest margin falls as the radius grows, ever faster: the chord
+    through two of its values leads to a smaller radius than the one where it vanishes, and, with
+    Illinois' halving, there in a few steps.
+
+    Parameters
+    ----------
+    evaluate
+        `evaluate(radius, state) -> distance, margins, state`.
+    margin
+        The smallest one at radius 0.
+    first, most
+        The first radius to try, and the largest.
+    state
+        Handed from one to the next.
+    rounds
+        How many are tried at most.
+
+    Returns
+    -------
+    radius, margins, count
+        The radius, the margins at the largest radius that was tried and certified, and how many
+        were tried.
+    """
+
+    def going(at):
+        return (at.count < rounds) & (at.low < most) & ~(at.high <= at.low * (1 + TOLERANCE))
+
+    def step(at):
+        distance, margins, state = evaluate(at.radius, at.state)
+        distance = jnp.where(distance >= 0, distance, 0)  # NaN certifies nothing
+        inside = distance >= at.radius
+        low = jnp.maximum(at.low, jnp.minimum(distance, at.radius))
+        high = jnp.where(inside, at.high, jnp.minimum(at.high, at.radius))
+        here = jnp.stack([at.radius, jnp.min(margins)])
+        # A side that stays for the second time counts for less.
+        weak = jnp.array([1, 0.5], here.dtype)
+        left = jnp.where(inside, here, jnp.where(at.right[0] < jnp.inf, at.left * weak, at.left))
+        right = jnp.where(inside, jnp.where(at.left[0] > 0, at.right * weak, at.right), here)
+        chord = left[0] + (right[0] - left[0]) * left[1] / (left[1] - right[1])
+        # Just below, so that what is tried last is certified.
+        chord = chord * (1 - TOLERANCE / 2)
+        good = (chord > low) & (chord < high)
+        middle = jnp.where(low > 0, (low + high) / 2, high / 8)
+        grown = jnp.minimum(jnp.maximum(distance, 1.25 * at.radius), 4 * at.radius)
+        following = jnp.where(high < jnp.inf, jnp.where(good, chord, middle), grown)
+        best = jnp.where(inside & (at.radius >= at.low), margins, at.margins)
+        following = jnp.minimum(following, most)
+        return _Tried(at.count + 1, low, high, following, left, right, state, best)
+
+    dtype = first.dtype
+    zero, inf = jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype)
+    _, margins, _ = jax.eval_shape(evaluate, first, state)
+    start = _Tried(
+        count=jnp.zeros((), jnp.int32),
+        low=zero,
+        high=inf,
+        radius=first,
+        left=jnp.stack([zero, margin.astype(dtype)]),
+        right=jnp.stack([inf, -inf]),
+        state=state,
+        margins=jnp.full(margins.shape, -jnp.inf, margins.dtype),
+    )
+    last = jax.lax.while_loop(going, step, loop_init(start, first + most + margin))
+    return last.low, last.margins, last.count
