@@ -26,14 +26,15 @@ from jaxtyping import Array
 
 from fracture._problem import pose
 from fracture.certificates import certify
-from fracture.certificates._branch import Effort, branch
-from fracture.certificates._certify import prepare, seeds_of, _wanted as wanted_of
+from fracture.certificates._branch import EFFORTS, Effort, branch
+from fracture.certificates._certify import prepare, seeds_of
+from fracture.certificates._result import wanted
 from fracture.perturbation import minimal
 
 jax.config.update("jax_enable_x64", True)  # rounding is bounded for any order of summation
 
 PUBLISHED = {"2_100_NOR": 15.11, "2_100_ADV": 43.76, "2_100_LPD": 85.33, "9_100_NOR": 11.92}
-SMALL = Effort(rounds=1000, batch=16, pool=4096, steps=40, narrow=True, tolerance=5e-5)
+SMALL = EFFORTS["high"]
 
 
 def perceptron(saved: Mapping[str, np.ndarray], prefix: str) -> Callable[[Array], Array]:
@@ -59,8 +60,8 @@ def closing(logits_fn: Callable, ord: float, bounds, effort: Effort, *, decide: 
     def run(x, label, most):
         problem = pose(logits_fn, x, label, ord, bounds, None)
         known, room = prepare(problem)
-        seeds, wanted = seeds_of(problem), wanted_of(problem)
-        return branch(problem, known, room, seeds, wanted, most, effort, decide=decide)
+        asked = seeds_of(problem), wanted(problem)
+        return branch(problem, known, room, *asked, most, effort, decide=decide)
 
     return run
 
@@ -129,7 +130,7 @@ def mnist(folder: Path, names, seconds: float, batch: int, steps: int, narrow: b
                 left = lambda start=started: seconds - (time.perf_counter() - start)
                 while verdict == "open" and left() > 0:
                     if rounds not in programs:
-                        effort = Effort(rounds, batch, 4096, steps, narrow, 0.0)
+                        effort = Effort(rounds, batch, 4096, steps, 40, narrow, 0.0)
                         programs[rounds] = closing(logits_fn, jnp.inf, bounds, effort, decide=True)
                     run, began = programs[rounds], time.perf_counter()
                     got = jax.block_until_ready(run(x, label, jnp.asarray(float(eps))))

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._problem import Problem
 from ..norms import dual_order, halfspace_step, loop_init, norm, positive
-from ._ascend import ascend
+from ._ascend import ascend, begin
 from ._bounds import (
     Choice,
     Known,
@@ -43,6 +43,8 @@ _FIRST_WEIGHT = 0.3  # of a ball, in its natural units
 
 MOST_ENTRIES = 256  # of an input for which parts without kinks are solved exactly
 
+INSIDE = 2e-6  # of the radius: how far from its ends the nearest point of a part is looked for
+
 
 class Effort(NamedTuple):
     """What is spent."""
@@ -51,14 +53,15 @@ class Effort(NamedTuple):
     batch: int
     pool: int  # parts that are remembered at most
     steps: int  # of ascent, for each part
+    first_steps: int  # for the ranges of hidden layers on the whole domain
     narrow: bool  # bound hidden layers anew in each part
     tolerance: float  # relative: a part whose bound is as close to the smallest perturbation is done
 
 
 EFFORTS = {
-    "low": Effort(20, 16, 512, 20, True, 5e-5),
-    "medium": Effort(100, 16, 2048, 30, True, 5e-5),
-    "high": Effort(1000, 16, 4096, 40, True, 5e-5),
+    "low": Effort(20, 16, 512, 15, 0, True, 5e-5),
+    "medium": Effort(100, 16, 2048, 15, 20, True, 5e-5),
+    "high": Effort(400, 64, 8192, 15, 40, True, 5e-5),
 }
 
 
@@ -127,7 +130,7 @@ def branch(
     nodes, x = known.nodes, known.center[0]
     last, dtype = len(nodes) - 1, problem.center.dtype
     domain = Domain(x, most, problem.ord, room)
-    relaxed = relax(known, domain)
+    relaxed, _ = relax(known, domain, steps=effort.first_steps)
     places = [at for at, node in enumerate(nodes) if node.kind == "scalar"]
     root = _flat(places, {at: _ends(relaxed, at) for at in places})
     slack = 0 if decide else effort.tolerance
@@ -140,7 +143,7 @@ def branch(
         choices = closest(nodes, relaxed, last, seed)
         weight = 0.0 if problem.ord == jnp.inf else _FIRST_WEIGHT
         choices = {
-            at: c._replace(log_weight=jnp.full_like(c.log_weight, weight))
+            at: Choice(c.slope, jnp.full_like(c.log_weight, weight), jnp.zeros_like(c.slope))
             for at, c in choices.items()
         }
         units = {}
@@ -194,7 +197,7 @@ def branch(
             far = jnp.where(linear.constant > 0, jnp.minimum(far, 2 * most), near)
             return near + jax.lax.stop_gradient(far - near)
 
-        free = ascend(value, part.free, effort.steps)
+        free, _ = ascend(value, begin(part.free), effort.steps)
         delta, far = _nearest(domain, row(free))
         far = jnp.where(empty, jnp.inf, jnp.where(far >= 0, far, 0))
         split, cut, worth = _promising(nodes, places, seen, low, high)
@@ -237,14 +240,15 @@ def branch(
         # Not the cube around the ball: its multipliers would be none of the bound's.
         free_room = jnp.full_like(x, -jnp.inf), jnp.full_like(x, jnp.inf)
         ends = [end / most for end in (free_room if room is None else room)]
-        delta, many = nearest_point(rows, limits, *ends, problem.ord)
+        # A little inside, so that the point is adversarial; the multipliers are hardly different.
+        delta, many = nearest_point(rows, limits - INSIDE, *ends, problem.ord)
         many = jnp.where(used, many / sizes, 0)
         # The margin's multiplier is 1, or the largest of the others is.
         many = many / positive(jnp.maximum(many[-1], jnp.max(many) * 1e-3))
         size = part.low.size
         shifts = _views(nodes, places, many[size : 2 * size] - many[:size])
         free = {
-            at: Choice(slopes[at], shifts[at] / unit[at], jnp.zeros((), dtype)) for at in places
+            at: Choice(slopes[at], jnp.zeros((), dtype), shifts[at] / unit[at]) for at in places
         }
         free = free, jnp.log(positive(many[-1]))
         linear = row(free)
@@ -253,11 +257,19 @@ def branch(
         return jnp.maximum(part.bound, far), delta * most
 
     def attempt(delta):
-        """The norm of a perturbation that goes a little further, inf if it is none."""
-        moved, point = problem.land(problem.origin + delta * (1 + effort.tolerance / 4))
-        size = problem.size(moved)
-        # TODO: rounding of size
-        return jnp.where(problem.read(point).crossed, size, jnp.inf), moved.astype(dtype)
+        """The norm of a perturbation there or a little farther, inf if both are none."""
+        farther = 1 + effort.tolerance / 4
+        if decide:
+            farther = jnp.maximum(most * (1 - 1e-6) / positive(problem.size(delta)), 1)
+
+        def one(scale):
+            moved, point = problem.land(problem.origin + delta * scale)
+            size = jnp.where(problem.read(point).crossed, problem.size(moved), jnp.inf)
+            return size, moved.astype(dtype)
+
+        sizes, moved = jax.vmap(one)(jnp.stack([jnp.ones_like(most), farther * jnp.ones_like(most)]))
+        at = jnp.argmin(sizes)
+        return sizes[at], moved[at]
 
     def going(carry):
         count, pool, pending, _, upper, *_ = carry
@@ -417,7 +429,7 @@ def _chosen(node: Node, pieces: Pieces, c: Array, free: Choice, unit: Array) -> 
         useful = jnp.where(above, jnp.maximum(shift, 0), useful)
         slope = jnp.where(weight > 0, slope, plain)
         shift = jnp.where(weight > 0, shift, useful)
-    return Choice(slope, shift, log_weight)
+    return Choice(slope, log_weight, shift)
 
 
 def _slope(pieces: Pieces) -> Array:

@@ -10,11 +10,12 @@ from scipy.optimize import linprog, nnls
 
 from fracture._problem import pose
 from fracture.certificates._branch import Effort, branch
-from fracture.certificates._certify import _wanted as wanted_of, prepare, seeds_of
+from fracture.certificates._certify import prepare, seeds_of
 from fracture.certificates._polyhedron import nearest_point
+from fracture.certificates._result import wanted
 from fracture.perturbation import minimal
 
-EFFORT = Effort(rounds=60, batch=4, pool=256, steps=15, narrow=True, tolerance=5e-5)
+EFFORT = Effort(rounds=60, batch=4, pool=256, steps=15, first_steps=0, narrow=True, tolerance=5e-5)
 HIDDEN = 5
 
 
@@ -74,14 +75,14 @@ def solver(activation, ord, bounds, effort=EFFORT, **options):
         logits_fn = network(first, shift, last, bias, activation)
         problem = pose(logits_fn, x, label, ord, bounds, None)
         known, room = prepare(problem)
-        seeds, wanted = seeds_of(problem), wanted_of(problem)
-        return branch(problem, known, room, seeds, wanted, most, effort, **options)
+        asked = seeds_of(problem), wanted(problem)
+        return branch(problem, known, room, *asked, most, effort, **options)
 
     return run
 
 
 def leaky(x):
-    return jax.nn.leaky_relu(x, 0.2)
+    return jnp.maximum(x, 0.2 * x)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_closes_the_radius_that_brute_force_finds(activation, ord, boxed):
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_is_a_bound_wherever_it_stops(rounds):
     """However few rounds there are, and however small the pool."""
-    short = Effort(rounds=rounds, batch=2, pool=4, steps=3, narrow=False, tolerance=5e-5)
+    short = Effort(rounds=rounds, batch=2, pool=4, steps=3, first_steps=0, narrow=False, tolerance=5e-5)
     run = solver(jax.nn.relu, 2, None, short)
     open_ = 0
     for seed in range(12):
@@ -152,7 +153,7 @@ def test_decides_whether_a_ball_is_safe():
         if not 0 < exact < 10:
             continue
         inside, outside = (run(*layers, x, label, jnp.asarray(s * exact)) for s in (0.99, 1.01))
-        assert inside.radius >= 0.99 * exact and inside.norm == jnp.inf
+        assert inside.radius >= 0.99 * exact and inside.norm > 0.99 * exact
         assert outside.radius < 1.01 * exact and outside.norm <= 1.01 * exact
 
 
