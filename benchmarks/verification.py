@@ -142,7 +142,9 @@ def mnist(folder: Path, names, seconds: float, batch: int, steps: int, narrow: b
                         break
                     rounds *= 4
                 truth = {"unsat": "robust", "sat": "not robust"}.get(str(known), "open")
-                note = "CONTRADICTION" if "open" not in (verdict, truth) and verdict != truth else ""
+                note = (
+                    "CONTRADICTION" if "open" not in (verdict, truth) and verdict != truth else ""
+                )
                 click.echo(
                     f"{name} {eps} {at:2} {verdict:10} (known: {truth:10}) "
                     f"{time.perf_counter() - started:.1f} s {note}"

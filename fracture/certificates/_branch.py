@@ -55,7 +55,9 @@ class Effort(NamedTuple):
     steps: int  # of ascent, for each part
     first_steps: int  # for the ranges of hidden layers on the whole domain
     narrow: bool  # bound hidden layers anew in each part
-    tolerance: float  # relative: a part whose bound is as close to the smallest perturbation is done
+    tolerance: (
+        float  # relative: a part whose bound is as close to the smallest perturbation is done
+    )
 
 
 EFFORTS = {
@@ -181,7 +183,7 @@ def branch(
         return row, unit, seen
 
     def bounded(part: _Part) -> tuple[_Part, Array, Array]:
-        """The part with a better bound, the nearest point of its half-space, what a split is worth."""
+        """The part with a better bound, its nearest point, and what a split of it is worth."""
         if effort.narrow:
             here, low, high, empty = _narrowed(known, relaxed, domain, places, part)
         else:
@@ -267,7 +269,9 @@ def branch(
             size = jnp.where(problem.read(point).crossed, problem.size(moved), jnp.inf)
             return size, moved.astype(dtype)
 
-        sizes, moved = jax.vmap(one)(jnp.stack([jnp.ones_like(most), farther * jnp.ones_like(most)]))
+        sizes, moved = jax.vmap(one)(
+            jnp.stack([jnp.ones_like(most), farther * jnp.ones_like(most)])
+        )
         at = jnp.argmin(sizes)
         return sizes[at], moved[at]
 
@@ -336,9 +340,7 @@ def branch(
     )
     carry = loop_init(carry, most + jnp.sum(x))
     _, pool, pending, floor, upper, delta, parts = jax.lax.while_loop(going, step, carry)
-    left = jnp.minimum(
-        _smallest(pool.bound, pool.alive), _smallest(pending.bound, pending.alive)
-    )
+    left = jnp.minimum(_smallest(pool.bound, pool.alive), _smallest(pending.bound, pending.alive))
     radius = jnp.minimum(jnp.minimum(floor, left), most)
     goal = jnp.minimum(upper, most) * (1 - effort.tolerance)
     return Branched(radius, upper, delta, parts, radius >= goal)
@@ -368,7 +370,7 @@ def _views(nodes, places: list[int], flat: Array) -> dict[int, Array]:
 
 
 def _nearest(domain: Domain, row: Linear) -> tuple[Array, Array]:
-    """The nearest point at which a linear function is not positive, and a lower bound of how far."""
+    """The nearest point where a linear function is not positive; a bound of how far."""
     delta, far = halfspace_step(row.constant, row.slope, room=domain.room, ord=domain.ord)
     safe = 1 - 4 * (row.slope.size + 8) * jnp.finfo(far.dtype).eps
     return delta, jnp.where(row.constant > 0, far * safe, 0)
@@ -384,7 +386,7 @@ def _cut(nodes, relaxed: Relaxation, places: list[int], part: _Part):
 
 
 def _narrowed(known: Known, relaxed: Relaxation, domain: Domain, places: list[int], part: _Part):
-    """The same with the ranges of hidden layers bounded anew, and whether there is no point left."""
+    """The same, hidden layers bounded anew; and whether there is no point left."""
     nodes, x = known.nodes, known.center[0]
     low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
     here = relaxed._replace(pieces=list(relaxed.pieces), lines=list(relaxed.lines))
@@ -441,7 +443,9 @@ def _slope(pieces: Pieces) -> Array:
 def _sides(node: Node, low: Array, high: Array) -> tuple[Array, Array]:
     """Whether an interval ends at a kink below, and above: where it was cut."""
     where, _ = kinks(node.expr)
-    is_kink = lambda end: sum((end == jnp.asarray(kink, end.dtype) for kink in where), jnp.zeros_like(end, bool))
+    is_kink = lambda end: sum(
+        (end == jnp.asarray(kink, end.dtype) for kink in where), jnp.zeros_like(end, bool)
+    )
     return is_kink(low), is_kink(high)
 
 

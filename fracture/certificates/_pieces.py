@@ -111,7 +111,9 @@ def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
     curve = jnp.maximum(jnp.abs(jets.curve[0]), jnp.abs(jets.curve[1]))
     bend = jnp.sqrt(jnp.where(jnp.isfinite(curve), curve, 0)) * jnp.diff(points, axis=0)
     # A share of them evenly: nothing is left uncovered where curvature is not known.
-    total = jnp.cumsum(bend + 0.1 * jnp.mean(bend, axis=0, keepdims=True) + jnp.finfo(low.dtype).tiny, axis=0)
+    total = jnp.cumsum(
+        bend + 0.1 * jnp.mean(bend, axis=0, keepdims=True) + jnp.finfo(low.dtype).tiny, axis=0
+    )
     total = jnp.concatenate([jnp.zeros_like(total[:1]), total])
     places = jnp.arange(NUM_CHORDS + 1, dtype=low.dtype) / NUM_CHORDS
     wanted = total[-1:] * places.reshape(-1, *[1] * (low.ndim - 1))
@@ -204,7 +206,9 @@ def least(pieces: Pieces, scale: Array, slope: Array, weight: Array, center: Arr
         Of the shape of an entry; the weight not negative.
     """
     plain = slope
-    scale, slope, weight, center = (jnp.broadcast_to(v, plain.shape)[None] for v in (scale, slope, weight, center))
+    scale, slope, weight, center = (
+        jnp.broadcast_to(v, plain.shape)[None] for v in (scale, slope, weight, center)
+    )
     start, stop = pieces.points[:-1], pieces.points[1:]
     width = stop - start
     rise = jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)

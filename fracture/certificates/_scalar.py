@@ -6,6 +6,8 @@ exponentials, its equations become one expression of the value that it is applie
 chord; where pieces meet is found symbolically, so that cells do not contain kinks.
 """
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -178,7 +180,7 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
         if name in ("and", "or", "not"):
             return [(0, 0)]
         if name == "select_n":
-            return _few(sum(inner[1:], []))
+            return _few(functools.reduce(operator.iadd, inner[1:], []))
         return None
 
     forms = visit(expr)

@@ -104,9 +104,11 @@ def test_closes_the_radius_that_brute_force_finds(activation, ord, boxed):
         tried += 1
         # From the radius itself, and from one that is too large: then the minimum is found.
         at_most = run(*layers, x, label, jnp.asarray(exact))
-        assert at_most.closed and exact * (1 - 1e-4) <= at_most.radius <= exact * (1 + 1e-9)
+        assert at_most.closed
+        assert exact * (1 - 1e-4) <= at_most.radius <= exact * (1 + 1e-9)
         above = run(*layers, x, label, jnp.asarray(1.5 * exact))
-        assert above.closed and exact * (1 - 1e-4) <= above.radius <= exact * (1 + 1e-9)
+        assert above.closed
+        assert exact * (1 - 1e-4) <= above.radius <= exact * (1 + 1e-9)
         assert exact * (1 - 1e-9) <= above.norm <= exact * (1 + 1e-4)
         moved = network(*layers, activation)(x + np.asarray(above.delta))
         assert np.argmax(moved) != label
@@ -116,7 +118,9 @@ def test_closes_the_radius_that_brute_force_finds(activation, ord, boxed):
 @pytest.mark.parametrize("rounds", [1, 3])
 def test_is_a_bound_wherever_it_stops(rounds):
     """However few rounds there are, and however small the pool."""
-    short = Effort(rounds=rounds, batch=2, pool=4, steps=3, first_steps=0, narrow=False, tolerance=5e-5)
+    short = Effort(
+        rounds=rounds, batch=2, pool=4, steps=3, first_steps=0, narrow=False, tolerance=5e-5
+    )
     run = solver(jax.nn.relu, 2, None, short)
     open_ = 0
     for seed in range(12):
@@ -153,21 +157,21 @@ def test_decides_whether_a_ball_is_safe():
         if not 0 < exact < 10:
             continue
         inside, outside = (run(*layers, x, label, jnp.asarray(s * exact)) for s in (0.99, 1.01))
-        assert inside.radius >= 0.99 * exact and inside.norm > 0.99 * exact
-        assert outside.radius < 1.01 * exact and outside.norm <= 1.01 * exact
+        assert inside.radius >= 0.99 * exact
+        assert inside.norm > 0.99 * exact
+        assert outside.radius < 1.01 * exact
+        assert outside.norm <= 1.01 * exact
 
 
 def test_smooth_networks_are_split_in_the_middle():
-    """What was found by descent is met from below, closer than without splits."""
-    few = EFFORT._replace(rounds=1)
-    runs = [solver(jnp.tanh, 2, None, effort) for effort in (few, EFFORT._replace(rounds=30))]
+    """Without kinks nothing is exact, but what descent finds is nearly met from below."""
+    run = solver(jnp.tanh, 2, None, EFFORT._replace(rounds=30))
     *layers, x = weights(3)
     label = int(np.argmax(network(*layers, jnp.tanh)(x)))
     found = minimal(network(*layers, jnp.tanh), x, label)
     assert found.found
-    first, more = (run(*layers, x, label, found.norm).radius for run in runs)
-    assert first < more <= found.norm
-    assert more >= 0.98 * found.norm
+    got = run(*layers, x, label, found.norm)
+    assert 0.95 * found.norm <= got.radius <= found.norm
 
 
 def test_composes_with_vmap():
@@ -175,9 +179,11 @@ def test_composes_with_vmap():
     *layers, _ = weights(0)
     xs = np.random.default_rng(1).normal(size=(3, 2))
     labels = np.argmax([network(*layers)(x) for x in xs], axis=1)
-    one = [run(*layers, x, y, jnp.asarray(0.5)).radius for x, y in zip(xs, labels, strict=True)]
-    both = jax.jit(jax.vmap(run, (None, None, None, None, 0, 0, None)))
-    np.testing.assert_allclose(both(*layers, xs, labels, jnp.asarray(0.5)).radius, one, rtol=1e-6)
+    exact = [exact_radius(*layers, x, int(y), 2) for x, y in zip(xs, labels, strict=True)]
+    both = jax.jit(jax.vmap(run, (None, None, None, None, 0, 0, 0)))
+    got = both(*layers, xs, labels, 1.2 * np.asarray(exact))
+    np.testing.assert_allclose(got.radius, exact, rtol=1e-4)
+    assert np.all(got.radius <= np.asarray(exact) * (1 + 1e-9))
 
 
 @pytest.mark.parametrize("ord", [2, jnp.inf])
