@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PyTree
 
-from ..norms import loop_init
+from ..norms import loop_init, positive
 
 TOLERANCE = 1e-5  # of the radius that a method can certify at all, relative
 
@@ -19,8 +19,8 @@ class _Tried(NamedTuple):
     low: Array  # certified
     high: Array  # the smallest radius that was tried in vain
     radius: Array  # to try next
-    left: Array  # the last radius whose smallest margin was positive, and that margin
-    right: Array  # the last one whose was not
+    left: Array  # the last radius that was certified, and its smallest margin, in [-1, 1]
+    right: Array  # the last one that was not
     state: PyTree
     margins: Array  # of the largest certified radius that was tried
 
@@ -36,9 +36,8 @@ def search(
     """The largest radius that is certified.
 
     Whatever radius is tried, the smaller of it and of the distance to the boundary of what was
-    found there is certified. The smallest margin falls as the radius grows, ever faster: the chord
-    through two of its values leads to a smaller radius than the one where it vanishes, and, with
-    Illinois' halving, there in a few steps.
+    found there is certified. The smallest margin falls as the radius grows; the chord through two
+    of its values leads, with Illinois' halving, to where it vanishes in a few steps.
 
     Parameters
     ----------
@@ -60,6 +59,11 @@ def search(
         were tried.
     """
 
+    def bounded(smallest):
+        # Between -1 and 1, with the same root: far out margins grow beyond all measure.
+        share = smallest / positive(jnp.abs(smallest) + jnp.abs(margin))
+        return jnp.where(jnp.isfinite(share), share, -1).astype(first.dtype)
+
     def going(at):
         return (at.count < rounds) & (at.low < most) & ~(at.high <= at.low * (1 + TOLERANCE))
 
@@ -69,7 +73,7 @@ def search(
         inside = distance >= at.radius
         low = jnp.maximum(at.low, jnp.minimum(distance, at.radius))
         high = jnp.where(inside, at.high, jnp.minimum(at.high, at.radius))
-        here = jnp.stack([at.radius, jnp.min(margins)])
+        here = jnp.stack([at.radius, bounded(jnp.min(margins))])
         # A side that stays for the second time counts for less.
         weak = jnp.array([1, 0.5], here.dtype)
         left = jnp.where(inside, here, jnp.where(at.right[0] < jnp.inf, at.left * weak, at.left))
@@ -93,7 +97,7 @@ def search(
         low=zero,
         high=inf,
         radius=first,
-        left=jnp.stack([zero, margin.astype(dtype)]),
+        left=jnp.stack([zero, bounded(margin)]),
         right=jnp.stack([inf, -inf]),
         state=state,
         margins=jnp.full(margins.shape, -jnp.inf, margins.dtype),
