@@ -217,7 +217,8 @@ def branch(
 
         def affine(delta):
             """What activations are applied to, and the margin."""
-            found, inputs = [], []
+            found: list[Array] = []
+            inputs: list[Array] = []
             for at, node in enumerate(nodes):
                 given = [found[parent] for parent in node.parents]
                 if node.kind == "scalar":
@@ -243,7 +244,7 @@ def branch(
         free_room = jnp.full_like(x, -jnp.inf), jnp.full_like(x, jnp.inf)
         ends = [end / most for end in (free_room if room is None else room)]
         # A little inside, so that the point is adversarial; the multipliers are hardly different.
-        delta, many = nearest_point(rows, limits - INSIDE, *ends, problem.ord)
+        delta, many = nearest_point(rows, limits - INSIDE, ends[0], ends[1], domain.ord)
         many = jnp.where(used, many / sizes, 0)
         # The margin's multiplier is 1, or the largest of the others is.
         many = many / positive(jnp.maximum(many[-1], jnp.max(many) * 1e-3))
@@ -252,15 +253,14 @@ def branch(
         free = {
             at: Choice(slopes[at], jnp.zeros((), dtype), shifts[at] / unit[at]) for at in places
         }
-        free = free, jnp.log(positive(many[-1]))
-        linear = row(free)
+        linear = row((free, jnp.log(positive(many[-1]))))
         _, far = _nearest(domain, linear)
         far = jnp.where(far >= 0, far, 0)
         return jnp.maximum(part.bound, far), delta * most
 
     def attempt(delta):
         """The norm of a perturbation there or a little farther, inf if both are none."""
-        farther = 1 + effort.tolerance / 4
+        farther = jnp.full_like(most, 1 + effort.tolerance / 4)
         if decide:
             farther = jnp.maximum(most * (1 - 1e-6) / positive(problem.size(delta)), 1)
 
@@ -269,9 +269,7 @@ def branch(
             size = jnp.where(problem.read(point).crossed, problem.size(moved), jnp.inf)
             return size, moved.astype(dtype)
 
-        sizes, moved = jax.vmap(one)(
-            jnp.stack([jnp.ones_like(most), farther * jnp.ones_like(most)])
-        )
+        sizes, moved = jax.vmap(one)(jnp.stack([jnp.ones_like(most), farther]))
         at = jnp.argmin(sizes)
         return sizes[at], moved[at]
 
@@ -351,8 +349,9 @@ def _smallest(bounds: Array, which: Array) -> Array:
 
 
 def _ends(relaxed: Relaxation, place: int) -> tuple[Array, Array]:
-    points = relaxed.pieces[place].points
-    return points[0], points[-1]
+    pieces = relaxed.pieces[place]
+    assert pieces is not None  # of an elementwise step
+    return pieces.points[0], pieces.points[-1]
 
 
 def _flat(places: list[int], ends: dict[int, tuple[Array, Array]]) -> tuple[Array, Array]:
@@ -401,8 +400,8 @@ def _narrowed(known: Known, relaxed: Relaxation, domain: Domain, places: list[in
             low[at], high[at] = jnp.maximum(low[at], bound[0]), jnp.minimum(high[at], -bound[1])
             empty |= jnp.any(low[at] > high[at])
             high[at] = jnp.maximum(low[at], high[at])
-        here.pieces[at] = chords(nodes[at].expr, low[at], high[at])
-        here.lines[at] = lines(here.pieces[at])
+        pieces = chords(nodes[at].expr, low[at], high[at])
+        here.pieces[at], here.lines[at] = pieces, lines(pieces)
     return here, *_flat(places, {at: (low[at], high[at]) for at in places}), empty
 
 
@@ -416,6 +415,7 @@ def _chosen(node: Node, pieces: Pieces, c: Array, free: Choice, unit: Array) -> 
     weight = jnp.maximum(free.log_weight, 0)
     log_weight = jnp.log(jnp.maximum(weight, jnp.finfo(weight.dtype).tiny))
     log_weight = jnp.where(weight > 0, log_weight, -jnp.inf)
+    assert free.shift is not None
     slope, shift = free.slope, free.shift * unit
     where, forms = kinks(node.expr)
     if forms is not None and len(where) == 1:

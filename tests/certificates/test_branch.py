@@ -115,12 +115,9 @@ def test_closes_the_radius_that_brute_force_finds(activation, ord, boxed):
     assert tried >= 8
 
 
-@pytest.mark.parametrize("rounds", [1, 3])
-def test_is_a_bound_wherever_it_stops(rounds):
+def test_is_a_bound_wherever_it_stops():
     """However few rounds there are, and however small the pool."""
-    short = Effort(
-        rounds=rounds, batch=2, pool=4, steps=3, first_steps=0, narrow=False, tolerance=5e-5
-    )
+    short = Effort(rounds=2, batch=2, pool=4, steps=3, first_steps=0, narrow=False, tolerance=5e-5)
     run = solver(jax.nn.relu, 2, None, short)
     open_ = 0
     for seed in range(12):
