@@ -153,13 +153,14 @@ class _Walk:
             inner = next(
                 params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params
             )
-            # What enters a function of its own, an activation say, is the variable of it.
-            inputs = [self.rooted(v) if isinstance(v, _Value) else v for v in inputs]
+            # What alone enters a function of its own, an activation say, is the variable of it.
+            if len(bounded) == 1:
+                inputs = [self.rooted(v) if isinstance(v, _Value) else v for v in inputs]
             inner, consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
             return self.run(inner, consts, inputs)
         if not bounded:
-            subfuns, params = eqn.primitive.get_bind_params(params)
-            out = eqn.primitive.bind(*subfuns, *inputs, **params)
+            params = eqn.primitive.get_bind_params(params)
+            out = eqn.primitive.bind(*inputs, **params)
             return list(out) if eqn.primitive.multiple_results else [out]
         if name == "scan":
             return self.unroll(params, inputs)
@@ -376,7 +377,7 @@ def _simplified(name: str, exprs: list[Any]) -> Any:
     return None
 
 
-def _is(value: Any, number: float) -> bool:
+def _is(value: Any, number: int | float) -> bool:
     plain = isinstance(value, float | np.ndarray | np.generic) or (
         isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
     )

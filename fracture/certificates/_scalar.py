@@ -118,9 +118,11 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
     def meet(p, q):
         for a, b in p:
             for c, d in q:
-                slope = np.subtract(a, c) if _plain(a, c) else a - c
-                if _plain(slope) and slope == 0:
+                if _plain(a, c):
+                    if a != c:
+                        places.append((d - b) / float(a - c))
                     continue
+                slope = a - c
                 places.append(jnp.where(slope == 0, 0, (d - b) / jnp.where(slope == 0, 1, slope)))
 
     def both(p, q, combine):
@@ -331,11 +333,11 @@ def _squared(p: Interval) -> Interval:
     return jnp.where(inside, 0, jnp.minimum(s, t)), jnp.maximum(s, t)
 
 
-def _scaled(p: Interval, factor: float) -> Interval:
+def _scaled(p: Interval, factor: int | float) -> Interval:
     return (p[0] * factor, p[1] * factor) if factor >= 0 else (p[1] * factor, p[0] * factor)
 
 
-def _shifted(p: Interval, by: float) -> Interval:
+def _shifted(p: Interval, by: int | float) -> Interval:
     return p[0] + by, p[1] + by
 
 
@@ -444,7 +446,7 @@ def _tanh(f: Jet) -> tuple[Interval, Interval, Interval]:
 
 def _erf(f: Jet) -> tuple[Interval, Interval, Interval]:
     x = f.value
-    rate = _scaled(_rising(jnp.exp)(_minus(_squared(x))), 2 / np.sqrt(np.pi))
+    rate = _scaled(_rising(jnp.exp)(_minus(_squared(x))), 2 / float(np.sqrt(np.pi)))
     return _chain(_rising(jax.scipy.special.erf)(x), rate, _scaled(_times(x, rate), -2), f)
 
 
@@ -464,7 +466,7 @@ def _wave(function: Callable[[Array], Array], f: Jet, slope: Callable, curve: Ca
     return _chain(around(function), around(slope), around(curve), f)
 
 
-def _exponential(f: Jet, base: float = np.e) -> tuple[Interval, Interval, Interval]:
+def _exponential(f: Jet, base: int | float = np.e) -> tuple[Interval, Interval, Interval]:
     rate = float(np.log(base))
     value = _rising(lambda x: jnp.exp(x * rate))(f.value)
     return _chain(value, _scaled(value, rate), _scaled(value, rate**2), f)
@@ -481,7 +483,7 @@ def _one_over_root(f: Jet) -> tuple[Interval, Interval, Interval]:
     return _chain(_falling(jax.lax.rsqrt)(f.value), slope, curve, f)
 
 
-def _logarithm(f: Jet, shift: float = 0) -> tuple[Interval, Interval, Interval]:
+def _logarithm(f: Jet, shift: int | float = 0) -> tuple[Interval, Interval, Interval]:
     inverse = _falling(lambda x: 1 / (x + shift))(f.value)
     value = _rising(jnp.log1p if shift else jnp.log)(f.value)
     return _chain(value, inverse, _minus(_squared(inverse)), f)
