@@ -153,9 +153,6 @@ class _Walk:
             inner = next(
                 params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params
             )
-            # What alone enters a function of its own, an activation say, is the variable of it.
-            if len(bounded) == 1:
-                inputs = [self.rooted(v) if isinstance(v, _Value) else v for v in inputs]
             inner, consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
             return self.run(inner, consts, inputs)
         if not bounded:
@@ -343,10 +340,6 @@ class _Walk:
             self.settled[key] = at
         return self.settled[key]
 
-    def rooted(self, value: _Value) -> _Value:
-        """The value as a node of its own, where it is affine in another."""
-        return _Value(self.settle(value), VARIABLE) if is_affine(value.expr) else value
-
     def add(self, node: Node) -> _Value:
         """Append a step."""
         self.nodes.append(node)
@@ -419,7 +412,7 @@ def _place(eqn: Any) -> str:
     libraries = (
         sysconfig.get_paths()["purelib"],
         *site.getsitepackages(),
-        os.path.dirname(__file__),
+        os.path.dirname(os.path.dirname(__file__)),
     )
     for frame in trace.frames if trace is not None else ():
         if not frame.file_name.startswith((*libraries, "<")):

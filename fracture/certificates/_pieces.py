@@ -80,6 +80,7 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
             steepness = jnp.maximum(steepness, jnp.abs(slope))
         error = jax.vmap(lambda a, b: rounding(expr, a, b))(points[:-1], points[1:])
         error = error + _rounding(size)[None]  # of where the kinks are, too
+        error = error + _jumps(expr, points, values, steepness, size)
         return Pieces(points, values, error, error, size, steepness)
 
     points = _spread(expr, low, high, inside)
@@ -91,6 +92,16 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
     error = error + _rounding(size)[None]
     steepness = jnp.max(steepness, axis=0)
     return Pieces(points, values, above + error, below + error, size, steepness)
+
+
+def _jumps(expr: Expr, points: Array, values: Array, steepness: Array, size: Array) -> Array:
+    """How far a piecewise-linear function jumps at the ends of its pieces, 0 where it does not."""
+    aside = ULPS * jnp.finfo(points.dtype).eps * jnp.abs(points) + jnp.finfo(points.dtype).tiny
+    change = [jax.vmap(lambda x: evaluate(expr, x))(points + side * aside) for side in (-1, 1)]
+    change = jnp.maximum(jnp.abs(change[0] - values), jnp.abs(change[1] - values))
+    steady = 2 * steepness[None] * aside + _rounding(size)[None]
+    jump = jnp.where(change > steady, change, 0)
+    return jnp.maximum(jump[:-1], jump[1:])
 
 
 def _rounding(size: Array) -> Array:
@@ -155,6 +166,7 @@ def lines(pieces: Pieces) -> Lines:
     above = jnp.pad(pieces.above, [(1, 1)] + [(0, 0)] * (pieces.above.ndim - 1))
     low = _support(pieces.points, pieces.values - jnp.maximum(below[:-1], below[1:]))
     high = -_support(pieces.points, -pieces.values - jnp.maximum(above[:-1], above[1:]))
+    low, high = (jnp.where(jnp.isfinite(slope), slope, 0) for slope in (low, high))
     return Lines(low, offset(pieces, low), high, -offset(_flipped(pieces), -high))
 
 

@@ -115,7 +115,7 @@ def is_affine(expr: Any) -> bool:
     name = expr.primitive.name
     inner = [each for each in expr.operands if isinstance(each, Expr)]
     scales = name == "mul" and len(inner) == 1
-    scales |= name == "div" and inner == [expr.operands[0]]
+    scales |= name == "div" and len(inner) == 1 and inner[0] is expr.operands[0]
     scales |= name == "select_n" and not isinstance(expr.operands[0], Expr)
     return (name in LINEAR or scales) and all(map(is_affine, inner))
 
@@ -272,6 +272,8 @@ def rounding(expr: Expr, a: Array, b: Array) -> Array:
                     slopes = tuple(each.slope for each in operands[1:])
                 sizes = [jnp.maximum(jnp.abs(low), jnp.abs(high)) for low, high in slopes]
                 error = sizes[0] if len(sizes) == 1 else jnp.maximum(*sizes)
+                if node.primitive.name == "sign":  # right, or wrong by 2
+                    error = jnp.where(operands[0].slope[1] > 0, error, 0)
                 size = jnp.maximum(jnp.abs(made.value[0]), jnp.abs(made.value[1]))
                 error = error + _ULPS * eps * size + tiny
                 made = made._replace(slope=(-error, error), curve=(zero, zero))
