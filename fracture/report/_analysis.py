@@ -15,7 +15,10 @@ from ._summaries import GROUPS
 READ = ("What the network reads", "Law E, factor by factor")
 LAYERS = ("layer_rho", "layer_null", "layer_pvalue", "layer_rank", "layer_effective_rank")
 _OF_PAIR = ("radius_pair", "ratio_pair", "midpoint", "secant", "tangent")
-_ATTACKED = ("radius", "radius_relative", "ratio", *_OF_PAIR)
+_ATTACKED = (
+    *("radius", "radius_certified", "certified_share", "radius_relative", "ratio"),
+    *_OF_PAIR,
+)
 _SHOWN, _BRIEF = 20, 5  # inputs; columns that a terminal has room for
 
 
