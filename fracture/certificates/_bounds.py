@@ -193,7 +193,7 @@ def substitute(
     at: int,
     seed: Array,
     x: Array,
-    choices: Mapping[int, Choice] | None = None,
+    choices: Mapping[int, Choice | Callable[[Array], Choice]] | None = None,
 ) -> Linear:
     """A linear lower bound of <seed, value of a step>.
 
@@ -208,7 +208,7 @@ def substitute(
     x
         The input that displacements are from.
     choices
-        By step; None for the lines that are closest.
+        By step, or made of the step's coefficient; None for the lines that are closest.
     """
     eps = jnp.finfo(x.dtype).eps
     coefficients = {at: seed}
@@ -224,7 +224,9 @@ def substitute(
             slope = c.ravel()
             break
         if choices is not None and place in choices:
-            moved, added = _through_choice(relaxed, place, c, choices[place])
+            choice = choices[place]
+            choice = choice(c) if callable(choice) else choice
+            moved, added = _through_choice(relaxed, place, c, choice)
         else:
             moved, added = _THROUGH[node.kind](node, relaxed, place, c)
         constant += added

@@ -65,7 +65,8 @@ def least(domain: Domain, c: Float[Array, " d"]) -> Float[Array, ""]:
 
     start = jnp.sqrt(jnp.sum(size**2)) / positive(radius)
     weight = jax.lax.fori_loop(0, _STEPS, step, start)
-    moved = jnp.minimum(most, size / positive(weight))
+    # Where the box alone binds, the multiplier is 0 and everything is at the box.
+    moved = jnp.where(weight > 0, jnp.minimum(most, size / positive(weight)), most)
     inner = jnp.sum(size * moved - weight * moved**2 / 2)
     ball = -(inner + weight * radius**2 / 2)
     corner = -jnp.sum(size * most)

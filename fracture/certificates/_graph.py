@@ -158,7 +158,8 @@ class _Walk:
             inner, consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
             return self.run(inner, consts, inputs)
         if not bounded:
-            subfuns, params = eqn.primitive.get_bind_params(params)
+            given = eqn.primitive.get_bind_params(params)  # with functions, or parameters alone
+            subfuns, params = given if isinstance(given, tuple) else ((), given)
             out = eqn.primitive.bind(*subfuns, *inputs, **params)
             return list(out) if eqn.primitive.multiple_results else [out]
         if name == "scan":

@@ -88,7 +88,7 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
     above, below, steepness = jax.vmap(distance)(points[:-1], points[1:])
     error = _rounding(size)
     steepness = jnp.max(steepness, axis=0)
-    return Pieces(points, values, above + error, below + error, size, steepness)
+    return Pieces(points, values, above + error[None], below + error[None], size, steepness)
 
 
 def _rounding(size: Array) -> Array:
@@ -100,6 +100,7 @@ def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
     half = NUM_CHORDS // 2
     share = jnp.arange(half + 1, dtype=low.dtype) / half
     share = share.reshape(-1, *[1] * low.ndim)
+    low, high = low[None], high[None]
     even = low + (high - low) * share
     # Activations bend near 0, however wide the interval is.
     near = jnp.sinh(jnp.arcsinh(low) + (jnp.arcsinh(high) - jnp.arcsinh(low)) * share)
@@ -110,19 +111,16 @@ def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
     curve = jnp.maximum(jnp.abs(jets.curve[0]), jnp.abs(jets.curve[1]))
     bend = jnp.sqrt(jnp.where(jnp.isfinite(curve), curve, 0)) * jnp.diff(points, axis=0)
     # A share of them evenly: nothing is left uncovered where curvature is not known.
-    total = jnp.cumsum(bend + 0.1 * jnp.mean(bend, axis=0) + jnp.finfo(low.dtype).tiny, axis=0)
-    total = jnp.concatenate([jnp.zeros_like(total[:1]), total])
-    wanted = (
-        total[-1]
-        * jnp.arange(NUM_CHORDS + 1, dtype=low.dtype).reshape(
-            share.shape[:0] + (-1, *[1] * low.ndim)
-        )
-        / NUM_CHORDS
+    total = jnp.cumsum(
+        bend + 0.1 * jnp.mean(bend, axis=0, keepdims=True) + jnp.finfo(low.dtype).tiny, axis=0
     )
+    total = jnp.concatenate([jnp.zeros_like(total[:1]), total])
+    places = jnp.arange(NUM_CHORDS + 1, dtype=low.dtype) / NUM_CHORDS
+    wanted = total[-1:] * places.reshape(-1, *[1] * (low.ndim - 1))
     flat = lambda a: a.reshape(len(a), -1)
     moved = jax.vmap(jnp.interp, in_axes=1, out_axes=1)(flat(wanted), flat(total), flat(points))
-    moved = jnp.clip(moved.reshape(-1, *low.shape), low, high)
-    ends = jnp.stack([low, high])
+    moved = jnp.clip(moved.reshape(-1, *low.shape[1:]), low, high)
+    ends = jnp.concatenate([low, high])
     return jnp.sort(jnp.concatenate([moved[1:-1], ends, *[at[None] for at in inside]]), axis=0)
 
 
@@ -165,7 +163,7 @@ def _flipped(pieces: Pieces) -> Pieces:
 
 def offset(pieces: Pieces, slope: Array) -> Array:
     """The largest b with slope·x + b at most the function, whatever the slope is."""
-    ends = pieces.values - slope * pieces.points
+    ends = pieces.values - slope[None] * pieces.points
     least = jnp.minimum(ends[:-1], ends[1:]) - pieces.below
     edge = jnp.maximum(jnp.abs(pieces.points[0]), jnp.abs(pieces.points[-1]))
     return jnp.min(least, axis=0) - _rounding(jnp.abs(slope) * edge)
@@ -182,7 +180,7 @@ def _support(points: Array, values: Array) -> Array:
     def cut(_, pair):
         left, right = pair
         slope = slope_of(left, right)
-        at = jnp.argmin(values - slope * points, axis=0)[None]
+        at = jnp.argmin(values - slope[None] * points, axis=0)[None]
         pick = lambda of: jnp.take_along_axis(of, at, axis=0)[0]
         x, y = pick(points), pick(values)
         lower = y - slope * x < left[1] - slope * left[0]
@@ -207,6 +205,10 @@ def least(pieces: Pieces, scale: Array, slope: Array, weight: Array, center: Arr
     scale, slope, weight, center
         Of the shape of an entry; the weight not negative.
     """
+    plain = slope
+    scale, slope, weight, center = (
+        jnp.broadcast_to(v, plain.shape)[None] for v in (scale, slope, weight, center)
+    )
     start, stop = pieces.points[:-1], pieces.points[1:]
     width = stop - start
     rise = jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)
@@ -217,4 +219,4 @@ def least(pieces: Pieces, scale: Array, slope: Array, weight: Array, center: Arr
     value = chord - slope * x + weight * (x - center) ** 2 / 2
     error = jnp.where(scale >= 0, scale * pieces.below, -scale * pieces.above)
     edge = jnp.maximum(jnp.abs(pieces.points[0]), jnp.abs(pieces.points[-1]))
-    return jnp.min(value - error, axis=0) - _rounding(jnp.abs(slope) * edge)
+    return jnp.min(value - error, axis=0) - _rounding(jnp.abs(plain) * edge)

@@ -6,6 +6,8 @@ exponentials, its equations become one expression of the value that it is applie
 chord; where pieces meet is found symbolically, so that cells do not contain kinks.
 """
 
+import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -119,7 +121,9 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
         for a, b in p:
             for c, d in q:
                 slope = np.subtract(a, c) if _plain(a, c) else a - c
-                if _plain(slope) and slope == 0:
+                if _plain(slope):
+                    if slope != 0:
+                        places.append((d - b) / float(slope))
                     continue
                 places.append(jnp.where(slope == 0, 0, (d - b) / jnp.where(slope == 0, 1, slope)))
 
@@ -176,7 +180,7 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
         if name in ("and", "or", "not"):
             return [(0, 0)]
         if name == "select_n":
-            return _few(sum(inner[1:], []))
+            return _few(functools.reduce(operator.iadd, inner[1:], []))
         return None
 
     forms = visit(expr)
@@ -331,11 +335,11 @@ def _squared(p: Interval) -> Interval:
     return jnp.where(inside, 0, jnp.minimum(s, t)), jnp.maximum(s, t)
 
 
-def _scaled(p: Interval, factor: float) -> Interval:
+def _scaled(p: Interval, factor: float | int) -> Interval:
     return (p[0] * factor, p[1] * factor) if factor >= 0 else (p[1] * factor, p[0] * factor)
 
 
-def _shifted(p: Interval, by: float) -> Interval:
+def _shifted(p: Interval, by: float | int) -> Interval:
     return p[0] + by, p[1] + by
 
 
@@ -464,7 +468,7 @@ def _wave(function: Callable[[Array], Array], f: Jet, slope: Callable, curve: Ca
     return _chain(around(function), around(slope), around(curve), f)
 
 
-def _exponential(f: Jet, base: float = np.e) -> tuple[Interval, Interval, Interval]:
+def _exponential(f: Jet, base: float | int = np.e) -> tuple[Interval, Interval, Interval]:
     rate = float(np.log(base))
     value = _rising(lambda x: jnp.exp(x * rate))(f.value)
     return _chain(value, _scaled(value, rate), _scaled(value, rate**2), f)
@@ -481,7 +485,7 @@ def _one_over_root(f: Jet) -> tuple[Interval, Interval, Interval]:
     return _chain(_falling(jax.lax.rsqrt)(f.value), slope, curve, f)
 
 
-def _logarithm(f: Jet, shift: float = 0) -> tuple[Interval, Interval, Interval]:
+def _logarithm(f: Jet, shift: float | int = 0) -> tuple[Interval, Interval, Interval]:
     inverse = _falling(lambda x: 1 / (x + shift))(f.value)
     value = _rising(jnp.log1p if shift else jnp.log)(f.value)
     return _chain(value, inverse, _minus(_squared(inverse)), f)

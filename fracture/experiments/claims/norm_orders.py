@@ -258,10 +258,10 @@ def _of_norm(name: str, drawn: xr.Dataset, trained: xr.Dataset) -> Findings:
 
 
 def _law(dim: int, ord: Order) -> theory.Law:
-    """Exact in ℓ2; no closed form is known elsewhere: many draws."""
+    """Exact in ℓ2; no closed form is known elsewhere: sixteen times as many draws as are tested."""
     if ord == 2:
         return theory.compression(dim)
-    return theory.mixing_compression(jax.random.key(0), dim, 1, num=2**16, ord=ord)
+    return theory.mixing_compression(jax.random.key(0), dim, 1, num=2**14, ord=ord)
 
 
 def _within(law: str, of: xr.Dataset, name: str, what: str) -> Verdict:

@@ -1,0 +1,193 @@
+"""Certified radii and verdicts on networks of the literature, from a folder of .npz files.
+
+    python benchmarks/verification.py small FOLDER        # exact radii of small ReLU networks
+    python benchmarks/verification.py mnist FOLDER        # verdicts on VNN-COMP's mnist_fc
+    python benchmarks/verification.py robust FOLDER       # l∞ radii of Salman et al. (2019)
+    python benchmarks/verification.py lipschitz FOLDER    # l2, digits certified at radius 1
+
+The networks are multilayer perceptrons with ReLU, saved as `NAME_W0`, `NAME_b0` and so on. Of the
+small ones brackets of the exact radii are known, of the others verdicts of other tools or tables.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("NPROC", "16")
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import click
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from fracture._problem import pose
+from fracture.certificates import certify
+from fracture.certificates._branch import EFFORTS, Effort, branch
+from fracture.certificates._certify import prepare, seeds_of
+from fracture.certificates._result import wanted
+from fracture.perturbation import minimal
+
+jax.config.update("jax_enable_x64", True)  # rounding is bounded for any order of summation
+
+PUBLISHED = {"2_100_NOR": 15.11, "2_100_ADV": 43.76, "2_100_LPD": 85.33, "9_100_NOR": 11.92}
+SMALL = EFFORTS["high"]
+
+
+def perceptron(saved: Mapping[str, np.ndarray], prefix: str) -> Callable[[Array], Array]:
+    """The network whose weights are saved under a prefix."""
+    layers = []
+    while f"{prefix}W{len(layers)}" in saved:
+        weight, bias = (saved[f"{prefix}{kind}{len(layers)}"] for kind in "Wb")
+        layers.append((jnp.asarray(weight, jnp.float64), jnp.asarray(bias, jnp.float64)))
+
+    def logits(x):
+        x = x.ravel()
+        for weight, bias in layers[:-1]:
+            x = jax.nn.relu(weight @ x + bias)
+        return layers[-1][0] @ x + layers[-1][1]
+
+    return logits
+
+
+def closing(logits_fn: Callable, ord: float, bounds, effort: Effort, *, decide: bool = False):
+    """Branch and bound up to a given radius, compiled."""
+
+    @jax.jit
+    def run(x, label, most):
+        problem = pose(logits_fn, x, label, ord, bounds, None)
+        known, room = prepare(problem)
+        asked = seeds_of(problem), wanted(problem)
+        return branch(problem, known, room, *asked, most, effort, decide=decide)
+
+    return run
+
+
+@click.group(help=__doc__.split("\n\n")[0])
+def main() -> None:
+    pass
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+def small(folder: Path) -> None:
+    """Exact radii, from what `minimal` finds."""
+    saved = np.load(folder / "small_relu.npz")
+    click.echo("network  norm  box  closed  contradictions  farther found  seconds: mean, most")
+    for name in ("moons", "mid8", "digits"):
+        logits_fn, box = perceptron(saved, f"{name}_"), jnp.asarray(saved[f"{name}_box"])
+        xs, labels = saved[f"{name}_x"], saved[f"{name}_y"]
+        for ord, written in ((2, "2"), (jnp.inf, "inf")):
+            for boxed in ("nobox", "box"):
+                bounds = (box[0], box[1]) if boxed == "box" else None
+                find = jax.jit(
+                    lambda x, y, o=ord, b=bounds, f=logits_fn: minimal(f, x, y, ord=o, bounds=b)
+                )
+                run = closing(logits_fn, ord, bounds, SMALL)
+                above, below = (saved[f"{name}_{written}_{boxed}_{end}"] for end in ("ub", "lb"))
+                jax.block_until_ready(run(xs[0], labels[0], above[0]))
+                closed, wrong, farther, spent = 0, 0, 0, []
+                for x, label, most, least in zip(xs, labels, above, below, strict=True):
+                    if not 0 < most < np.inf:
+                        continue
+                    found = find(x, label).norm
+                    started = time.perf_counter()
+                    got = jax.block_until_ready(run(x, label, found))
+                    spent.append(time.perf_counter() - started)
+                    closed += float(got.radius) >= least * (1 - 1e-4)
+                    wrong += float(got.radius) > most * (1 + 1e-7)
+                    farther += float(found) > most * (1 + 1e-5)
+                click.echo(
+                    f"{name:8} {written:4} {boxed:5}  {closed}/{len(spent)}  {wrong}  {farther}  "
+                    f"{np.mean(spent):.2f}, {max(spent):.2f}"
+                )
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", "names", multiple=True, default=("256x2", "256x4", "256x6"))
+@click.option("--seconds", default=300.0, show_default=True, help="For one image.")
+@click.option("--batch", default=32, show_default=True)
+@click.option("--steps", default=20, show_default=True)
+@click.option("--narrow/--no-narrow", default=False)
+def mnist(folder: Path, names, seconds: float, batch: int, steps: int, narrow: bool) -> None:
+    """Verdicts within a time, each by ever more rounds from the start."""
+    saved = np.load(folder / "mnist_fc.npz")
+    for name in names:
+        logits_fn = perceptron(saved, f"{name}_")
+        bounds, programs = (jnp.zeros(()), jnp.ones(())), {}
+        for eps in ("0.03", "0.05"):
+            for at, label in enumerate(saved["labels"]):
+                low, high = saved[f"low_{eps}"][at], saved[f"high_{eps}"][at]
+                x = np.where(low > 0, low + float(eps), high - float(eps)).astype(np.float64)
+                known = saved[f"{name}_verdict_{eps}"][at]
+                started = time.perf_counter()
+                found = minimal(logits_fn, x, label, ord=jnp.inf, bounds=bounds)
+                verdict, rounds = "not robust" if float(found.norm) <= float(eps) else "open", 8
+                left = lambda start=started: seconds - (time.perf_counter() - start)
+                while verdict == "open" and left() > 0:
+                    if rounds not in programs:
+                        effort = Effort(rounds, batch, 4096, steps, 40, narrow, 0.0)
+                        programs[rounds] = closing(logits_fn, jnp.inf, bounds, effort, decide=True)
+                    run, began = programs[rounds], time.perf_counter()
+                    got = jax.block_until_ready(run(x, label, jnp.asarray(float(eps))))
+                    if float(got.radius) >= float(eps):
+                        verdict = "robust"
+                    elif float(got.norm) <= float(eps):
+                        verdict = "not robust"
+                    if verdict == "open" and 4 * (time.perf_counter() - began) > left():
+                        break
+                    rounds *= 4
+                truth = {"unsat": "robust", "sat": "not robust"}.get(str(known), "open")
+                note = (
+                    "CONTRADICTION" if "open" not in (verdict, truth) and verdict != truth else ""
+                )
+                click.echo(
+                    f"{name} {eps} {at:2} {verdict:10} (known: {truth:10}) "
+                    f"{time.perf_counter() - started:.1f} s {note}"
+                )
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--method", default="offset", show_default=True)
+@click.option("--effort", default="medium", show_default=True)
+def robust(folder: Path, method: str, effort: str) -> None:
+    """Mean l∞ radii without and with the box of pixels, in units of 0.001."""
+    saved = np.load(folder / "robust_mlp.npz")
+    images = saved["images"].astype(np.float64)
+    for name, published in PUBLISHED.items():
+        logits_fn, means = perceptron(saved, f"{name}_"), []
+        for bounds in (None, (jnp.zeros(()), jnp.ones(()))):
+            one = lambda x, y, f=logits_fn, b=bounds: certify(
+                f, x, y, ord=jnp.inf, bounds=b, method=method, effort=effort
+            )
+            run = jax.jit(lambda xs, ys, one=one: jax.lax.map(lambda pair: one(*pair), (xs, ys)))
+            means.append(float(jnp.mean(run(images, saved[f"{name}_label"]).radius)) * 1e3)
+        click.echo(f"{name}: {means[0]:.2f}, boxed {means[1]:.2f} (LP-last {published}, unboxed)")
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--method", default="offset", show_default=True)
+@click.option("--effort", default="medium", show_default=True)
+def lipschitz(folder: Path, method: str, effort: str) -> None:
+    """The share of digits that are certified at l2 radius 1."""
+    saved = np.load(folder / "lipschitz_mlp.npz")
+    logits_fn = perceptron(saved, "")
+    images = saved["images"].reshape(len(saved["images"]), -1).astype(np.float64)
+    one = lambda x, y: certify(logits_fn, x, y, method=method, effort=effort).radius
+    run = jax.jit(lambda xs, ys: jax.lax.map(lambda pair: one(*pair), (xs, ys)))
+    started = time.perf_counter()
+    radii = np.asarray(run(images, saved["labels"]))
+    click.echo(
+        f"certified at 1: {np.mean(radii >= 1):.1%}, mean radius {radii.mean():.3f}, "
+        f"{time.perf_counter() - started:.0f} s with compilation"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,442 @@
+"""Shor's relaxation of a chain of layers, in the dual: quadratic bounds instead of linear ones.
+
+Where `substitute` bounds what follows a layer by a linear function of its values x, here it is a
+quadratic one, <c, x> − ½ (x − x̂)ᵀQ(x − x̂), x̂ being the value at the input. Two steps lead to the
+layer before:
+
+- Q is made diagonal. If A = diag(μ) − Q has no negative eigenvalue, then for every vector y
+  ½ (x − x̂ + y)ᵀA(x − x̂ + y) ≥ 0, so −½ (x − x̂)ᵀQ(x − x̂) is at least
+  −½ Σ μ_i (x_i − x̂_i)² − <Ay, x − x̂> − ½ yᵀAy.
+- x = f(z) entry by entry, and c f(z) − ½ μ (f(z) − x̂)² ≥ g z − ½ λ (z − ẑ)² + offset, where the
+  offset is a minimum over an interval in closed form, whatever g and λ are.
+
+With z = Wx' + b the layer before has Q' = Wᵀ diag(λ) W. At the input the diagonal is paid for by
+the ball. Any (g, λ, μ, y) give a bound, and those of the linear bounds are among them. Weights of
+the coupling of x with its own z are left out: they gained nothing.
+
+References
+----------
+Raghunathan, Steinhardt, Liang (2018), "Semidefinite relaxations for certifying robustness to
+adversarial examples", arXiv:1811.01057. Dathathri et al. (2020), arXiv:2010.11645. Chiu et al.
+(2025), "SDP-CROWN", arXiv:2506.06665, has one weight for a layer.
+"""
+
+from collections.abc import Sequence
+from math import isinf
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ..norms import dual_order, norm, positive
+from ._ascend import Ascent, ascend, begin as begin_ascent
+from ._bounds import _THROUGH, Choice, Known, Linear, Relaxation, closest
+from ._domain import Domain, least, spread
+from ._graph import Node
+from ._pieces import ULPS, Pieces
+
+WIDEST = 2048  # neurons of a layer: an eigenproblem of that size is solved in every step
+BLOCK = 32  # terms that are summed at once
+_FAR = 4.0  # logarithm of the share of a neuron that does not move: its μ costs nothing
+
+
+class Link(NamedTuple):
+    """From the values of one elementwise step, or the input, to what the next one is of."""
+
+    source: int  # the step whose values come in
+    inner: int  # the affine step that is the matrix times these, plus a constant
+    place: int  # the elementwise step of that
+    matrix: Float[Array, "n m"]
+    size: Float[Array, "n m"]  # the sum of the sizes of the terms of its entries
+    terms: int  # how many roundings an entry of what `inner` computes may have
+    roundings: int  # how many an entry of the matrix may have
+
+
+class Split(NamedTuple):
+    """How Q is made diagonal where a step's values come out: μ and y."""
+
+    log_share: Float[Array, " m"]  # of μ, up to a common factor
+    log_excess: Float[Array, ""]  # of the factor over the least possible one, less 1
+    push: Float[
+        Array, " m"
+    ]  # A y, in units of the size of c; at the input, in units of its entries
+
+
+class Multipliers(NamedTuple):
+    """By step. Of a `Choice` the weight is an array, a scalar for each entry.
+
+    `balls` are weights λ that are paid for by the radius of the ball that is known, as in
+    `substitute`.
+    """
+
+    choices: dict[int, Choice]
+    balls: dict[int, Array]
+    splits: dict[int, Split]
+
+
+def chain(known: Known) -> list[Link] | None:
+    """The layers of a network in which each depends on the one before alone; None for others.
+
+    Layers that are too wide for their eigenvalues count as others.
+    """
+    nodes = known.nodes
+    sources: list[int | None] = []
+    for at, node in enumerate(nodes):
+        above = {sources[p] for p in node.parents}
+        if node.kind in ("input", "scalar"):
+            sources.append(at)
+        else:
+            sources.append(above.pop() if node.kind == "affine" and len(above) == 1 else None)
+    places = [at for at, node in enumerate(nodes) if node.kind == "scalar"]
+    path = [0, *places]
+    follows = [sources[nodes[at].parents[0]] for at in places] == path[:-1]
+    if not (places and follows and sources[-1] == path[-1]):
+        return None
+    if max(nodes[at].size for at in places) > WIDEST:
+        return None
+    return [_link(known, source, at) for source, at in zip(path[:-1], places, strict=True)]
+
+
+def _link(known: Known, source: int, place: int) -> Link:
+    nodes, inner = known.nodes, known.nodes[place].parents[0]
+    between = _between(nodes, source, inner)
+
+    def run(v, size=False):
+        found = {source: v}
+        for at in between:
+            node = nodes[at]
+            inputs = [found[p] for p in node.parents]
+            found[at] = node.magnitude(*inputs) if size else node.apply(*inputs)
+        return found[inner]
+
+    shape, dtype = nodes[source].shape, nodes[source].dtype
+    eye = jnp.eye(nodes[inner].size, dtype=dtype).reshape(-1, *nodes[inner].shape)
+    # At 1, where the size of an entry is the entry.
+    rows = lambda f, at: jax.vmap(lambda v: jax.vjp(f, at)[1](v)[0].ravel())(eye)
+    matrix = rows(run, jnp.zeros(shape, dtype))
+    size = rows(lambda v: run(v, size=True), jnp.ones(shape, dtype))
+    terms = sum(nodes[at].terms + 8 for at in between)
+    # Rows of one matrix are itself; of a product of several they are sums.
+    sums = [nodes[at] for at in between if nodes[at].terms > 4]
+    roundings = 2 * len(between)
+    if len(sums) > 1:
+        roundings += sum(node.terms + node.size for node in sums)
+    return Link(source, inner, place, matrix, size, terms, roundings)
+
+
+def _between(nodes: Sequence[Node], source: int, inner: int) -> list[int]:
+    """The affine steps that lead from one step to another, in their order."""
+    needed = {inner}
+    for at in range(inner, source, -1):
+        if at in needed:
+            needed.update(p for p in nodes[at].parents if p != source)
+    return sorted(needed - {source})
+
+
+def begin(
+    known: Known, links: Sequence[Link], relaxed: Relaxation, domain: Domain, seed: Array
+) -> Multipliers:
+    """Those of `substitute` with the closest lines, and small weights for each neuron."""
+    choices = closest(known.nodes, relaxed, len(known.nodes) - 1, seed)
+    dtype = known.center[0].dtype
+    made: dict[int, Choice] = {}
+    balls: dict[int, Array] = {}
+    splits: dict[int, Split] = {}
+    for link in links:
+        slope = choices[link.place].slope
+        made[link.place] = Choice(slope, jnp.full_like(slope, -3), jnp.zeros_like(slope))
+        balls[link.place] = jnp.full((), -5, dtype)
+        size = known.nodes[link.source].size
+        share, push = jnp.zeros(size, dtype), jnp.zeros(size, dtype)
+        if link.source > 0:
+            pieces = relaxed.pieces[link.source]
+            still = pieces.high - pieces.low <= 4 * ULPS * jnp.finfo(dtype).eps * pieces.size
+            share = jnp.where(still.ravel(), _FAR, share)
+        excess = jnp.full((), -2 if link.source else -0.5, dtype)
+        splits[link.source] = Split(share, excess, push)
+    return Multipliers(made, balls, splits)
+
+
+def _round(domain: Domain) -> bool:
+    return domain.ord == 2 and domain.room is None
+
+
+def bound(
+    known: Known,
+    links: Sequence[Link],
+    relaxed: Relaxation,
+    domain: Domain,
+    seed: Array,
+    multipliers: Multipliers,
+) -> Linear:
+    """A lower bound of <seed, outputs>, for any multipliers.
+
+    Parameters
+    ----------
+    known, links
+        From `fixed` and `chain`.
+    relaxed, domain
+        From `relax`, on the same domain.
+    seed
+        Coefficients of the outputs.
+    multipliers
+        Any.
+
+    Returns
+    -------
+    Linear in the displacement: a bound for all radii up to that of the domain.
+    """
+    nodes, dtype = known.nodes, known.center[0].dtype
+    eps = jnp.finfo(dtype).eps
+    c, at = seed, len(nodes) - 1
+    constant = jnp.zeros((), dtype)
+    mu: Array | None = None
+    for link in reversed(links):
+        c, added = _back(nodes, relaxed, at, link.place, c)
+        constant += added
+        pieces, center = relaxed.pieces[link.place], known.center[link.inner]
+        choice, ball = multipliers.choices[link.place], relaxed.balls[link.place]
+        useful = (ball.radius > 0) & (ball.radius < jnp.inf)
+        radius = jnp.where(useful, ball.radius, 1)
+        unit = norm(c) / radius
+        own = jnp.exp(choice.log_weight) * unit
+        paid = jnp.where(useful, jnp.exp(multipliers.balls[link.place]) * unit, 0)
+        values = known.center[link.place]
+        if mu is None:
+            mu = jnp.zeros_like(c)
+        else:
+            # A bound in x − x̂: its coefficients are of x, too.
+            c, mu, added = _split(c, quadratic, multipliers.splits[link.place], values, pieces)
+            constant += added
+        weight = own + mu * pieces.steepness**2
+        g = c * choice.slope + choice.shift
+        rest = least_of_pieces(pieces, c, mu, values, g, weight + paid, center)
+        constant += jnp.sum(rest) - eps * g.size * jnp.sum(jnp.abs(rest)) - paid * radius**2 / 2
+        quadratic, lost = _pulled(link, relaxed, pieces, weight, center, radius, useful)
+        constant -= lost
+        c, at = g, link.inner
+    c, added = _back(nodes, relaxed, at, 0, c)
+    return _at_input(known, relaxed, domain, c, constant + added, quadratic, multipliers.splits[0])
+
+
+class _Quadratic(NamedTuple):
+    """½ ‖root x‖² is taken off, up to what the root may be wrong by.
+
+    That is at most ½ (Σ rough/p) Σ p x², whatever p > 0 is.
+    """
+
+    root: Float[Array, "n m"]
+    rough: Float[Array, " m"]
+
+
+def _pulled(link, relaxed, pieces, weight, center, radius, useful):
+    """½ Σ λ (z − ẑ)² in terms of the values before, and what is lost in rounding."""
+    eps = jnp.finfo(weight.dtype).eps
+    weight = weight.ravel()
+    root = jnp.sqrt(weight)[:, None] * link.matrix
+    size = jnp.sqrt(weight)[:, None] * link.size
+    # ẑ is W x̂ + b up to so much.
+    missed = eps / 2 * link.terms * relaxed.sizes[link.inner].ravel()
+    ends = jnp.maximum(pieces.points[-1] - center, center - pieces.points[0]).ravel()
+    far = jnp.sqrt(jnp.sum(ends**2))
+    far = jnp.where(useful, jnp.minimum(far, radius), far) * (1 + 1e-3)
+    lost = jnp.sqrt(jnp.sum((weight * missed) ** 2)) * far + jnp.sum(weight * missed**2)
+    return _Quadratic(root, jnp.sum(size**2, axis=0) * (2 * link.roundings + 8) * eps), lost * (
+        1 + 1e-3
+    )
+
+
+def _split(c, quadratic, split, values, pieces):
+    """Coefficients of x, μ, and a constant, from <c, x> − ½ (x − x̂)ᵀQ(x − x̂)."""
+    shape, flat = c.shape, c.ravel()
+    excess, share = jnp.exp(split.log_excess), jnp.exp(split.log_share)
+    wanted = split.push * norm(c) * jnp.sqrt(1 / c.size).astype(c.dtype)
+    mu, moved, cost, wrong = _dominated(quadratic, share, excess, wanted)
+    ends = jnp.maximum(pieces.high - values, values - pieces.low).ravel()
+    eps = jnp.finfo(c.dtype).eps
+    lost = jnp.sum(wrong * ends) + eps * (c.size + 8) * jnp.sum(jnp.abs(moved * values.ravel()))
+    lost += eps * jnp.sum((jnp.abs(flat) + jnp.abs(moved)) * ends)
+    given = jnp.sum(moved * values.ravel()) - cost - lost * (1 + 1e-3)
+    return (flat - moved).reshape(shape), mu.reshape(shape), given
+
+
+def _dominated(quadratic: _Quadratic, share, excess, wanted, unit=None):
+    """μ in proportion to the shares with A = diag(μ) − Q positive; A y near what is wanted.
+
+    Returns μ, A y, at least ½ yᵀAy, and how far A y may be from what it should be. The eigenvectors
+    need not be right, nor y: gradients are those of A y and of the largest eigenvalue.
+    """
+    root, eps = quadratic.root, jnp.finfo(wanted.dtype).eps
+    n, m = root.shape
+    scaled = root / jnp.sqrt(share)
+    gram = _gram(scaled)
+    values, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(gram))
+    top = vectors[:, -1]
+    follow = jnp.sum((top @ scaled) ** 2)
+    largest = values[-1] + follow - jax.lax.stop_gradient(follow)
+    # Of the Gram matrix: an entry to as many roundings of ‖a_i‖ ‖a_j‖ as its sums are long, the
+    # eigenvalues to a few n of its norm.
+    length = BLOCK + -(-m // BLOCK) + 16
+    error = eps / 2 * (length * jnp.trace(gram) + 32 * n * jnp.maximum(largest, -values[0]))
+    tiny = jnp.finfo(wanted.dtype).tiny ** 0.5
+    certain = jnp.maximum(largest, 0) + error + tiny
+    factor = certain + excess * (certain if unit is None else unit)
+
+    def solved(v):
+        """A⁻¹ v by Woodbury's identity, in fixed numbers."""
+        mu, gap = jax.lax.stop_gradient((factor * share, 1 - values / factor))
+        fixed = jax.lax.stop_gradient(root)
+        inner = vectors @ ((vectors.T @ (fixed @ (v / mu))) / positive(gap))
+        return v / mu + (fixed.T @ inner) / mu
+
+    def applied(y):
+        return factor * share * y - root.T @ (root @ y)
+
+    y = jax.lax.stop_gradient(solved(wanted))
+    y = y - solved(applied(y) - wanted)  # a step that also has the derivatives of A⁻¹
+    moved = applied(y)
+    sizes = factor * share * jnp.abs(y) + jnp.abs(root).T @ (jnp.abs(root) @ jnp.abs(y))
+    wrong = eps * (n + m + 16) * sizes
+    cost = jnp.sum(y * moved) / 2 + jnp.sum(jnp.abs(y) * wrong)
+    # The factor, times the share, is at least what is needed: it is rounded up.
+    mu = (factor + jnp.sum(quadratic.rough / share)) * share * (1 + 16 * eps)
+    return mu, moved, cost, wrong
+
+
+def _gram(a: Array) -> Array:
+    """A Aᵀ, summed in blocks: rounding grows with the length of a sum."""
+    n, m = a.shape
+    blocks = jnp.pad(a, [(0, 0), (0, -m % BLOCK)]).reshape(n, -1, BLOCK)
+    one = lambda b: jnp.dot(b, b.T, precision=jax.lax.Precision.HIGHEST)
+    return jnp.sum(jax.vmap(one, in_axes=1)(blocks), axis=0)
+
+
+def _back(nodes, relaxed, start, stop, c):
+    """A linear function of one step as one of an earlier, through affine steps."""
+    eps = jnp.finfo(c.dtype).eps
+    coefficients = {start: c}
+    constant = jnp.zeros((), c.dtype)
+    for place in range(start, stop, -1):
+        if place not in coefficients:
+            continue
+        c, node = coefficients.pop(place), nodes[place]
+        # Pulled back, an entry is a sum over those of the step, at most.
+        constant -= eps / 2 * (node.size + 16) * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
+        moved, added = _THROUGH["affine"](node, relaxed, place, c)
+        constant += added
+        for parent, given in zip(node.parents, moved, strict=True):
+            coefficients[parent] = coefficients[parent] + given if parent in coefficients else given
+    c = coefficients[stop]
+    rounding = eps / 2 * (nodes[stop].size + 16) * jnp.sum(jnp.abs(c) * relaxed.sizes[stop])
+    return c, constant - rounding
+
+
+def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
+    """The diagonal is paid for by the ball, or by the box."""
+    x, eps = known.center[0], jnp.finfo(c.dtype).eps
+    constant += jnp.sum(c * x)
+    slope = c.ravel()
+    excess = jnp.exp(split.log_excess)
+    # In a ball all of c is minimised with the quadratic, and one μ for all is best.
+    one = jnp.ones_like(slope)
+    share, push = (one, one) if _round(domain) else (jnp.exp(split.log_share), split.push)
+    low, high = spread(domain)
+    most = jnp.maximum(-low, high)
+    unit = norm(slope) / positive(norm(most) if isinf(domain.ord) else domain.radius)
+    mu, moved, cost, wrong = _dominated(quadratic, share, excess, push * slope, unit)
+    wrong = (wrong + eps * (jnp.abs(slope) + jnp.abs(moved))) * (1 + 1e-3)
+    dual = dual_order(domain.ord)
+    constant -= cost + jnp.minimum(jnp.sum(wrong * most), norm(wrong, dual) * domain.radius)
+    rest = slope - moved
+    ball = jnp.inf if isinf(domain.ord) else jnp.max(mu) * domain.radius**2
+    paid = jnp.minimum(ball, jnp.sum(mu * most**2)) / 2 * (1 + (x.size + 16) * eps)
+    if domain.room is not None:
+        return Linear(rest, constant - paid)
+    # Convex in the radius, and so below its chord; only the size of a slope matters here.
+    size = norm(rest, dual) + paid / positive(domain.radius)
+    size = size * (1 + (x.size + 16) * eps)
+    return Linear(slope * (size / positive(norm(slope, dual))), constant)
+
+
+def least_of_pieces(
+    pieces: Pieces,
+    scale: Array,
+    bend: Array,
+    value: Array,
+    slope: Array,
+    weight: Array,
+    center: Array,
+) -> Array:
+    """The least of scale·f(z) − bend (f(z) − value)²/2 − slope·z + weight (z − center)²/2.
+
+    Entry by entry on the interval; neither bend nor weight is negative.
+    """
+    start, stop = pieces.points[:-1], pieces.points[1:]
+    width = stop - start
+    rise = jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)
+    # On a piece f is rise·(z − center) + e.
+    e = pieces.values[:-1] + rise * (center - start) - value
+    curve = weight - bend * rise**2
+    tilt = (scale - bend * e) * rise - slope
+    bowl = curve > 0
+    inside = jnp.clip(center - tilt / jnp.where(bowl, curve, 1), start, stop)
+
+    def at(z):
+        f = pieces.values[:-1] + rise * (z - start)
+        return scale * f - bend * (f - value) ** 2 / 2 - slope * z + weight * (z - center) ** 2 / 2
+
+    ends = jnp.minimum(at(start), at(stop))
+    found = jnp.where(bowl, jnp.minimum(ends, at(jnp.where(bowl, inside, start))), ends)
+    error = jnp.where(scale >= 0, scale * pieces.below, -scale * pieces.above)
+    wide = jnp.maximum(pieces.below, pieces.above)
+    far = jnp.max(jnp.abs(pieces.values - value), axis=0)
+    error = error + bend * wide * (far + wide)
+    edge = jnp.maximum(jnp.abs(pieces.points[0]), jnp.abs(pieces.points[-1]))
+    reach = jnp.maximum(jnp.abs(pieces.points[0] - center), jnp.abs(pieces.points[-1] - center))
+    sizes = jnp.abs(scale) * pieces.size + jnp.abs(slope) * edge
+    sizes += 4 * (bend * far * (far + pieces.size) + weight * reach**2)
+    return jnp.min(found - error, axis=0) - ULPS * jnp.finfo(sizes.dtype).eps * sizes
+
+
+def best_quadratic(
+    known: Known,
+    links: Sequence[Link],
+    relaxed: Relaxation,
+    domain: Domain,
+    seed: Array,
+    plain: Linear,
+    before: Ascent | None,
+    steps: int,
+) -> tuple[Linear, Ascent]:
+    """The better of another linear bound and of this one, ascended.
+
+    Parameters
+    ----------
+    known, links, relaxed, domain, seed
+        As of `bound`.
+    plain
+        A bound of the same.
+    before
+        The ascent of multipliers to go on from, perhaps on another domain; none, or one without
+        steps, to begin.
+    steps
+        Of ascent.
+
+    Returns
+    -------
+    linear, ascent
+        The bound, and from where to go on.
+    """
+
+    def lowest(linear):
+        return linear.constant + least(domain, linear.slope)
+
+    row = lambda given: bound(known, links, relaxed, domain, seed, given)
+    start = begin_ascent(begin(known, links, relaxed, domain, seed))
+    if before is not None:
+        start = jax.tree.map(lambda p, q: jnp.where(before.time > 0, p, q), before, start)
+    multipliers, ascent = ascend(lambda given: lowest(row(given)), start, steps)
+    other = row(multipliers)
+    better = lowest(other) > lowest(plain)
+    return jax.tree.map(lambda p, q: jnp.where(better, p, q), other, plain), ascent
