@@ -178,9 +178,10 @@ def _inputs(dataset: xr.Dataset) -> list[Grid]:
     known, made = quantities(dataset), []
     radii = [name for name in known if name in GROUPS["Radii and ratios"]]
     read = [name for name in known if any(name in GROUPS[title] for title in READ)]
+    brief = _BRIEF + ("radius_certified" in radii)
     for title, names in {"radii": radii, "what the network reads": read}.items():
         columns = [
-            column_of(dataset, name)._replace(meaning="", brief=at < _BRIEF)
+            column_of(dataset, name)._replace(meaning="", brief=at < brief)
             for at, name in enumerate(names)
         ]
         rows = tuple(

@@ -53,7 +53,7 @@ def test_brackets_are_in_the_dataset_tables_figures_and_the_page(problem, tmp_pa
     tables = report.tables({}, analyses={"mine": dataset})
     heads = [str(column.header).split("\n")[0] for table in tables for column in table.columns]
     at = heads.index("r_nn")
-    assert heads[at + 1 : at + 3] == ["r_cert", "r_cert/r_nn"]
+    assert heads[at : at + 6] == ["r_nn", "r_cert", "r_pair", "r_nn/‖x‖", "r_opt", "r_nn/r_opt"]
     made = report.analysis_figures(dataset)
     assert "certified over found is 0.800 at the median" in made["brackets"].alt
     assert "Thin lines" in made["robust-accuracy"].caption
