@@ -17,7 +17,7 @@ from .._typing import Apply, Bounds, Key, Labels
 from ..batching import map_examples
 from ..norms import broadcast_bounds
 from ._result import Perturbation
-from ._solvers import Solver, as_solver
+from ._solvers import as_solver
 from .solvers.minimal import minimal
 
 
