@@ -1,5 +1,6 @@
 """A radius that no perturbation undercuts."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -12,11 +13,13 @@ from .._typing import Bounds, LogitsFn, Order
 from ..logits import as_logits
 from ..norms import dual_order, halfspace_step, norm, positive
 from ..perturbation import Perturbation
-from ._bounds import Known, Linear, best_linear, fixed, relax, substitute
+from ._bounds import Known, Linear, Relaxation, best_linear, fixed, relax, substitute
+from ._branch import EFFORTS as BRANCH_EFFORTS, branch
 from ._domain import Domain, least
 from ._graph import read_network
 from ._result import Certificate, conclude, wanted
 from ._search import search
+from ._shor import Link, best_quadratic, chain
 
 
 class Budget(NamedTuple):
@@ -26,6 +29,8 @@ class Budget(NamedTuple):
     steps: int  # of the choices for the outputs
     hidden_steps: int  # of those for the hidden layers
     rounds: int  # radii tried
+    quadratic_steps: int = 0  # of the multipliers of Shor's relaxation
+    branched: bool = False  # whether small networks are taken apart
 
 
 METHODS: dict[str, dict[str, Budget]] = {
@@ -41,14 +46,20 @@ METHODS: dict[str, dict[str, Budget]] = {
         "medium": Budget(True, 10, 5, 8),
         "high": Budget(True, 20, 10, 12),
     },
+    "shor": {
+        "low": Budget(True, 6, 0, 6, 6),
+        "medium": Budget(True, 10, 0, 8, 10),
+        "high": Budget(True, 20, 5, 10, 20),
+    },
+    "branch": {effort: Budget(True, 6, 0, 6, 0, True) for effort in ("low", "medium", "high")},
     "best": {
         "low": Budget(True, 6, 0, 6),
         "medium": Budget(True, 10, 0, 8),
-        "high": Budget(True, 20, 10, 12),
+        "high": Budget(True, 20, 5, 10, 20, True),
     },
 }
-
-
+QUADRATIC_CLASSES = 2  # the nearest ones, for which Shor's relaxation is tried
+BRANCHED = 256  # most activations of a network that is taken apart
 EFFORTS = ("low", "medium", "high")
 
 
@@ -95,7 +106,10 @@ def certify(
         `"interval"`: hidden layers by interval arithmetic, the cheapest. `"crown"`: by substitution
         of the closest lines around each activation. `"offset"`: the lines for the outputs are
         improved by gradient ascent, and in l1 and l2 activations are known to lie in balls too.
-        `"alpha"`: the lines for hidden layers as well. `"best"`: what an effort is best spent on.
+        `"alpha"`: the lines for hidden layers as well. `"shor"`: in l2, the quadratic relaxation of
+        networks that are chains. `"branch"`: up to the perturbation that is given as `found`, a
+        network of at most 256 activations is taken apart at their kinks, until the radius is exact
+        or the effort is spent. `"best"`: what an effort is best spent on.
     effort
         `"low"`, `"medium"` or `"high"`.
     found
@@ -133,10 +147,17 @@ def certify(
     budget = budget_of(method, effort)
     problem = pose(logits_fn, x, label, ord, bounds, target)
     known, room = prepare(problem)
+    links = chain(known) if budget.quadratic_steps and problem.ord == 2 else None
 
     def evaluate(radius, state):
         domain = Domain(known.center[0], radius, problem.ord, room)
-        rows, state = outputs(known, domain, seeds_of(problem), budget, state)
+        linear, quadratic = state or (None, None)
+        rows, relaxed, linear = outputs(known, domain, seeds_of(problem), budget, linear)
+        if links is not None:
+            rows, quadratic = _improved(
+                problem, known, links, relaxed, domain, rows, quadratic, budget
+            )
+        state = linear, quadratic
         distances = jax.vmap(lambda row: distance(domain, row))(rows)
         margins = jax.vmap(lambda row: lowest(domain, row))(rows)
         return jnp.min(jnp.where(wanted(problem), distances, jnp.inf)), margins, state
@@ -149,7 +170,23 @@ def certify(
     shapes = jax.eval_shape(lambda radius: evaluate(radius, None), first)[2]
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     result = search(evaluate, problem.start.margin, first, most, state, budget.rounds)
+    if budget.branched and found is not None and _small(known):
+        result = _apart(problem, known, room, found, effort, *result)
     return conclude(problem, *result, found)
+
+
+def _small(known: Known) -> bool:
+    return sum(node.size for node in known.nodes if node.kind == "scalar") <= BRANCHED
+
+
+def _apart(problem, known, room, found, effort, radius, margins, count):
+    """What branch and bound certifies, up to the perturbation that is known."""
+    most = jnp.where(found.norm < jnp.inf, found.norm, 0).astype(radius.dtype)
+    branched = branch(
+        problem, known, room, seeds_of(problem), wanted(problem), most, BRANCH_EFFORTS[effort]
+    )
+    # Margins are those of the largest ball that was bounded as a whole.
+    return jnp.maximum(radius, branched.radius), margins, count + branched.num_parts
 
 
 def budget_of(method: str, effort: str) -> Budget:
@@ -163,8 +200,8 @@ def budget_of(method: str, effort: str) -> Budget:
 
 def outputs(
     known: Known, domain: Domain, seeds: Float[Array, "n k"], budget: Budget, state: PyTree
-) -> tuple[Linear, PyTree]:
-    """Linear lower bounds of functions of the logits, and from where choices go on.
+) -> tuple[Linear, Relaxation, PyTree]:
+    """Linear lower bounds of functions of the logits, what they rest on, and where choices go on.
 
     Parameters
     ----------
@@ -185,10 +222,38 @@ def outputs(
         known, domain, substituted=budget.substituted, hidden=hidden, steps=budget.hidden_steps
     )
     if not budget.steps:
-        return jax.vmap(lambda seed: substitute(nodes, relaxed, at, seed, x))(seeds), None
+        rows = jax.vmap(lambda seed: substitute(nodes, relaxed, at, seed, x))(seeds)
+        return rows, relaxed, None
     one = lambda seed, given: best_linear(nodes, relaxed, at, seed, x, domain, given, budget.steps)
     rows, choices = jax.vmap(one)(seeds, choices)
-    return rows, (choices, hidden)
+    return rows, relaxed, (choices, hidden)
+
+
+def _improved(
+    problem: Problem,
+    known: Known,
+    links: Sequence[Link],
+    relaxed: Relaxation,
+    domain: Domain,
+    rows: Linear,
+    state: PyTree,
+    budget: Budget,
+) -> tuple[Linear, PyTree]:
+    """The bounds of the classes that are nearest, by Shor's relaxation where that is better."""
+    seeds = seeds_of(problem)
+    distances = jax.vmap(lambda row: distance(domain, row))(rows)
+    count = min(QUADRATIC_CLASSES, problem.num_classes - 1)
+    nearest = jax.lax.top_k(-jnp.where(wanted(problem), distances, jnp.inf), count)[1]
+    pick = lambda tree: jax.tree.map(lambda leaf: leaf[nearest], tree)
+    put = lambda tree, new: jax.tree.map(lambda leaf, own: leaf.at[nearest].set(own), tree, new)
+    one = lambda seed, row, before: best_quadratic(
+        known, links, relaxed, domain, seed, row, before, budget.quadratic_steps
+    )
+    if state is None:  # of which only the shapes are asked
+        made, state = jax.vmap(lambda seed, row: one(seed, row, None))(seeds, rows)
+        return made, state
+    made, after = jax.vmap(one)(seeds[nearest], pick(rows), pick(state))
+    return put(rows, made), put(state, after)
 
 
 def lowest(domain: Domain, row: Linear) -> Array:

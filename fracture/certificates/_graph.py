@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ._rewrite import REWRITES, softmax
-from ._scalar import ELEMENTWISE, VARIABLE, Expr, evaluate, is_affine
+from ._scalar import ELEMENTWISE, VARIABLE, Expr, evaluate, is_affine, magnitude
 
 AFFINE = {
     "add",
@@ -153,8 +153,9 @@ class _Walk:
             inner = next(
                 params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params
             )
-            # What enters a function of its own, an activation say, is the variable of it.
-            inputs = [self.rooted(v) if isinstance(v, _Value) else v for v in inputs]
+            # What alone enters a function of its own, an activation say, is the variable of it.
+            if len(bounded) == 1:
+                inputs = [self.rooted(v) if isinstance(v, _Value) else v for v in inputs]
             inner, consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
             return self.run(inner, consts, inputs)
         if not bounded:
@@ -325,8 +326,7 @@ class _Walk:
             root = self.nodes[value.root]
             apply = partial(evaluate, value.expr)
             if is_affine(value.expr):
-                # At zero, what is added; the rest is scaled.
-                size = lambda v: _affine_size(apply, v)
+                size = partial(magnitude, value.expr)
                 at = self.affine((value.root,), apply, size, 4)
             else:
                 at = self.add(
@@ -377,7 +377,7 @@ def _simplified(name: str, exprs: list[Any]) -> Any:
     return None
 
 
-def _is(value: Any, number: float) -> bool:
+def _is(value: Any, number: int | float) -> bool:
     plain = isinstance(value, float | np.ndarray | np.generic) or (
         isinstance(value, jax.Array) and not isinstance(value, jax.core.Tracer)
     )
@@ -386,11 +386,6 @@ def _is(value: Any, number: float) -> bool:
 
 def _size(value: Any) -> Any:
     return jnp.abs(value) if jnp.issubdtype(jnp.result_type(value), jnp.floating) else value
-
-
-def _affine_size(apply: Callable[[Array], Array], v: Array) -> Array:
-    zero = apply(jnp.zeros_like(v))
-    return jnp.abs(apply(jnp.abs(v)) - zero) + jnp.abs(zero)
 
 
 def _indices(name: str, inputs: list[Any]) -> list[Any]:

@@ -67,5 +67,5 @@ def margins(
     known, room = prepare(problem)
     radius = jax.numpy.asarray(radius, problem.center.dtype)
     domain = Domain(known.center[0], radius, problem.ord, room)
-    rows, _ = outputs(known, domain, seeds_of(problem), budget, None)
+    rows, *_ = outputs(known, domain, seeds_of(problem), budget, None)
     return jax.vmap(lambda row: lowest(domain, row))(rows)

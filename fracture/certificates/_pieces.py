@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ._scalar import Expr, enclose, evaluate, kinks
+from ._scalar import Expr, enclose, evaluate, kinks, rounding
 
 NUM_CHORDS = 64
 ULPS = 16  # rounding of the values, in units of eps times their sizes
@@ -78,7 +78,8 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
         for slope, intercept in forms:
             size = jnp.maximum(size, jnp.abs(slope) * edge + jnp.abs(intercept))
             steepness = jnp.maximum(steepness, jnp.abs(slope))
-        error = jnp.broadcast_to(_rounding(size), points[1:].shape)
+        error = jax.vmap(lambda a, b: rounding(expr, a, b))(points[:-1], points[1:])
+        error = error + _rounding(size)[None]  # of where the kinks are, too
         return Pieces(points, values, error, error, size, steepness)
 
     points = _spread(expr, low, high, inside)
@@ -86,13 +87,14 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
     size = jnp.max(jnp.abs(values), axis=0)
     distance = lambda a, b: _distance(expr, a, b)
     above, below, steepness = jax.vmap(distance)(points[:-1], points[1:])
-    error = _rounding(size)
+    error = jax.vmap(lambda a, b: rounding(expr, a, b))(points[:-1], points[1:])
+    error = error + _rounding(size)[None]
     steepness = jnp.max(steepness, axis=0)
-    return Pieces(points, values, above + error[None], below + error[None], size, steepness)
+    return Pieces(points, values, above + error, below + error, size, steepness)
 
 
 def _rounding(size: Array) -> Array:
-    return ULPS * jnp.finfo(size.dtype).eps * size
+    return ULPS * jnp.finfo(size.dtype).eps * size + jnp.finfo(size.dtype).tiny
 
 
 def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
@@ -100,27 +102,26 @@ def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
     half = NUM_CHORDS // 2
     share = jnp.arange(half + 1, dtype=low.dtype) / half
     share = share.reshape(-1, *[1] * low.ndim)
-    low, high = low[None], high[None]
-    even = low + (high - low) * share
+    low_, high_ = low[None], high[None]  # beside the points
+    even = low_ + (high_ - low_) * share
     # Activations bend near 0, however wide the interval is.
-    near = jnp.sinh(jnp.arcsinh(low) + (jnp.arcsinh(high) - jnp.arcsinh(low)) * share)
+    near = jnp.sinh(jnp.arcsinh(low_) + (jnp.arcsinh(high_) - jnp.arcsinh(low_)) * share)
     points = jnp.sort(
-        jnp.concatenate([even, jnp.clip(near, low, high), *[at[None] for at in inside]]), axis=0
+        jnp.concatenate([even, jnp.clip(near, low_, high_), *[at[None] for at in inside]]), axis=0
     )
     jets = jax.vmap(lambda a, b: enclose(expr, a, b))(points[:-1], points[1:])
     curve = jnp.maximum(jnp.abs(jets.curve[0]), jnp.abs(jets.curve[1]))
     bend = jnp.sqrt(jnp.where(jnp.isfinite(curve), curve, 0)) * jnp.diff(points, axis=0)
     # A share of them evenly: nothing is left uncovered where curvature is not known.
-    total = jnp.cumsum(
-        bend + 0.1 * jnp.mean(bend, axis=0, keepdims=True) + jnp.finfo(low.dtype).tiny, axis=0
-    )
+    even_share = 0.1 * jnp.mean(bend, axis=0, keepdims=True)
+    total = jnp.cumsum(bend + even_share + jnp.finfo(low.dtype).tiny, axis=0)
     total = jnp.concatenate([jnp.zeros_like(total[:1]), total])
-    places = jnp.arange(NUM_CHORDS + 1, dtype=low.dtype) / NUM_CHORDS
-    wanted = total[-1:] * places.reshape(-1, *[1] * (low.ndim - 1))
+    parts = jnp.arange(NUM_CHORDS + 1, dtype=low.dtype) / NUM_CHORDS
+    wanted = total[-1:] * parts.reshape(-1, *[1] * low.ndim)
     flat = lambda a: a.reshape(len(a), -1)
     moved = jax.vmap(jnp.interp, in_axes=1, out_axes=1)(flat(wanted), flat(total), flat(points))
-    moved = jnp.clip(moved.reshape(-1, *low.shape[1:]), low, high)
-    ends = jnp.concatenate([low, high])
+    moved = jnp.clip(moved.reshape(-1, *low.shape), low_, high_)
+    ends = jnp.stack([low, high])
     return jnp.sort(jnp.concatenate([moved[1:-1], ends, *[at[None] for at in inside]]), axis=0)
 
 

@@ -90,6 +90,24 @@ def evaluate(expr: Expr, x: Array) -> Array:
     return visit(expr)
 
 
+def magnitude(expr: Expr, size: Array) -> Array:
+    """The sum of the sizes of all terms of an affine expression, of the size of its variable."""
+
+    def visit(node):
+        if not isinstance(node, Expr):
+            return jnp.abs(node) if jnp.result_type(node) != bool else node
+        if node.primitive is None:
+            return size
+        operands = [visit(each) for each in node.operands]
+        if node.primitive.name == "neg":
+            return operands[0]
+        if node.primitive.name == "sub":
+            return jnp.add(*operands)
+        return node.primitive.bind(*operands, **node.params)
+
+    return visit(expr)
+
+
 def is_affine(expr: Any) -> bool:
     """Whether an expression is affine for its form alone."""
     if not isinstance(expr, Expr) or expr.primitive is None:
@@ -120,11 +138,11 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
     def meet(p, q):
         for a, b in p:
             for c, d in q:
-                slope = np.subtract(a, c) if _plain(a, c) else a - c
-                if _plain(slope):
-                    if slope != 0:
-                        places.append((d - b) / float(slope))
+                if _plain(a, c):
+                    if a != c:
+                        places.append((d - b) / float(a - c))
                     continue
+                slope = a - c
                 places.append(jnp.where(slope == 0, 0, (d - b) / jnp.where(slope == 0, 1, slope)))
 
     def both(p, q, combine):
@@ -219,11 +237,7 @@ def enclose(expr: Expr, a: Array, b: Array) -> Jet:
 
     def visit(node):
         if not isinstance(node, Expr):
-            full = jnp.broadcast_to(node, a.shape)
-            if full.dtype == bool:
-                return Truth(full, ~full, (full, full))
-            full = full.astype(a.dtype)
-            return Jet((full, full), (zero, zero), (zero, zero), (full, full))
+            return enclose_constant(node, a)
         if node.primitive is None:
             return Jet((a, b), (one, one), (zero, zero), (a, b))
         if id(node) not in known:
@@ -232,6 +246,52 @@ def enclose(expr: Expr, a: Array, b: Array) -> Jet:
         return known[id(node)]
 
     return visit(expr)
+
+
+def rounding(expr: Expr, a: Array, b: Array) -> Array:
+    """How far the computed expression can be from the exact one, on the cell [a, b].
+
+    Forward error analysis: what an operand is off by is passed on like a derivative, and each
+    operation adds some ulps of its value. Where terms cancel, that is far more than ulps of what is
+    left.
+    """
+    eps, tiny = jnp.finfo(a.dtype).eps, jnp.finfo(a.dtype).tiny
+    zero = jnp.zeros_like(a)
+    known: dict[int, Jet | Truth] = {}
+
+    def visit(node):
+        if not isinstance(node, Expr) or node.primitive is None:
+            jet = enclose(node, a, b) if isinstance(node, Expr) else enclose_constant(node, a)
+            return jet._replace(slope=(zero, zero)) if isinstance(jet, Jet) else jet
+        if id(node) not in known:
+            operands = [visit(each) for each in node.operands]
+            made = _apply(node, operands)
+            if isinstance(made, Jet):
+                slopes = (made.slope,)
+                if node.primitive.name == "select_n":  # that it has a kink is no error
+                    slopes = tuple(each.slope for each in operands[1:])
+                sizes = [jnp.maximum(jnp.abs(low), jnp.abs(high)) for low, high in slopes]
+                error = sizes[0] if len(sizes) == 1 else jnp.maximum(*sizes)
+                size = jnp.maximum(jnp.abs(made.value[0]), jnp.abs(made.value[1]))
+                error = error + _ULPS * eps * size + tiny
+                made = made._replace(slope=(-error, error), curve=(zero, zero))
+            known[id(node)] = made
+        return known[id(node)]
+
+    slope = visit(expr).slope[1]
+    return jnp.where(jnp.isnan(slope), jnp.inf, slope)
+
+
+_ULPS = 4  # of one operation; XLA's exponentials and the like are as good
+
+
+def enclose_constant(value: Any, a: Array) -> Jet | Truth:
+    """A number, or a truth, as what is known of it on every cell."""
+    full = jnp.broadcast_to(value, a.shape)
+    if full.dtype == bool:
+        return Truth(full, ~full, (full, full))
+    full, zero = full.astype(a.dtype), jnp.zeros_like(a)
+    return Jet((full, full), (zero, zero), (zero, zero), (full, full))
 
 
 def _apply(node: Expr, operands: list[Any]) -> Any:
@@ -448,7 +508,7 @@ def _tanh(f: Jet) -> tuple[Interval, Interval, Interval]:
 
 def _erf(f: Jet) -> tuple[Interval, Interval, Interval]:
     x = f.value
-    rate = _scaled(_rising(jnp.exp)(_minus(_squared(x))), 2 / np.sqrt(np.pi))
+    rate = _scaled(_rising(jnp.exp)(_minus(_squared(x))), 2 / float(np.sqrt(np.pi)))
     return _chain(_rising(jax.scipy.special.erf)(x), rate, _scaled(_times(x, rate), -2), f)
 
 
