@@ -14,6 +14,7 @@ _PARTS = (
     "adapters",
     "analysis",
     "batching",
+    "certificates",
     "compression",
     "data",
     "drawing",

@@ -98,7 +98,7 @@ class Problem(NamedTuple):
     base: Array  # where gradients are taken first: x, or close to it
     center: Array  # from where searches go: that in the working dtype, moved into the bounds
     bounds: tuple[Array, Array] | None  # vectors, in the dtype of x
-    ord: Order
+    ord: int | float
     label: Array  # int32
     target: Array  # int32; -1 for any class but the label
     targeted: bool  # whether a target was given

@@ -98,6 +98,15 @@ QUANTITIES: Mapping[str, Quantity] = {
         _LENGTH,
         "upper",
     ),
+    "radius_certified": Quantity(
+        "r_cert",
+        "certified radius: no perturbation of a smaller norm changes the network's answer",
+        _LENGTH,
+        "lower",
+    ),
+    "certified_share": Quantity(
+        "r_cert/r_nn", "certified radius over the radius found; 1 is exact", "", "lower", "share"
+    ),
     "radius_relative": Quantity("r_nn/‖x‖", "r_nn over the length of the input", "", "upper"),
     "r_opt": Quantity(
         "r_opt",
@@ -169,6 +178,14 @@ QUANTITIES: Mapping[str, Quantity] = {
         "changes",
         "",
         "upper",
+        "share",
+    ),
+    "certified_accuracy": Quantity(
+        "C_ε",
+        "share of inputs that are classified right and that are certified to withstand every "
+        "perturbation of norm up to ε",
+        "",
+        "lower",
         "share",
     ),
     "correct": Quantity("right", "whether the input is classified right", form="share"),

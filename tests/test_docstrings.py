@@ -31,6 +31,7 @@ def test_the_functions_that_are_used_most_have_an_example():
         *("perturbation.robust_accuracy", "analysis.analyze", "optimal.nearest_neighbour"),
         *("compression.margin_compression", "theory.compression", "training.fit", "sweeps.run"),
         *("statistics.summarise", "data.mixed_hypercube"),
+        *("certificates.certify", "certificates.margins", "certificates.certified_accuracy"),
     }
     assert most_used <= set(EXAMPLES)
 

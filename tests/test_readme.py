@@ -33,8 +33,17 @@ def test_links_work_where_the_readme_is_shown_alone():
 
 
 PARTS = (
-    *("adapters", "analysis", "compression", "data", "experiments", "models", "optimal"),
-    *("perturbation", "report", "statistics", "sweeps", "theory", "training"),
+    *(
+        "adapters",
+        "analysis",
+        "certificates",
+        "compression",
+        "data",
+        "experiments",
+        "models",
+        "optimal",
+    ),
+    *("models", "optimal", "perturbation", "report", "statistics", "sweeps", "theory", "training"),
 )
 
 

@@ -13,6 +13,7 @@ from .._checks import as_labels, narrow, require_classes
 from .._network import takes_network
 from .._typing import Apply, Bounds, Labels, Order
 from ..batching import in_chunks
+from ..certificates import certify as certified
 from ..compression import (
     LayerCompression,
     contrast,
@@ -70,6 +71,9 @@ class Analysis(NamedTuple):
         dimensions; as of the layers.
     layers
         `compression.LayerCompression` with a leading axis; None without `stages`.
+    radius_certified, status_certified
+        No perturbation of a smaller norm, to any other class, changes the answer, and a value of
+        `certificates.CertificateStatus`; None without `certify`.
     """
 
     delta: Float[Array, "n *input"]
@@ -98,6 +102,8 @@ class Analysis(NamedTuple):
     participation_ratio: Float[Array, " n"]
     stable_rank: Float[Array, " n"]
     layers: LayerCompression | None
+    radius_certified: Float[Array, " n"] | None = None
+    status_certified: Int[Array, " n"] | None = None
 
 
 @takes_network
@@ -112,6 +118,7 @@ def analyze(
     ord: Order = 2,
     bounds: Bounds | None = None,
     solver: str | Solver = minimal,
+    certify: bool = False,
     stages: Callable[[PyTree], Sequence[Callable[[Array], Array]]] | None = None,
     num_classes: int | None = None,
     layer_classes: int | None = None,
@@ -142,6 +149,9 @@ def analyze(
         `(lower, upper)` that perturbed inputs respect: scalars or arrays in the shape of an input.
     solver, **options
         Solver of `perturbation`, or its name, and its options, hashable, such as `effort="high"`.
+    certify
+        Whether to certify a radius for each input as well, by `certificates.certify` at the
+        solver's `effort`: the norm of the smallest perturbation lies between the two.
     stages
         `stages(params)`: the network as a sequence of functions, each of one array, whose
         composition is `apply`; they are measured layer by layer.
@@ -164,6 +174,8 @@ def analyze(
 
     Raises
     ------
+    NotImplementedError
+        If the network has a primitive without certified bounds, with `certify`.
     TypeError
         If inputs or references are not floating-point arrays of one dtype, or labels are not
         integers.
@@ -216,7 +228,8 @@ def analyze(
     other = jnp.where(near.index < 0, -1, narrow(reference_labels)[near.index])
     batch_size = None if batch_size is None else min(batch_size, len(labels))
     sizes = (num_classes, layer_classes, chunk_size, batch_size)
-    static = (apply, as_solver(solver), stages, ord, sizes, tuple(sorted(options.items())))
+    options_of_solver = tuple(sorted(options.items()))
+    static = (apply, as_solver(solver), certify, stages, ord, sizes, options_of_solver)
     examples = (
         jnp.asarray(inputs),
         narrow(labels),
@@ -228,11 +241,13 @@ def analyze(
     return _analyze(*static, params, bounds, examples)
 
 
-@partial(jax.jit, static_argnums=range(6))
-def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, examples):
+@partial(jax.jit, static_argnums=range(7))
+def _analyze(apply, solver, certify, stages, ord, sizes, options, params, bounds, examples):
     num_classes, layer_classes, chunk_size, batch_size = sizes
     network = jax.jit(partial(apply, params))  # traced once, however often it is called
-    solve = partial(solver, network, ord=ord, bounds=bounds, **dict(options))
+    asked = {"ord": ord, "bounds": bounds}
+    solve = partial(solver, network, **asked, **dict(options))
+    effort = dict(options).get("effort", "medium")
 
     def one(example):
         x, label, point, other, r_opt, nearest = example
@@ -240,6 +255,9 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
         delta = jnp.where(other < 0, jnp.nan, point - x)
         any_class = solve(x, label)
         pair = solve(x, label, target=other)
+        proof = None
+        if certify:
+            proof = certified(network, x, label, effort=effort, found=any_class, **asked)
         factors = law_factors(
             network, x, label, delta, pair.norm, other=other, ord=ord, bounds=bounds
         )
@@ -283,6 +301,8 @@ def _analyze(apply, solver, stages, ord, sizes, options, params, bounds, example
             participation_ratio=participation_ratio(values),
             stable_rank=stable_rank(values),
             layers=layers,
+            radius_certified=None if proof is None else proof.radius,
+            status_certified=None if proof is None else proof.status,
         )
 
     return in_chunks(one, examples, batch_size)

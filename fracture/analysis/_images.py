@@ -14,6 +14,7 @@ import xarray as xr
 from .. import __version__, data, models
 from .._checks import require_classes
 from .._typing import Bounds, Order
+from ..certificates import margins
 from ..sweeps import Progress
 from ..training import fit
 from ._analyze import Analysis, analyze
@@ -29,6 +30,7 @@ def of_digits(
     examples: int = 64,
     ord: Order = 2,
     effort: str = "medium",
+    certify: bool = False,
     root: int = 0,
     say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
@@ -36,7 +38,8 @@ def of_digits(
     """Train a network with two hidden layers on the shipped digits and analyse it on test digits.
 
     8,000 digits are trained on and serve as references; the first `examples` of the other 2,000 are
-    analysed within the pixel range [0, 1]. `say` and `progress` as of `images`.
+    analysed within the pixel range [0, 1], and certified if asked for. `say` and `progress` as of
+    `of_images`.
     """
     train, test = data.split(data.digits(), 8000)
     if not 1 <= examples <= len(test.labels):
@@ -71,6 +74,7 @@ def of_digits(
         ord=ord,
         bounds=(0.0, 1.0),
         effort=effort,
+        certify=certify,
         say=say,
         progress=progress,
     )
@@ -96,6 +100,7 @@ def of_images(
     ord: Order = 2,
     bounds: Bounds | None = None,
     effort: str = "medium",
+    certify: bool = False,
     say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> xr.Dataset:
@@ -108,16 +113,20 @@ def of_images(
     ------
     ValueError, TypeError
         As `fracture.analysis.analyze`; also where the network fails on an input of their shape, or
-        a label is none of its classes, or no image or answer is finite.
+        a label is none of its classes, or no image or answer is finite; or, with `certify`, where
+        it has a primitive without certified bounds.
     """
     check(apply, params, queries, references)
+    if certify:
+        _check_certifiable(apply, params, queries.inputs[0])
     seen = first_look(apply, params, *queries, references.labels, bounds, say)
-    measure = partial(analyze, ord=ord, bounds=bounds, stages=stages, effort=effort)
+    search = {"ord": ord, "bounds": bounds, "effort": effort, "certify": certify}
+    measure = partial(analyze, stages=stages, **search)
     result = _in_chunks(lambda some: measure(apply, params, *some, *references), queries, progress)
     dataset = labelled(result, queries)
     if bounds is None:
         dataset = dataset.drop_vars("box")  # 1 everywhere
-    options = {"ord": str(ord), "bounds": str(bounds), "effort": effort}
+    options = {"ord": str(ord), "bounds": str(bounds), "effort": effort, "certify": certify}
     return dataset.assign_attrs(
         title="One network on a set of images",
         description=(
@@ -169,3 +178,12 @@ def check(
     require_classes(queries.labels, classes)
     if references is not None:
         require_classes(references.labels, classes, "reference_labels")
+
+
+def _check_certifiable(apply: Callable[..., Any], params: Any, x: jax.Array) -> None:
+    """Raise unless there are bounds for every primitive of the network: a trace, no more."""
+    bounds_of = lambda params, x: margins(partial(apply, params), x, 0, 1.0, method="interval")
+    try:
+        jax.eval_shape(bounds_of, params, x)
+    except NotImplementedError as error:
+        raise ValueError(f"the network cannot be certified: {error}") from error

@@ -48,7 +48,8 @@ def labelled(result: Analysis, queries: Images | None = None) -> xr.Dataset:
         tables and figures. Inputs of two or three axes are kept as `images`, with what fools the
         network as `adversarial_images`.
     """
-    fields = jax.device_get(result._asdict())
+    known = {name: field for name, field in result._asdict().items() if field is not None}
+    fields = jax.device_get(known)
     variables: dict[str, Any] = {}
     if queries is not None:
         variables["label"] = "example", np.asarray(queries.labels)
@@ -57,7 +58,11 @@ def labelled(result: Analysis, queries: Images | None = None) -> xr.Dataset:
             continue
         dims = ("example", "rank")[: values.ndim]
         variables[name] = dims, values, _attrs(name)
-    layers = fields["layers"]
+    if "radius_certified" in fields:
+        radius, least = fields["radius"], fields["radius_certified"]
+        share = np.divide(least, radius, out=np.full_like(radius, np.nan), where=radius > 0)
+        variables["certified_share"] = "example", share, _attrs("certified_share")
+    layers = fields.get("layers")
     if layers is not None:
         for name, field in _LAYERS.items():
             variables[name] = ("example", "layer"), getattr(layers, field), _attrs(name)

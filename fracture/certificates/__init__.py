@@ -5,8 +5,17 @@
 """
 
 from ._bracket import Bracket, bracket
+from ._certified_accuracy import certified_accuracy
 from ._certify import certify
 from ._margins import margins
 from ._result import Certificate, CertificateStatus
 
-__all__ = ["Bracket", "Certificate", "CertificateStatus", "bracket", "certify", "margins"]
+__all__ = [
+    "Bracket",
+    "Certificate",
+    "CertificateStatus",
+    "bracket",
+    "certified_accuracy",
+    "certify",
+    "margins",
+]

@@ -1,6 +1,6 @@
 """How far the truth can be: a perturbation that was found, and a radius that is certified."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
@@ -65,6 +65,6 @@ def bracket(
     NotImplementedError, TypeError, ValueError
         As `certify` and `minimal` do.
     """
-    asked = {"ord": ord, "bounds": bounds, "target": target, "effort": effort}
+    asked: dict[str, Any] = {"ord": ord, "bounds": bounds, "target": target, "effort": effort}
     found = minimal(logits_fn, x, label, **asked)
     return Bracket(certify(logits_fn, x, label, method=method, found=found, **asked), found)

@@ -24,7 +24,7 @@ def margins(
     """Lower bounds of the label's logit minus each other one, in a ball around `x`.
 
     Differentiable in whatever `logits_fn` closes over, in `x` and in the radius: the cross-entropy
-    of `-margins` is an upper bound of the worst one in the ball, which certified training minimises.
+    of `-margins` is an upper bound of the worst one in the ball; certified training minimises it.
 
     Parameters
     ----------

@@ -43,6 +43,11 @@ _effort = partial(
     type=click.Choice(["low", "medium", "high"]),
     help="How thoroughly the nearest boundary is searched.",
 )
+_certify = click.option(
+    "--certify",
+    is_flag=True,
+    help="Also certify a radius: no smaller perturbation changes the answer.",
+)
 _out = out(default=Path("fracture-analysis"), help="Folder for the results.")
 
 
@@ -66,6 +71,7 @@ _out = out(default=Path("fracture-analysis"), help="Folder for the results.")
     help="How many images are analysed, from the first.",
 )
 @_effort(default="medium", show_default=True)
+@_certify
 @_out
 def images(
     images: Path | None,
@@ -75,6 +81,7 @@ def images(
     ord: str,
     examples: int,
     effort: str,
+    certify: bool,
     out: Path,
 ) -> None:
     """A network and images of yours, or a network trained on digits.
@@ -99,6 +106,8 @@ def images(
 
     order = float(ord) if ord == "inf" else int(ord)
     options: dict[str, Any] = {"ord": order, "effort": effort}
+    if certify:
+        options["certify"] = True
     identity = {"network": "digits", "examples": examples, **options, "ord": ord}
     shown: dict[str, Any] = {"say": click.echo}
     with exclusive(out):

@@ -1,6 +1,7 @@
 """A solver on a batch of inputs, in one compiled call."""
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from .._typing import Apply, Bounds, Key, Labels
 from ..batching import map_examples
 from ..norms import broadcast_bounds
 from ._result import Perturbation
-from ._solvers import Solver, as_solver
+from ._solvers import as_solver
 from .solvers.minimal import minimal
 
 
@@ -27,14 +28,14 @@ def solve(
     inputs: ArrayLike,
     labels: Labels,
     *,
-    solver: str | Solver = minimal,
+    solver: str | Callable[..., Any] = minimal,
     bounds: Bounds | None = None,
     targets: Labels | None = None,
     batch_size: int | None = None,
     mesh: Mesh | None = None,
     key: Key | None = None,
     **options: Any,
-) -> Perturbation:
+) -> Perturbation | Any:
     """Run a solver on every input; a second call with the same shapes does not compile again.
 
     Composes with `jax.jit` and `jax.vmap`, for example over the parameters of many networks.
@@ -48,7 +49,8 @@ def solve(
     inputs, labels
         Shapes (n, ...) and (n,); labels of any integer dtype.
     solver
-        Any solver, or the name of one of `SOLVERS`. Another function object, such as a new
+        Any solver, the name of one of `SOLVERS`, or another function with the arguments of one,
+        such as `certificates.certify`. Another function object, such as a new
         lambda, compiles again; a new `functools.partial` of the same hashable parts does not.
     bounds
         `(lower, upper)` for all inputs.
@@ -70,7 +72,7 @@ def solve(
 
     Returns
     -------
-    A `Perturbation` with a leading axis n.
+    A `Perturbation`, or whatever else the solver returns, with a leading axis n.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def solve(
     )
 
 
-def _solve_one(apply, solver, options, shared, example) -> Perturbation:
+def _solve_one(apply, solver, options, shared, example) -> Perturbation | Any:
     """The result for one input, its target, and its place in the batch.
 
     Parameters
@@ -125,7 +127,7 @@ def _solve_one(apply, solver, options, shared, example) -> Perturbation:
 
     Returns
     -------
-    A `Perturbation`.
+    What the solver returns.
     """
     params, bounds, key = shared
     x, label, target, index = example

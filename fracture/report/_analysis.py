@@ -15,7 +15,10 @@ from ._summaries import GROUPS
 READ = ("What the network reads", "Law E, factor by factor")
 LAYERS = ("layer_rho", "layer_null", "layer_pvalue", "layer_rank", "layer_effective_rank")
 _OF_PAIR = ("radius_pair", "ratio_pair", "midpoint", "secant", "tangent")
-_ATTACKED = ("radius", "radius_relative", "ratio", *_OF_PAIR)
+_ATTACKED = (
+    *("radius", "radius_certified", "certified_share", "radius_relative", "ratio"),
+    *_OF_PAIR,
+)
 _SHOWN, _BRIEF = 20, 5  # inputs; columns that a terminal has room for
 
 
@@ -175,9 +178,10 @@ def _inputs(dataset: xr.Dataset) -> list[Grid]:
     known, made = quantities(dataset), []
     radii = [name for name in known if name in GROUPS["Radii and ratios"]]
     read = [name for name in known if any(name in GROUPS[title] for title in READ)]
+    brief = _BRIEF + ("radius_certified" in radii)
     for title, names in {"radii": radii, "what the network reads": read}.items():
         columns = [
-            column_of(dataset, name)._replace(meaning="", brief=at < _BRIEF)
+            column_of(dataset, name)._replace(meaning="", brief=at < brief)
             for at, name in enumerate(names)
         ]
         rows = tuple(

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ..certificates import Bracket, Certificate
 from ..drawing import (
     Drawing,
     Theme,
@@ -61,12 +62,14 @@ def analysis_figures(dataset: xr.Dataset) -> dict[str, Drawing]:
     Returns
     -------
     dict of str to Drawing
-        Among `radii`, `robust-accuracy`, `compression`, `spectrum`, `layers`, `layer-ranks` and
-        `gallery`.
+        Among `radii`, `brackets`, `robust-accuracy`, `compression`, `spectrum`, `layers`,
+        `layer-ranks` and `gallery`.
     """
     made = {}
     if "radius" in dataset:
         made["radii"] = _radii(dataset)
+    if "radius_certified" in dataset:
+        made["brackets"] = _brackets(dataset)
     if "radius" in dataset and statuses(dataset):
         made["robust-accuracy"] = robustness_curve(
             _searched(dataset), unit=quantity_of(dataset["radius"]).unit
@@ -115,12 +118,53 @@ def _radii(dataset: xr.Dataset) -> Drawing:
     )
 
 
-def _searched(dataset: xr.Dataset) -> Perturbation:
-    """What a dataset keeps of the searches: their norms, and how they ended."""
+def _brackets(dataset: xr.Dataset) -> Drawing:
+    high, low = (np.asarray(attacked(dataset, n)) for n in ("radius", "radius_certified"))
+    kept = np.argsort(high)[: int(np.isfinite(high).sum())]
+    low, high = low[kept], high[kept]
+    share = float(np.median(low / high)) if kept.size else np.nan
+    return Drawing(
+        title="Where the smallest perturbation lies",
+        caption=(
+            "One bar for each input, from what is certified to what was found; the norm of the "
+            f"smallest perturbation is on it. {_explained(dataset, ['radius', 'radius_certified'])}"
+            f"Left out: {dataset.sizes['example'] - kept.size} of {dataset.sizes['example']} "
+            "inputs, misclassified already or without a perturbation found."
+        ),
+        alt=f"{kept.size} brackets by radius found; certified over found is {number(share)} at the "
+        "median",
+        paint=partial(_paint_brackets, low, high, quantity_of(dataset["radius"]).unit),
+    )
+
+
+def _paint_brackets(
+    low: np.ndarray, high: np.ndarray, unit: str, figure: Figure, theme: Theme
+) -> None:
+    axes, rank = figure.add_subplot(), np.arange(1, high.size + 1)
+    if not high.size:
+        say_nothing_there(axes, theme)
+        return
+    style: dict[str, Any] = {"linestyle": "none", "markersize": 4}
+    axes.vlines(rank, low, high, color=theme.series[0], alpha=0.35, linewidth=2)
+    axes.plot(rank, high, "o", color=theme.series[0], label="found", **style)
+    axes.plot(rank, low, "^", color=theme.series[1], label="certified", **style)
+    axes.set(xlabel="inputs, by the radius found", ylabel=f"radius ({unit})")
+    axes.set_ylim(0, 1.05 * high.max())
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(figure, axes)
+
+
+def _searched(dataset: xr.Dataset) -> Perturbation | Bracket:
+    """What a dataset keeps of searches and certificates: their norms, and how they ended."""
     norm: Any = np.asarray(dataset["radius"], float)
     status: Any = np.array([Status[word.upper().replace(" ", "_")] for word in statuses(dataset)])
     gone: Any = None  # not kept, and not drawn
-    return Perturbation(gone, norm, norm < np.inf, gone, gone, gone, status)
+    found = Perturbation(gone, norm, norm < np.inf, gone, gone, gone, status)
+    if "radius_certified" not in dataset:
+        return found
+    radius: Any = np.asarray(dataset["radius_certified"], float)
+    said: Any = np.asarray(dataset["status_certified"])
+    return Bracket(Certificate(radius, gone, gone, said, gone), found)
 
 
 def _paint_radii(values: np.ndarray, label: str, figure: Figure, theme: Theme) -> None:

@@ -13,8 +13,8 @@ from ._grids import Cell, Column, Grid, cell_of, column_of, for_terminal, place_
 
 GROUPS = {
     "Radii and ratios": (
-        *("radius", "radius_pair", "radius_relative", "r_opt", "r_half", "ratio", "ratio_pair"),
-        "excess",
+        *("radius", "radius_certified", "radius_pair", "radius_relative", "r_opt", "r_half"),
+        *("ratio", "ratio_pair", "certified_share", "excess"),
     ),
     "What the network reads": (
         *("rho_net", "rho_theory", "rho_span", "span_rank", "null_ratio", "null_pvalue"),

@@ -8,6 +8,7 @@ import scipy.special
 
 from fracture import compression as c
 from fracture.analysis import analyze
+from fracture.certificates import CertificateStatus
 from fracture.perturbation import Status, affine, minimal
 
 
@@ -75,6 +76,10 @@ def test_radii_of_half_precision_inputs_are_wide():
 
 
 TRACES = []
+
+
+def linear_rows(weight, x):
+    return jnp.matmul(weight, x.ravel(), precision="highest")
 
 
 def mlp(params, x):
@@ -184,6 +189,30 @@ def test_equals_its_parts_one_by_one():
         if got.status[i] == Status.FOUND:
             np.testing.assert_allclose(got.radius[i], jnp.abs(got.delta[i]).sum(), rtol=1e-12)
             assert int(jnp.argmax(network(x + got.delta[i]))) == int(got.adversarial_label[i])
+
+
+def test_brackets_are_those_of_the_certificate_and_hold_the_truth():
+    """Of an affine network the truth is known; the rest of the result is as without them."""
+    _, inputs, labels, *references = mlp_problem()
+    weight = jnp.asarray(np.random.default_rng(3).normal(size=(3, inputs[0].size)))
+    labels = jnp.argmax(inputs.reshape(len(inputs), -1) @ weight.T, 1).at[0].set(2)
+    arguments = weight, inputs, labels, *references
+    options = {"solver": affine, "ord": 2}
+    got = analyze(linear_rows, *arguments, certify=True, **options)
+    rows = weight[labels][:, None] - weight[None]
+    lengths = jnp.linalg.norm(rows, axis=2)
+    margins = jnp.einsum("nkd,nd->nk", rows, inputs.reshape(len(inputs), -1))
+    exact = jnp.min(
+        jnp.where(lengths > 0, margins / jnp.where(lengths > 0, lengths, 1), jnp.inf), 1
+    )
+    np.testing.assert_allclose(got.radius_certified, jnp.maximum(exact, 0), rtol=1e-4)
+    assert (got.radius_certified <= got.radius).all()
+    wrong, right = CertificateStatus.MISCLASSIFIED, CertificateStatus.EXACT
+    np.testing.assert_array_equal(got.status_certified, jnp.where(exact < 0, wrong, right))
+    without = analyze(linear_rows, *arguments, **options)
+    assert without.radius_certified is without.status_certified is None
+    same = got._replace(radius_certified=None, status_certified=None)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9), same, without)
 
 
 def test_other_values_do_not_compile_again():

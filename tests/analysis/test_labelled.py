@@ -27,7 +27,9 @@ def problem():
 def test_variables_are_the_fields_and_say_what_they_are(problem):
     result, images = problem
     dataset = labelled(result, images)
-    for name in set(result._fields) - {"delta", "layers"}:
+    assert "radius_certified" not in dataset
+    measured = {name for name in result._fields if getattr(result, name) is not None}
+    for name in measured - {"delta", "layers"}:
         np.testing.assert_array_equal(dataset[name], getattr(result, name))
         assert (dataset[name].attrs.get("symbol") is None) == (name not in QUANTITIES)
     np.testing.assert_array_equal(dataset["layer_rho"], result.layers.ratio)
@@ -39,6 +41,28 @@ def test_variables_are_the_fields_and_say_what_they_are(problem):
     )
     symbols = [v.attrs["symbol"] for v in dataset.data_vars.values() if "symbol" in v.attrs]
     assert len(symbols) == len(set(symbols))  # one symbol, one meaning
+
+
+def test_brackets_are_in_the_dataset_tables_figures_and_the_page(problem, tmp_path):
+    """As `certify=True` gives them; that the numbers are right is tested where they are made."""
+    result, images = problem
+    radius, status = 0.8 * result.radius.at[0].set(0), jnp.array([3, 0, 0, 0, 0, 1])
+    dataset = labelled(result._replace(radius_certified=radius, status_certified=status), images)
+    np.testing.assert_allclose(dataset["certified_share"], [0, *[0.8] * 5])
+    assert dataset["radius_certified"].attrs["bound"] == "lower"
+    tables = report.tables({}, analyses={"mine": dataset})
+    heads = [str(column.header).split("\n")[0] for table in tables for column in table.columns]
+    at = heads.index("r_nn")
+    assert heads[at : at + 6] == ["r_nn", "r_cert", "r_pair", "r_nn/‖x‖", "r_opt", "r_nn/r_opt"]
+    made = report.analysis_figures(dataset)
+    assert "certified over found is 0.800 at the median" in made["brackets"].alt
+    assert "Thin lines" in made["robust-accuracy"].caption
+    text = report.page({}, tmp_path, analyses={"mine": dataset}).read_text()
+    assert "Where the smallest perturbation lies" in text
+    assert "certified radius: no perturbation of a smaller norm" in text
+    none = dataset.assign(status=("example", [1] * 6))  # all misclassified
+    for drawing in report.analysis_figures(none).values():
+        assert drawing.encode("png", "light")
 
 
 def test_a_page_of_it_in_one_call(problem, tmp_path):

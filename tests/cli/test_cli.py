@@ -395,6 +395,7 @@ adapted = Adapted(lambda params, x: params @ x.ravel(), weight, None, None)
 matrices = lambda x: weight @ x.reshape(len(x), -1, 1, 1)
 pair = lambda x: (logits(x), x.sum())
 named = lambda x: {"logits": logits(x)}
+sorted_ = lambda x: jnp.sort(logits(x))
 opaque = lambda x: jax.pure_callback(np.copy, jax.eval_shape(logits, x), logits(x))
 integers = lambda x: jnp.ones(3, jnp.int32)
 none = lambda x: jnp.zeros(0)
@@ -441,6 +442,32 @@ def test_own_network_on_own_images(fracture, own, tmp_path, name):
     code, again, err = fracture("report", "run")
     assert code == 0, err
     assert "3 found, 1 misclassified" in again
+
+
+def test_brackets_where_they_are_asked_for(fracture, own, tmp_path):
+    """Of an affine network: certified is what was found, up to rounding."""
+    command = ["analyze", own, "--network", "own_network:logits", "--certify", "--out", "run"]
+    code, out, err = fracture(*command, "--effort", "low")
+    assert code == 0, err
+    assert "r_cert" in out
+    with xr.open_dataset(tmp_path / "run" / "analysis.nc", engine="h5netcdf") as dataset:
+        certified, found = dataset["radius_certified"], dataset["radius"]
+        assert (certified <= found).all()
+        np.testing.assert_allclose(certified[:3], found[:3], rtol=1e-3)
+        assert certified[3] == 0  # misclassified
+    code, again, err = fracture("report", "run")
+    assert code == 0, err
+    assert "r_cert" in again
+
+
+def test_a_network_without_bounds_is_one_line_before_anything_is_measured(fracture, own, tmp_path):
+    command = ["analyze", own, "--network", "own_network:sorted_", "--certify", "--out", "run"]
+    code, out, err = fracture(*command)
+    assert (code, out) == (2, "")
+    assert err.startswith("fracture: error: the network cannot be certified: ")
+    assert "sort" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run" / "analysis.nc").exists()
 
 
 @pytest.mark.filterwarnings("default")

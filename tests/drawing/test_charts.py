@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from fracture import drawing
+from fracture.certificates import Bracket, Certificate
 from fracture.experiments._findings import Fit
 from fracture.perturbation import Perturbation
 from fracture.statistics import levels, proportion, summarise
@@ -423,6 +424,22 @@ def test_robust_accuracy_falls_with_the_radius_and_says_what_counts_as_robust():
     assert "1 of 5 inputs have no finite answer and count as wrong" in made.caption
     assert "of MLP" not in made.caption
     assert "CNN 60.0 % to 20.0 %" in made.alt
+
+
+def test_brackets_are_a_band_that_the_truth_is_in():
+    found = searched([1.0, 2.0, 0.0, np.inf, np.inf], [0, 0, 1, 2, 3])
+    radius, status = np.array([0.9, 1.6, 0.0, 0.0, 0.0]), np.array([0, 0, 2, 3, 4])
+    both = Bracket(Certificate(radius, None, None, status, None), found)
+    made = drawing.robustness_curve(both, radii=(0.0, 0.9, 1.5, 3.0))
+    (axes,) = made.draw().axes
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.6, 0.6, 0.4, 0.2])
+    np.testing.assert_allclose(axes.lines[1].get_ydata(), [0.6, 0.2, 0.2, 0])
+    wanted = (0.2, 0.4), (proportion(1, 5)[1], proportion(2, 5)[2])  # the band, its interval
+    for drawn, ends in zip(axes.collections, wanted, strict=True):
+        edges = drawn.get_paths()[0].vertices
+        np.testing.assert_allclose(sorted(set(edges[edges[:, 0] == 1.5][:, 1])), ends)
+    assert "Thin lines, where there are any: the same share by certified radii" in made.caption
+    assert "Thin lines" not in drawing.robustness_curve(found).caption
 
 
 def test_one_network_has_a_curve_without_a_name():
