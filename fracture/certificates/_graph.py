@@ -133,6 +133,7 @@ class _Walk:
         self.nodes = [Node("input", (), lambda: x, x.shape, x.dtype)]
         self.settled: dict[tuple[int, int], int] = {}
         self.kept: list[Any] = []  # expressions are told apart by identity: none may be freed
+        self.within: list[Any] = []  # the calls that the equations stand in
         self.origin: dict[int, tuple[str, Any, list[Any]]] = {}  # equations of nodes
 
     def run(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
@@ -154,7 +155,10 @@ class _Walk:
                 params[key] for key in ("jaxpr", "call_jaxpr", "fun_jaxpr") if key in params
             )
             inner, consts = getattr(inner, "jaxpr", inner), getattr(inner, "consts", ())
-            return self.run(inner, consts, inputs)
+            self.within.append(eqn)
+            outputs = self.run(inner, consts, inputs)
+            self.within.pop()
+            return outputs
         if not bounded:
             given = eqn.primitive.get_bind_params(params)  # with functions, or parameters alone
             subfuns, params = given if isinstance(given, tuple) else ((), given)
@@ -175,7 +179,7 @@ class _Walk:
         if made is None:
             raise NotImplementedError(
                 f"there are no bounds for the primitive {name!r} of values of shapes "
-                f"{[v.aval.shape for v in eqn.invars]}, {_place(eqn)}."
+                f"{[v.aval.shape for v in eqn.invars]}, {_place([*self.within, eqn])}."
             )
         return made if isinstance(made, list) else [made]
 
@@ -352,7 +356,7 @@ class _Walk:
         if jnp.issubdtype(given, jnp.floating) and not wide:
             raise NotImplementedError(
                 f"there are no bounds for values that are converted from {given} to {made}, "
-                f"{_place(eqn)}."
+                f"{_place([*self.within, eqn])}."
             )
 
 
@@ -404,17 +408,19 @@ def _terms(name: str, params: dict, inputs: list[Any], nodes: list[Node], parent
     return 3
 
 
-def _place(eqn: Any) -> str:
-    """Where an equation stands in the user's code, as far as JAX knows."""
-    stack = str(eqn.source_info.name_stack)
+def _place(eqns: Sequence[Any]) -> str:
+    """Where the last of nested equations stands in the user's code, as far as JAX knows."""
+    stack = "/".join(filter(None, (str(eqn.source_info.name_stack) for eqn in eqns)))
     inside = f"inside {stack}" if stack else "in the network"
-    trace = eqn.source_info.traceback
     libraries = (
         sysconfig.get_paths()["purelib"],
         *site.getsitepackages(),
         os.path.dirname(os.path.dirname(__file__)),
     )
-    for frame in trace.frames if trace is not None else ():
-        if not frame.file_name.startswith((*libraries, "<")):
-            return f"{inside}, at line {frame.line_num} of {os.path.basename(frame.file_name)}"
+    # A function that is compiled, such as jnp.sort, does not know who called it.
+    for eqn in reversed(eqns):
+        trace = eqn.source_info.traceback
+        for frame in trace.frames if trace is not None else ():
+            if not frame.file_name.startswith((*libraries, "<")):
+                return f"{inside}, at line {frame.line_num} of {os.path.basename(frame.file_name)}"
     return inside

@@ -1,0 +1,183 @@
+"""Certified radii: below every perturbation, equal to the exact ones, of any kind of network."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from fracture import models
+from fracture.certificates import CertificateStatus, bracket, certify, margins
+from fracture.perturbation import minimal, solve
+
+INF = float("inf")
+
+
+def network(kind):
+    """A small network of each kind of step; parameters are arguments."""
+    if kind == "conv":
+        made = models.cnn((8, 8, 1), 3, channels=(2, 4), kernel_size=3)
+        return made.apply, made.init(jax.random.key(0)), (8, 8, 1)
+    if kind == "attention":
+        layer = nnx.MultiHeadAttention(
+            num_heads=1, in_features=4, decode=False, deterministic=True, rngs=nnx.Rngs(0)
+        )
+        norm = nnx.LayerNorm(4, rngs=nnx.Rngs(1))
+        graph, params = nnx.split((layer, norm))
+
+        def apply(params, x):
+            layer, norm = nnx.merge(graph, params)
+            return jnp.sum(norm(x + layer(x)), axis=0)[:3]
+
+        return apply, params, (3, 4)
+    made = models.mlp(6, 3, widths=(8, 8), activation=kind)
+    return made.apply, made.init(jax.random.key(0)), (6,)
+
+
+def inputs(shape, count=4):
+    return jax.random.normal(jax.random.key(1), (count, *shape), jnp.float32)
+
+
+def labels(apply, params, xs):
+    return jnp.argmax(jax.vmap(lambda x: apply(params, x))(xs), axis=-1)
+
+
+@pytest.mark.parametrize("kind", ["relu", "gelu", "tanh", "leaky_relu", "silu", "conv", "attention"])
+def test_no_point_of_the_ball_is_below_the_margins(kind):
+    apply, params, shape = network(kind)
+    xs = inputs(shape)
+    ys = labels(apply, params, xs)
+    got = solve(apply, params, xs, ys, solver=certify, method="crown")
+    assert (got.status == CertificateStatus.CERTIFIED).all() and (got.radius > 0).all()
+    # To the corners of a cross of random directions, and of the signs of the gradients.
+    steps = jax.random.normal(jax.random.key(2), (256, *xs.shape), jnp.float32)
+    axes = tuple(range(2, steps.ndim))
+    steps = steps / jnp.linalg.vector_norm(steps, axis=axes, keepdims=True)
+    points = xs + steps * got.radius.reshape(-1, *[1] * len(shape))
+    logits = jax.vmap(jax.vmap(lambda x: apply(params, x)))(points)
+    own = jnp.take_along_axis(logits, ys[None, :, None], axis=-1)
+    assert (own - logits >= got.margins - 1e-6).all()
+    attacked = solve(apply, params, xs, ys, solver="ddn", steps=30)
+    assert (got.radius <= attacked.norm).all()
+
+
+@pytest.mark.parametrize("box", [False, True])
+@pytest.mark.parametrize("ord", [1, 2, INF])
+def test_methods_are_below_what_is_found_and_improve(ord, box):
+    apply, params, shape = network("relu")
+    xs = inputs(shape, 6)
+    ys = labels(apply, params, xs)
+    asked = {"ord": ord, "bounds": (xs.min() - 0.1, xs.max() + 0.1) if box else None}
+    found = solve(apply, params, xs, ys, solver=minimal, **asked)
+    radii = {}
+    for method in ("interval", "crown", "offset"):
+        got = solve(apply, params, xs, ys, solver=certify, method=method, **asked)
+        assert (got.radius <= found.norm).all() and (got.radius > 0).all()
+        radii[method] = got.radius
+    assert (radii["interval"] <= radii["crown"] * (1 + 1e-4)).all()
+    assert radii["offset"].mean() >= radii["crown"].mean() * (1 - 1e-3)
+
+
+@pytest.mark.parametrize("ord", [1, 2, INF])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_affine_networks_are_exact(dtype, ord):
+    weight = jax.random.normal(jax.random.key(0), (3, 5), dtype) * 1e3
+    xs = jax.random.normal(jax.random.key(1), (5, 5), dtype)
+    ys = jnp.argmax(xs @ weight.T, axis=-1)
+    affine = lambda w, x: w @ x
+    got = solve(affine, weight, xs, ys, solver=certify, method="crown", ord=ord)
+    found = solve(affine, weight, xs, ys, solver="affine", ord=ord)
+    assert got.radius.dtype == dtype
+    assert (got.radius <= found.norm).all()
+    np.testing.assert_allclose(got.radius, found.norm, rtol=1e-3 if dtype == "float32" else 2e-5)
+
+
+def test_a_bracket_meets_where_the_network_is_small():
+    made = models.mlp(2, 2, widths=(6,), dtype=jnp.float64)
+    params = made.init(jax.random.key(3))
+    xs = jax.random.normal(jax.random.key(1), (3, 2), jnp.float64)
+    ys = labels(made.apply, params, xs)
+    both = solve(made.apply, params, xs, ys, solver=bracket, method="branch", effort="low")
+    assert (both.low <= both.high).all()
+    np.testing.assert_allclose(both.low, both.high, rtol=2e-4)
+    assert (both.certificate.status == CertificateStatus.EXACT).all()
+
+
+def test_one_compiled_program_and_eager_is_the_same():
+    apply, params, shape = network("relu")
+    xs = inputs(shape)
+    ys = labels(apply, params, xs)
+
+    @jax.jit
+    @chex.assert_max_traces(n=1)
+    def run(params, xs, ys):
+        one = lambda x, y: certify(lambda z: apply(params, z), x, y, method="crown")
+        return jax.vmap(one)(xs, ys)
+
+    together = run(params, xs, ys)
+    run(params, xs + 0.1, ys)
+    for at in range(2):
+        alone = certify(lambda z: apply(params, z), xs[at], ys[at], method="crown")
+        np.testing.assert_allclose(together.radius[at], alone.radius, rtol=1e-4)
+
+
+def test_what_has_no_certificate_says_so():
+    apply, params, shape = network("relu")
+    xs = inputs(shape)
+    ys = labels(apply, params, xs)
+    run = lambda xs, ys: solve(apply, params, xs, ys, solver=certify, method="crown")
+    wrong = run(xs, (ys + 1) % 3)
+    assert (wrong.status == CertificateStatus.MISCLASSIFIED).all() and (wrong.radius == 0).all()
+    broken = run(xs.at[0].set(jnp.nan), ys.at[1].set(7))
+    assert broken.status[:2].tolist() == [CertificateStatus.NOT_FINITE] * 2
+    assert (broken.radius[:2] == 0).all() and (broken.radius[2:] > 0).all()
+
+
+def test_a_target_is_farther_than_the_nearest_class():
+    apply, params, shape = network("relu")
+    xs = inputs(shape)
+    ys = labels(apply, params, xs)
+    run = lambda **asked: solve(apply, params, xs, ys, solver=certify, method="crown", **asked)
+    each = jnp.stack([run(targets=(ys + k) % 3).radius for k in (1, 2)])
+    np.testing.assert_allclose(each.min(axis=0), run().radius, rtol=1e-3)
+
+
+def test_misuse_is_told():
+    x = jnp.zeros(3)
+    with pytest.raises(ValueError, match="method must be one of"):
+        certify(lambda z: z, x, 0, method="magic")
+    with pytest.raises(ValueError, match="effort must be one of"):
+        certify(lambda z: z, x, 0, effort="huge")
+    with pytest.raises(NotImplementedError, match=r"'sort'.*line \d+ of test_certify.py"):
+        certify(lambda z: jnp.sort(z), x, 0)
+
+
+def test_margins_are_trained_for():
+    """A loss of five lines: the certified margins at the radius become positive."""
+    xs = jnp.array([[1.0, 0.2], [-1.0, 0.1], [0.9, -0.3], [-1.1, -0.2]], jnp.float32)
+    ys = jnp.array([0, 1, 0, 1])
+    made = models.mlp(2, 2, widths=(8,))
+
+    def loss(params):
+        one = lambda x, y: margins(
+            lambda z: made.apply(params, z), x, y, 0.3, method="interval"
+        )
+        certified = jax.vmap(one)(xs, ys)
+        losses = optax.softmax_cross_entropy_with_integer_labels(-certified, ys)
+        return losses.mean(), certified
+
+    def step(carry, _):
+        params, state = carry
+        (_, certified), grad = jax.value_and_grad(loss, has_aux=True)(params)
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = rule.update(grad, state)
+            return (optax.apply_updates(params, updates), state), certified
+
+    rule = optax.adam(0.05)
+    params = made.init(jax.random.key(0))
+    _, certified = jax.jit(lambda c: jax.lax.scan(step, c, length=60))((params, rule.init(params)))
+    others = certified[:, jnp.arange(4), 1 - ys]
+    assert (others[0] < 0).any() and (others[-1] > 0).all()
+    assert (certified[:, jnp.arange(4), ys] == 0).all()
