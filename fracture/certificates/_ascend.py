@@ -12,7 +12,7 @@ FAST, SLOW = 0.9, 0.999  # memory of the mean and of the mean square of the grad
 
 
 class Ascent(NamedTuple):
-    """Where an ascent is, from which it goes on: on the next problem too, if it is like this one."""
+    """Where an ascent is, and goes on from: on the next problem too, if it is like this one."""
 
     here: PyTree
     mean: PyTree  # of the gradients

@@ -46,14 +46,14 @@ class Ball(NamedTuple):
 class Relaxation(NamedTuple):
     """What is known of a network on a domain; local to one trace.
 
-    Each list has an entry for each step, None where it is of no use.
+    By step, where it is of use.
     """
 
     sizes: list[Array]  # the sum of the sizes of all terms of a value: what rounding is measured by
-    pieces: list[Pieces | None]  # of elementwise steps
-    lines: list[Lines | None]
-    balls: list[Ball | None]  # of what elementwise steps are applied to
-    products: list[tuple[Array, Array, Array, Array] | None]  # middles and half widths of factors
+    pieces: dict[int, Pieces]  # of elementwise steps
+    lines: dict[int, Lines]
+    balls: dict[int, Ball]  # of what elementwise steps are applied to
+    products: dict[int, tuple[Array, Array, Array, Array]]  # middles and half widths of factors
 
 
 class Choice(NamedTuple):
@@ -89,10 +89,9 @@ def fixed(nodes: Sequence[Node], x: Array) -> Known:
     sizes: list[Array] = []
     for at, node in enumerate(nodes):
         inputs = [sizes[parent] for parent in node.parents]
-        known = at in affine and node.magnitude is not None
+        known = at in affine and node.parents
         sizes.append(node.magnitude(*inputs) if known else jnp.abs(center[at]))
-    none: list[None] = [None] * len(nodes)
-    exact = Relaxation(sizes, none, none, none, none)
+    exact = Relaxation(sizes, {}, {}, {}, {})
     rows = {at: every_row(nodes, exact, at, center[0]) for at in sorted(affine & _activated(nodes))}
     return Known(nodes, center, rows, gains(nodes))
 
@@ -179,7 +178,7 @@ def _either(which: Array, yes: PyTree, no: PyTree) -> PyTree:
 def weighted(
     nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array, domain: Domain
 ) -> dict[int, Choice]:
-    """The closest lines, and a weight for each ball where balls are of use: in l∞ the box is all."""
+    """The closest lines, and a weight for each ball, but in l∞, where boxes are all."""
     first = -jnp.inf if isinf(domain.ord) else _FIRST_WEIGHT
     return {
         place: choice._replace(log_weight=jnp.full_like(choice.log_weight, first))
@@ -332,22 +331,20 @@ def relax(
     nodes, x = known.nodes, known.center[0]
     made: dict[int, Ascent] = {}
     wanted = _activated(nodes)
-    relaxed = Relaxation([], [], [], [], [])
+    relaxed = Relaxation([], {}, {}, {}, {})
     ranges: list[tuple[Array, Array]] = []
     reaches: list[Array] = []  # upper bounds of the l2 distance from the value at the input
     for at, node in enumerate(nodes):
         low, high, size = _interval(node, ranges, relaxed, domain, x)
         if node.kind == "scalar":
-            relaxed.pieces.append(chords(node.expr, *ranges[node.parents[0]]))
-            low, high = relaxed.pieces[-1].low, relaxed.pieces[-1].high
-            size = relaxed.pieces[-1].size + jnp.maximum(jnp.abs(low), jnp.abs(high))
-            relaxed.lines.append(lines(relaxed.pieces[-1]))
-            parent = node.parents[0]
-            relaxed.balls.append(Ball(known.center[parent], reaches[parent]))
-        else:
-            for of in (relaxed.pieces, relaxed.lines, relaxed.balls):
-                of.append(None)
-        relaxed.products.append(_middles(node, ranges) if node.kind == "product" else None)
+            (parent,) = node.parents
+            pieces = chords(node.expr, *ranges[parent])
+            low, high = pieces.low, pieces.high
+            size = pieces.size + jnp.maximum(jnp.abs(low), jnp.abs(high))
+            relaxed.pieces[at], relaxed.lines[at] = pieces, lines(pieces)
+            relaxed.balls[at] = Ball(known.center[parent], reaches[parent])
+        if node.kind == "product":
+            relaxed.products[at] = _middles(node, ranges)
         relaxed.sizes.append(size)
         if at in wanted and at > 0 and (substituted or at in known.rows):
             rows = known.rows.get(at)
@@ -365,7 +362,7 @@ def relax(
             jnp.sum(jnp.maximum(high - known.center[at], known.center[at] - low) ** 2)
         )
         inside = inside * (1 + (node.size + 8) * jnp.finfo(x.dtype).eps)
-        reaches.append(jnp.minimum(inside, reach(known, relaxed.pieces[-1], domain, reaches, at)))
+        reaches.append(jnp.minimum(inside, reach(known, relaxed.pieces, domain, reaches, at)))
     return relaxed, made
 
 

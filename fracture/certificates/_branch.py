@@ -378,7 +378,7 @@ def _nearest(domain: Domain, row: Linear) -> tuple[Array, Array]:
 def _cut(nodes, relaxed: Relaxation, places: list[int], part: _Part):
     """What is known on a part, ranges apart from those that were cut being as before."""
     low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
-    pieces = list(relaxed.pieces)
+    pieces = dict(relaxed.pieces)
     for at in places:
         pieces[at] = chords(nodes[at].expr, low[at], high[at])
     return relaxed._replace(pieces=pieces), part.low, part.high, jnp.zeros((), bool)
@@ -388,7 +388,7 @@ def _narrowed(known: Known, relaxed: Relaxation, domain: Domain, places: list[in
     """The same, hidden layers bounded anew; and whether there is no point left."""
     nodes, x = known.nodes, known.center[0]
     low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
-    here = relaxed._replace(pieces=list(relaxed.pieces), lines=list(relaxed.lines))
+    here = relaxed._replace(pieces=dict(relaxed.pieces), lines=dict(relaxed.lines))
     empty, rows = jnp.zeros((), bool), dict(known.rows)
     for at in places:
         parent = nodes[at].parents[0]

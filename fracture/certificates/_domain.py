@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..norms import positive
+from ..norms import norm, positive
 
 _STEPS = 12  # of the multiplier of the ball; the bound is one after any number of them
 
@@ -45,8 +45,7 @@ def least(domain: Domain, c: Float[Array, " d"]) -> Float[Array, ""]:
         elif domain.ord == 1:
             total = -radius * jnp.max(size)
         else:
-            largest = positive(jnp.max(size))
-            total = -radius * largest * jnp.sqrt(jnp.sum((size / largest) ** 2))
+            total = -radius * norm(c)  # with a derivative at 0
         return total * rounding
     low, high = spread(domain)
     most = jnp.where(c > 0, -low, high)

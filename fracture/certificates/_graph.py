@@ -70,7 +70,7 @@ class Node(NamedTuple):
     shape: tuple[int, ...]
     dtype: Any
     # Of the sizes of the parents' values: the sum of the sizes of all terms, constants included.
-    magnitude: Callable[..., Array] | None = None
+    magnitude: Callable[..., Array] = jnp.abs
     terms: int = 1  # how many of them an entry is the sum of
     expr: Expr = VARIABLE  # of an elementwise step
 
@@ -277,7 +277,7 @@ class _Walk:
         constants = [None if at in places else each for at, each in enumerate(inputs)]
 
         def apply(*given, size=False, which=0):
-            filled = list(constants)
+            filled: list[Any] = list(constants)
             for at, value in zip(places, given, strict=True):
                 filled[at] = value
             if size:
@@ -364,9 +364,8 @@ def _simplified(name: str, exprs: list[Any]) -> Any:
     """What compares a value with itself or with minus infinity, as JAX's own functions do."""
     if name in ("eq", "ne") and exprs[0] is exprs[1]:
         return np.bool_(name == "eq")  # but for NaN, which certifies nothing
-    if name == "select_n" and not isinstance(exprs[0], Expr) and np.ndim(exprs[0]) == 0:
-        if isinstance(exprs[0], np.bool_ | bool):
-            return exprs[1 + bool(exprs[0])]
+    if name == "select_n" and isinstance(exprs[0], np.bool_ | bool):
+        return exprs[1 + bool(exprs[0])]
     if name in ("max", "min"):
         for one, other in (exprs, exprs[::-1]):
             if isinstance(one, Expr) and _is(other, -np.inf if name == "max" else np.inf):

@@ -1,6 +1,6 @@
 """Upper bounds of how far a step can move, in l2: products of norms, never underestimated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isinf
 from typing import Any
 
@@ -49,8 +49,8 @@ def _gain(nodes: Sequence[Node], node: Node, which: int) -> Array:
     )
     rows = jnp.max(sizes(one)) + lost
     # At 1, where the size of an entry is the entry.
-    columns = jax.linear_transpose(lambda v: jax.jvp(sizes, (one,), (v,))[1], one)
-    columns = jnp.max(columns(jnp.ones(node.shape, node.dtype))[0])
+    transposed = jax.linear_transpose(lambda v: jax.jvp(sizes, (one,), (v,))[1], one)
+    columns = jnp.max(transposed(jnp.ones(node.shape, node.dtype))[0])
     schur = jnp.sqrt(rows * columns) * (1 + (node.terms + node.size + 8) * eps)
     small = min(own.size, node.size)
     if node.terms <= 4 or small > DENSE or max(own.size, node.size) > 16 * DENSE:
@@ -71,7 +71,7 @@ def _gain(nodes: Sequence[Node], node: Node, which: int) -> Array:
 
 
 def reach(
-    known: Any, pieces: Pieces | None, domain: Domain, reaches: list[Array], at: int
+    known: Any, pieces: Mapping[int, Pieces], domain: Domain, reaches: list[Array], at: int
 ) -> Array:
     """How far the value of a step can be from that at the input, in l2.
 
@@ -80,7 +80,7 @@ def reach(
     known
         From `fixed`.
     pieces
-        Of an elementwise step.
+        Of elementwise steps.
     domain
         Where the input moves.
     reaches
@@ -96,5 +96,5 @@ def reach(
         given = zip(known.gains[at], node.parents, strict=True)
         return sum(gain * reaches[p] for gain, p in given) * (1 + 1e-6)
     if node.kind == "scalar":
-        return jnp.max(pieces.steepness) * reaches[node.parents[0]]
+        return jnp.max(pieces[at].steepness) * reaches[node.parents[0]]
     return jnp.full((), jnp.inf, domain.x.dtype)

@@ -97,8 +97,8 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
 def _jumps(expr: Expr, points: Array, values: Array, steepness: Array, size: Array) -> Array:
     """How far a piecewise-linear function jumps at the ends of its pieces, 0 where it does not."""
     aside = ULPS * jnp.finfo(points.dtype).eps * jnp.abs(points) + jnp.finfo(points.dtype).tiny
-    change = [jax.vmap(lambda x: evaluate(expr, x))(points + side * aside) for side in (-1, 1)]
-    change = jnp.maximum(jnp.abs(change[0] - values), jnp.abs(change[1] - values))
+    at = jax.vmap(lambda x: evaluate(expr, x))
+    change = jnp.maximum(jnp.abs(at(points - aside) - values), jnp.abs(at(points + aside) - values))
     steady = 2 * steepness[None] * aside + _rounding(size)[None]
     jump = jnp.where(change > steady, change, 0)
     return jnp.maximum(jump[:-1], jump[1:])

@@ -4,7 +4,7 @@ A maximum of two is b + max(a − b, 0), one elementwise step of a difference; a
 tree of those. Softmax is 1/Σ_j exp(x_j − x_i): no product is left to relax.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -23,9 +23,9 @@ def minimum(a: Array, b: Array, **_: Any) -> Array:
     return a - jax.lax.max(a - b, jnp.zeros_like(a - b))
 
 
-def over_axes(x: Array, axes: tuple[int, ...]) -> Array:
+def over_axes(x: Array, axes: Sequence[Any]) -> Array:
     """The maximum over axes, by halves."""
-    axes = tuple(int(axis) for axis in axes)
+    axes = [int(axis) for axis in axes]
     kept = [axis for axis in range(x.ndim) if axis not in axes]
     shape = [x.shape[axis] for axis in kept]
     rows = jnp.transpose(x, (*axes, *kept)).reshape(-1, *shape)
@@ -36,12 +36,12 @@ def over_axes(x: Array, axes: tuple[int, ...]) -> Array:
     return rows[0]
 
 
-def reduce_max(x: Array, *, axes: tuple[int, ...], **_: Any) -> Array:
+def reduce_max(x: Array, *, axes: Sequence[Any], **_: Any) -> Array:
     """The maximum over axes."""
     return over_axes(x, axes)
 
 
-def reduce_min(x: Array, *, axes: tuple[int, ...], **_: Any) -> Array:
+def reduce_min(x: Array, *, axes: Sequence[Any], **_: Any) -> Array:
     """The minimum over axes."""
     return -over_axes(-x, axes)
 
@@ -49,11 +49,11 @@ def reduce_min(x: Array, *, axes: tuple[int, ...], **_: Any) -> Array:
 def window_max(
     x: Array,
     *,
-    window_dimensions: tuple[int, ...],
-    window_strides: tuple[int, ...],
-    padding: tuple[tuple[int, int], ...],
-    base_dilation: tuple[int, ...],
-    window_dilation: tuple[int, ...],
+    window_dimensions: Sequence[Any],
+    window_strides: Sequence[Any],
+    padding: Sequence[Any],
+    base_dilation: Sequence[Any],
+    window_dilation: Sequence[Any],
 ) -> Array:
     """Max-pooling; what is padded never wins, so a window is cut at the border."""
     if max(*base_dilation, *window_dilation, 1) > 1:
@@ -83,16 +83,16 @@ def quotient(a: Array, b: Array, **_: Any) -> Array:
     return a * (1 / b)
 
 
-def softmax(x: Array, *, axes: tuple[int, ...]) -> Array:
+def softmax(x: Array, *, axes: Sequence[Any]) -> Array:
     """exp(x) over its sum along axes, as 1/Σ_j exp(x_j − x_i)."""
-    axes = tuple(axis % x.ndim for axis in axes)
+    axes = [int(axis) % x.ndim for axis in axes]
     kept = [axis for axis in range(x.ndim) if axis not in axes]
     rows = jnp.transpose(x, (*kept, *axes))
     shape = rows.shape
     rows = rows.reshape(*shape[: len(kept)], -1)
     apart = jnp.expand_dims(rows, -2) - jnp.expand_dims(rows, -1)  # [..., i, j]: x_j - x_i
     out = (1 / jnp.sum(jnp.exp(apart), axis=-1)).reshape(shape)
-    return jnp.transpose(out, np.argsort((*kept, *axes)))
+    return jnp.transpose(out, np.argsort((*kept, *axes)).tolist())
 
 
 REWRITES: dict[str, Callable[..., Array]] = {

@@ -8,7 +8,9 @@ chord; where pieces meet is found symbolically, so that cells do not contain kin
 
 import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -19,6 +21,7 @@ from jaxtyping import Array
 MOST_FORMS = 8  # linear pieces that are followed through an expression
 
 Interval: TypeAlias = tuple[Array, Array]
+Enclosure: TypeAlias = tuple[Interval, Interval, Interval]  # of value, slope and curvature
 Form: TypeAlias = tuple[Any, Any]  # slope and intercept
 
 
@@ -30,7 +33,7 @@ class Expr(NamedTuple):
 
     primitive: Any = None
     operands: tuple[Any, ...] = ()
-    params: dict[str, Any] = {}
+    params: Mapping[str, Any] = MappingProxyType({})
 
 
 VARIABLE = Expr()
@@ -95,7 +98,7 @@ def magnitude(expr: Expr, size: Array) -> Array:
 
     def visit(node):
         if not isinstance(node, Expr):
-            return jnp.abs(node) if jnp.result_type(node) != bool else node
+            return node if jnp.result_type(node) == jnp.bool_ else jnp.abs(node)
         if node.primitive is None:
             return size
         operands = [visit(each) for each in node.operands]
@@ -145,7 +148,7 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
                 slope = a - c
                 places.append(jnp.where(slope == 0, 0, (d - b) / jnp.where(slope == 0, 1, slope)))
 
-    def both(p, q, combine):
+    def both(combine, p, q):
         made = [combine(f, g) for f in p for g in q]
         return made if len(made) <= MOST_FORMS else None
 
@@ -164,9 +167,9 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
         if any(each is None for each in inner):
             return None
         if name in ("add", "add_any"):
-            return both(*inner, lambda f, g: (f[0] + g[0], f[1] + g[1]))
+            return both(lambda f, g: (f[0] + g[0], f[1] + g[1]), *inner)
         if name == "sub":
-            return both(*inner, lambda f, g: (f[0] - g[0], f[1] - g[1]))
+            return both(lambda f, g: (f[0] - g[0], f[1] - g[1]), *inner)
         if name == "neg":
             return [(-a, -b) for a, b in inner[0]]
         if name in ("copy", "convert_element_type", "stop_gradient"):
@@ -303,10 +306,10 @@ def _apply(node: Expr, operands: list[Any]) -> Any:
         return _compare(name, *operands)
     if name == "not":
         (p,) = operands
-        return Truth(p.never, p.always, tuple(~end for end in p.ends))
+        return Truth(p.never, p.always, (~p.ends[0], ~p.ends[1]))
     if name in ("and", "or"):
         p, q = operands
-        ends = tuple(_LOGIC[name](s, t) for s, t in zip(p.ends, q.ends, strict=True))
+        ends = _at_ends(_LOGIC[name], p, q)
         if name == "and":
             return Truth(p.always & q.always, p.never | q.never, ends)
         return Truth(p.always | q.always, p.never & q.never, ends)
@@ -314,11 +317,15 @@ def _apply(node: Expr, operands: list[Any]) -> Any:
         if len(operands) != 3 or not isinstance(operands[0], Truth):
             raise NotImplementedError("select_n of more than two cases.")
         return _select(*operands)
-    ends = tuple(
-        node.primitive.bind(*(jet.ends[side] for jet in jets), **node.params) for side in (0, 1)
-    )
+    ends = _at_ends(partial(node.primitive.bind, **node.params), *jets)
     value, slope, curve = _RULES[name](node, *jets)
     return Jet(value, slope, curve, ends)
+
+
+def _at_ends(function: Callable[..., Array], *known: Any) -> Interval:
+    """A function of values at both ends of the cell."""
+    first, second = (function(*(each.ends[side] for each in known)) for side in (0, 1))
+    return first, second
 
 
 _LOGIC: dict[str, Callable[..., Array]] = {"and": jnp.logical_and, "or": jnp.logical_or}
@@ -333,7 +340,7 @@ _COMPARE: dict[str, Callable[..., Array]] = {
 
 
 def _compare(name: str, f: Jet, g: Jet) -> Truth:
-    ends = tuple(_COMPARE[name](s, t) for s, t in zip(f.ends, g.ends, strict=True))
+    ends = _at_ends(_COMPARE[name], f, g)
     # Touching at an end decides nothing: what lies inside the cell does, unless both are constant.
     apart = (f.value[0] < f.value[1]) | (g.value[0] < g.value[1])
     above = (f.value[0] > g.value[1]) | ((f.value[0] >= g.value[1]) & apart)
@@ -349,7 +356,7 @@ def _compare(name: str, f: Jet, g: Jet) -> Truth:
 
 def _select(which: Truth, no: Jet, yes: Jet) -> Jet:
     """One of two cases: where the condition may change, they have to agree for no jump."""
-    ends = tuple(jnp.where(p, s, t) for p, s, t in zip(which.ends, yes.ends, no.ends, strict=True))
+    ends = _at_ends(jnp.where, which, yes, no)
 
     def mix(p, q, unsure):
         return tuple(
@@ -376,7 +383,10 @@ def _hull(p: Interval, q: Interval) -> Interval:
 
 
 def _plus(*intervals: Interval) -> Interval:
-    return sum(p[0] for p in intervals), sum(p[1] for p in intervals)
+    low, high = intervals[0]
+    for p in intervals[1:]:
+        low, high = low + p[0], high + p[1]
+    return low, high
 
 
 def _minus(p: Interval) -> Interval:
@@ -419,26 +429,30 @@ def _falling(function: Callable[[Array], Array]) -> Callable[[Interval], Interva
     return lambda p: (function(p[1]), function(p[0]))
 
 
-def _chain(g: Interval, dg: Interval, ddg: Interval, f: Jet) -> tuple[Interval, Interval, Interval]:
+def _chain(g: Interval, dg: Interval, ddg: Interval, f: Jet) -> Enclosure:
     curve = _plus(_times(ddg, _squared(f.slope)), _times(dg, f.curve))
     return g, _times(dg, f.slope), curve
 
 
-def _product(f: Jet, g: Jet) -> tuple[Interval, Interval, Interval]:
+def _sum(f: Jet, g: Jet) -> Enclosure:
+    return _plus(f.value, g.value), _plus(f.slope, g.slope), _plus(f.curve, g.curve)
+
+
+def _product(f: Jet, g: Jet) -> Enclosure:
     value = _times(f.value, g.value)
     slope = _plus(_times(f.slope, g.value), _times(f.value, g.slope))
     cross = _scaled(_times(f.slope, g.slope), 2)
     return value, slope, _plus(_times(f.curve, g.value), cross, _times(f.value, g.curve))
 
 
-def _quotient(f: Jet, g: Jet) -> tuple[Interval, Interval, Interval]:
+def _quotient(f: Jet, g: Jet) -> Enclosure:
     inverse = _one_over(g.value)
     square = _squared(inverse)
     over = _chain(inverse, _minus(square), _scaled(_times(square, inverse), 2), g)
     return _product(f, Jet(*over, ends=f.ends))
 
 
-def _larger(f: Jet, g: Jet) -> tuple[Interval, Interval, Interval]:
+def _larger(f: Jet, g: Jet) -> Enclosure:
     first, second = f.value[0] >= g.value[1], g.value[0] >= f.value[1]
     inf = jnp.full_like(f.value[0], jnp.inf)
     value = jnp.maximum(f.value[0], g.value[0]), jnp.maximum(f.value[1], g.value[1])
@@ -458,16 +472,16 @@ def _negated(f: Jet) -> Jet:
     return Jet(_minus(f.value), _minus(f.slope), _minus(f.curve), ends)
 
 
-def _smaller(f: Jet, g: Jet) -> tuple[Interval, Interval, Interval]:
+def _smaller(f: Jet, g: Jet) -> Enclosure:
     value, slope, curve = _larger(_negated(f), _negated(g))
     return _minus(value), _minus(slope), _minus(curve)
 
 
-def _clamped(least: Jet, f: Jet, most: Jet) -> tuple[Interval, Interval, Interval]:
+def _clamped(least: Jet, f: Jet, most: Jet) -> Enclosure:
     return _smaller(Jet(*_larger(f, least), ends=f.ends), most)
 
 
-def _sign(f: Jet) -> tuple[Interval, Interval, Interval]:
+def _sign(f: Jet) -> Enclosure:
     value = jnp.sign(f.value[0]), jnp.sign(f.value[1])
     zero, inf = jnp.zeros_like(value[0]), jnp.full_like(value[0], jnp.inf)
     # Even at an end of the cell, a jump is a jump.
@@ -476,7 +490,7 @@ def _sign(f: Jet) -> tuple[Interval, Interval, Interval]:
     return value, slope, slope
 
 
-def _power(f: Jet, n: int) -> tuple[Interval, Interval, Interval]:
+def _power(f: Jet, n: int) -> Enclosure:
     if n < 0:
         one = jnp.ones_like(f.value[0])
         constant = Jet((one, one), (0 * one, 0 * one), (0 * one, 0 * one), (one, one))
@@ -496,25 +510,25 @@ def _power(f: Jet, n: int) -> tuple[Interval, Interval, Interval]:
     return _chain(raised(n), dg, ddg, f)
 
 
-def _logistic(f: Jet) -> tuple[Interval, Interval, Interval]:
+def _logistic(f: Jet) -> Enclosure:
     s = _rising(jax.nn.sigmoid)(f.value)
     rate = s[0] * (1 - s[1]), jnp.minimum(s[1] * (1 - s[0]), 0.25)
     return _chain(s, rate, _times(rate, _shifted(_scaled(s, -2), 1)), f)
 
 
-def _tanh(f: Jet) -> tuple[Interval, Interval, Interval]:
+def _tanh(f: Jet) -> Enclosure:
     t = _rising(jnp.tanh)(f.value)
     rate = _shifted(_minus(_squared(t)), 1)
     return _chain(t, rate, _scaled(_times(t, rate), -2), f)
 
 
-def _erf(f: Jet) -> tuple[Interval, Interval, Interval]:
+def _erf(f: Jet) -> Enclosure:
     x = f.value
     rate = _scaled(_rising(jnp.exp)(_minus(_squared(x))), 2 / float(np.sqrt(np.pi)))
     return _chain(_rising(jax.scipy.special.erf)(x), rate, _scaled(_times(x, rate), -2), f)
 
 
-def _erfc(f: Jet) -> tuple[Interval, Interval, Interval]:
+def _erfc(f: Jet) -> Enclosure:
     value, slope, curve = _erf(f)
     return _shifted(_minus(value), 1), _minus(slope), _minus(curve)
 
@@ -530,35 +544,35 @@ def _wave(function: Callable[[Array], Array], f: Jet, slope: Callable, curve: Ca
     return _chain(around(function), around(slope), around(curve), f)
 
 
-def _exponential(f: Jet, base: float | int = np.e) -> tuple[Interval, Interval, Interval]:
+def _exponential(f: Jet, base: float | int = np.e) -> Enclosure:
     rate = float(np.log(base))
     value = _rising(lambda x: jnp.exp(x * rate))(f.value)
     return _chain(value, _scaled(value, rate), _scaled(value, rate**2), f)
 
 
-def _root(f: Jet) -> tuple[Interval, Interval, Interval]:
+def _root(f: Jet) -> Enclosure:
     slope = _falling(lambda x: 0.5 * x**-0.5)(f.value)
     return _chain(_rising(jnp.sqrt)(f.value), slope, _rising(lambda x: -0.25 * x**-1.5)(f.value), f)
 
 
-def _one_over_root(f: Jet) -> tuple[Interval, Interval, Interval]:
+def _one_over_root(f: Jet) -> Enclosure:
     slope = _rising(lambda x: -0.5 * x**-1.5)(f.value)
     curve = _falling(lambda x: 0.75 * x**-2.5)(f.value)
     return _chain(_falling(jax.lax.rsqrt)(f.value), slope, curve, f)
 
 
-def _logarithm(f: Jet, shift: float | int = 0) -> tuple[Interval, Interval, Interval]:
+def _logarithm(f: Jet, shift: float | int = 0) -> Enclosure:
     inverse = _falling(lambda x: 1 / (x + shift))(f.value)
     value = _rising(jnp.log1p if shift else jnp.log)(f.value)
     return _chain(value, inverse, _minus(_squared(inverse)), f)
 
 
-def _less_one(f: Jet) -> tuple[Interval, Interval, Interval]:
+def _less_one(f: Jet) -> Enclosure:
     _, slope, curve = _exponential(f)
     return _rising(jnp.expm1)(f.value), slope, curve
 
 
-def _real_power(node: Expr, f: Jet, exponent: Jet) -> tuple[Interval, Interval, Interval]:
+def _real_power(node: Expr, f: Jet, exponent: Jet) -> Enclosure:
     if isinstance(node.operands[1], Expr):
         raise NotImplementedError("a power with an exponent that depends on the input.")
     p = exponent.value[0]
@@ -570,15 +584,15 @@ def _real_power(node: Expr, f: Jet, exponent: Jet) -> tuple[Interval, Interval, 
     return _chain(raised(p, 1), raised(p - 1, p), raised(p - 2, p * (p - 1)), f)
 
 
-def _same(node: Expr, f: Jet) -> tuple[Interval, Interval, Interval]:
+def _same(node: Expr, f: Jet) -> Enclosure:
     return f.value, f.slope, f.curve
 
 
-_RULES: dict[str, Callable[..., tuple[Interval, Interval, Interval]]] = {
-    "add": lambda _, f, g: tuple(_plus(f[at], g[at]) for at in range(3)),
-    "add_any": lambda _, f, g: tuple(_plus(f[at], g[at]) for at in range(3)),
-    "sub": lambda _, f, g: tuple(_plus(f[at], _minus(g[at])) for at in range(3)),
-    "neg": lambda _, f: tuple(_minus(f[at]) for at in range(3)),
+_RULES: dict[str, Callable[..., Enclosure]] = {
+    "add": lambda _, f, g: _sum(f, g),
+    "add_any": lambda _, f, g: _sum(f, g),
+    "sub": lambda _, f, g: _sum(f, _negated(g)),
+    "neg": lambda _, f: _negated(f)[:3],
     "copy": _same,
     "convert_element_type": _same,
     "stop_gradient": _same,

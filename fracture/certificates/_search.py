@@ -15,7 +15,7 @@ TOLERANCE = 1e-5  # of the radius that a method can certify at all, relative
 class _Tried(NamedTuple):
     """The search between two of its radii."""
 
-    count: Array
+    tried: Array
     low: Array  # certified
     high: Array  # the smallest radius that was tried in vain
     radius: Array  # to try next
@@ -65,7 +65,7 @@ def search(
         return jnp.where(jnp.isfinite(share), share, -1).astype(first.dtype)
 
     def going(at):
-        return (at.count < rounds) & (at.low < most) & ~(at.high <= at.low * (1 + TOLERANCE))
+        return (at.tried < rounds) & (at.low < most) & ~(at.high <= at.low * (1 + TOLERANCE))
 
     def step(at):
         distance, margins, state = evaluate(at.radius, at.state)
@@ -87,13 +87,13 @@ def search(
         following = jnp.where(high < jnp.inf, jnp.where(good, chord, middle), grown)
         best = jnp.where(inside & (at.radius >= at.low), margins, at.margins)
         following = jnp.minimum(following, most)
-        return _Tried(at.count + 1, low, high, following, left, right, state, best)
+        return _Tried(at.tried + 1, low, high, following, left, right, state, best)
 
     dtype = first.dtype
     zero, inf = jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype)
     _, margins, _ = jax.eval_shape(evaluate, first, state)
     start = _Tried(
-        count=jnp.zeros((), jnp.int32),
+        tried=jnp.zeros((), jnp.int32),
         low=zero,
         high=inf,
         radius=first,
@@ -103,4 +103,4 @@ def search(
         margins=jnp.full(margins.shape, -jnp.inf, margins.dtype),
     )
     last = jax.lax.while_loop(going, step, loop_init(start, first + most + margin))
-    return last.low, last.margins, last.count
+    return last.low, last.margins, last.tried

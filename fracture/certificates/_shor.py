@@ -191,7 +191,7 @@ def bound(
     eps = jnp.finfo(dtype).eps
     c, at = seed, len(nodes) - 1
     constant = jnp.zeros((), dtype)
-    mu: Array | None = None
+    quadratic: _Quadratic | None = None
     for link in reversed(links):
         c, added = _back(nodes, relaxed, at, link.place, c)
         constant += added
@@ -203,7 +203,7 @@ def bound(
         own = jnp.exp(choice.log_weight) * unit
         paid = jnp.where(useful, jnp.exp(multipliers.balls[link.place]) * unit, 0)
         values = known.center[link.place]
-        if mu is None:
+        if quadratic is None:
             mu = jnp.zeros_like(c)
         else:
             # A bound in x − x̂: its coefficients are of x, too.
