@@ -97,8 +97,13 @@ def smallest(function, x, radius, ord, room, seed):
 
 @pytest.mark.parametrize(
     ("case", "dtype"),
-    [("ball", np.float32), ("ball", np.float64), ("gelu", np.float32), ("box", np.float32)]
-    + [("linf", np.float64)],
+    [
+        ("ball", np.float32),
+        ("ball", np.float64),
+        ("gelu", np.float32),
+        ("box", np.float32),
+        ("linf", np.float64),
+    ],
 )
 def test_between_linear_bounds_and_the_truth(case, dtype):
     """On one network of each kind for several inputs, in each norm, with a box and without."""
