@@ -75,6 +75,7 @@ class Known(NamedTuple):
     nodes: list[Node]
     center: list[Array]  # values at the input
     rows: dict[int, Linear]  # steps that are affine in the input, exactly
+    terms: dict[int, int]  # how many roundings the slopes of these have, at most
     gains: list[tuple[Array, ...]]  # of affine steps, for each parent: at least its l2 norm
 
 
@@ -93,7 +94,8 @@ def fixed(nodes: Sequence[Node], x: Array) -> Known:
         sizes.append(node.magnitude(*inputs) if known else jnp.abs(center[at]))
     exact = Relaxation(sizes, {}, {}, {}, {})
     rows = {at: every_row(nodes, exact, at, center[0]) for at in sorted(affine & _activated(nodes))}
-    return Known(nodes, center, rows, gains(nodes))
+    terms = {at: sum(nodes[p].terms + 8 for p in affine if p <= at) for at in rows}
+    return Known(nodes, center, rows, terms, gains(nodes))
 
 
 def _activated(nodes: Sequence[Node]) -> set[int]:
@@ -329,6 +331,7 @@ def relax(
         Where to go on from, with two leading axes: lower and upper bounds, entries.
     """
     nodes, x = known.nodes, known.center[0]
+    eps = jnp.finfo(x.dtype).eps
     made: dict[int, Ascent] = {}
     wanted = _activated(nodes)
     relaxed = Relaxation([], {}, {}, {}, {})
@@ -354,6 +357,8 @@ def relax(
             rows = every_row(nodes, relaxed, at, x) if rows is None else rows
             bound = jax.vmap(jax.vmap(lambda row: row.constant + least(domain, row.slope)))(rows)
             bound = bound.reshape(2, *node.shape)
+            # Slopes that were found without a domain were rounded as if there were none.
+            bound = bound - eps * known.terms.get(at, 0) * size[None]
             low, high = jnp.maximum(low, bound[0]), jnp.minimum(high, -bound[1])
             # Two sound bounds may miss each other by rounding alone.
             high = jnp.maximum(low, high)
@@ -361,8 +366,11 @@ def relax(
         inside = jnp.sqrt(
             jnp.sum(jnp.maximum(high - known.center[at], known.center[at] - low) ** 2)
         )
-        inside = inside * (1 + (node.size + 8) * jnp.finfo(x.dtype).eps)
-        reaches.append(jnp.minimum(inside, reach(known, relaxed.pieces, domain, reaches, at)))
+        inside = inside * (1 + (node.size + 8) * eps)
+        # From the value as it was computed, whose rounding adds to what a step is moved by.
+        moved = reach(known, relaxed.pieces, domain, reaches, at)
+        moved = moved + (node.terms + 8) * eps / 2 * (norm(size) if at else 0)
+        reaches.append(jnp.minimum(inside, moved))
     return relaxed, made
 
 

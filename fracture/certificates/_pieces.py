@@ -232,4 +232,7 @@ def least(pieces: Pieces, scale: Array, slope: Array, weight: Array, center: Arr
     value = chord - slope * x + weight * (x - center) ** 2 / 2
     error = jnp.where(scale >= 0, scale * pieces.below, -scale * pieces.above)
     edge = jnp.maximum(jnp.abs(pieces.points[0]), jnp.abs(pieces.points[-1]))
-    return jnp.min(value - error, axis=0) - _rounding(jnp.abs(plain) * edge)
+    ends = jnp.abs(pieces.points[0] - center[0]), jnp.abs(pieces.points[-1] - center[0])
+    # Of the quadratic, as a term of a sum over all entries.
+    bent = (plain.size / 2 + 8) * jnp.finfo(plain.dtype).eps * weight[0] * jnp.maximum(*ends) ** 2
+    return jnp.min(value - error, axis=0) - _rounding(jnp.abs(plain) * edge) - bent
