@@ -11,7 +11,7 @@ from fracture.experiments.claims import norm_orders
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (4, 16), "steps": 50, "examples": 2}
+    settings = {"dim": (4, 16), "draws": 128, "steps": 50, "examples": 2}
     return experiments.reproduce("norm_orders", settings=settings, seeds=8)
 
 
