@@ -26,6 +26,14 @@ def begin(start: PyTree) -> Ascent:
     return Ascent(start, zeros, zeros, jnp.zeros((), jnp.int32))
 
 
+def resume(before: Ascent | None, start: PyTree) -> Ascent:
+    """On from an ascent that has made steps; from `start` where there is none."""
+    fresh = begin(start)
+    if before is None:
+        return fresh
+    return jax.tree.map(lambda p, q: jnp.where(before.time > 0, p, q), before, fresh)
+
+
 def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tuple[PyTree, Ascent]:
     """So many steps of Adam towards a maximum.
 

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ..norms import norm
-from ._ascend import Ascent, ascend, begin
+from ._ascend import Ascent, ascend, resume
 from ._domain import Domain, least, spread
 from ._graph import Node, values
 from ._lipschitz import gains, reach
@@ -160,21 +160,24 @@ def best_linear(
     linear, ascent
         The bound, and from where to go on.
     """
-
-    def lowest(linear):
-        return linear.constant + least(domain, linear.slope)
-
     row = lambda given: substitute(nodes, relaxed, at, seed, x, given)
-    ascent = begin(weighted(nodes, relaxed, at, seed, domain))
-    if before is not None:
-        ascent = _either(before.time > 0, before, ascent)
-    choices, ascent = ascend(lambda given: lowest(row(given)), ascent, steps)
-    plain, other = row(None), row(choices)
-    return _either(lowest(other) > lowest(plain), other, plain), ascent
+    ascent = resume(before, weighted(nodes, relaxed, at, seed, domain))
+    return improved(row, domain, ascent, steps, row(None))
 
 
-def _either(which: Array, yes: PyTree, no: PyTree) -> PyTree:
-    return jax.tree.map(lambda p, q: jnp.where(which, p, q), yes, no)
+def improved(
+    row: Callable[[PyTree], Linear], domain: Domain, ascent: Ascent, steps: int, plain: Linear
+) -> tuple[Linear, Ascent]:
+    """The better of a bound, and of one whose multipliers are improved; and where to go on from."""
+    best, ascent = ascend(lambda given: lowest(domain, row(given)), ascent, steps)
+    other = row(best)
+    better = lowest(domain, other) > lowest(domain, plain)
+    return jax.tree.map(lambda p, q: jnp.where(better, p, q), other, plain), ascent
+
+
+def lowest(domain: Domain, row: Linear) -> Array:
+    """The least value of a linear bound on a domain."""
+    return row.constant + least(domain, row.slope)
 
 
 def weighted(
@@ -231,11 +234,16 @@ def substitute(
         else:
             moved, added = _THROUGH[node.kind](node, relaxed, place, c)
         constant += added
-        for parent, given in zip(node.parents, moved, strict=True):
-            coefficients[parent] = coefficients[parent] + given if parent in coefficients else given
+        pass_on(coefficients, node, moved)
     else:
         slope = jnp.zeros(x.size, x.dtype)
     return Linear(slope, constant - rounding)
+
+
+def pass_on(coefficients: dict[int, Array], node: Node, moved: Sequence[Array]) -> None:
+    """Add what a step gives to its parents to their coefficients."""
+    for parent, given in zip(node.parents, moved, strict=True):
+        coefficients[parent] = coefficients[parent] + given if parent in coefficients else given
 
 
 def _through_affine(node, relaxed, place, c):
@@ -279,8 +287,7 @@ def closest(nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array) ->
             none = jnp.full((), -jnp.inf, c.dtype)
             made[place] = Choice(slope, none)
         moved, _ = _THROUGH[node.kind](node, relaxed, place, c)
-        for parent, given in zip(node.parents, moved, strict=True):
-            coefficients[parent] = coefficients[parent] + given if parent in coefficients else given
+        pass_on(coefficients, node, moved)
     return made
 
 
@@ -355,7 +362,7 @@ def relax(
                 before = None if hidden is None else hidden[at]
                 rows, made[at] = every_row_ascended(nodes, relaxed, at, x, domain, before, steps)
             rows = every_row(nodes, relaxed, at, x) if rows is None else rows
-            bound = jax.vmap(jax.vmap(lambda row: row.constant + least(domain, row.slope)))(rows)
+            bound = jax.vmap(jax.vmap(lambda row: lowest(domain, row)))(rows)
             bound = bound.reshape(2, *node.shape)
             # Slopes that were found without a domain were rounded as if there were none.
             bound = bound - eps * known.terms.get(at, 0) * size[None]

@@ -29,10 +29,11 @@ from ._bounds import (
     Relaxation,
     closest,
     every_row,
+    lowest,
     relax,
     substitute,
 )
-from ._domain import Domain, least
+from ._domain import Domain
 from ._graph import Node
 from ._pieces import Pieces, chords, lines
 from ._polyhedron import nearest_point
@@ -395,7 +396,7 @@ def _narrowed(known: Known, relaxed: Relaxation, domain: Domain, places: list[in
         if parent > 0 and parent not in known.rows:
             if parent not in rows:
                 rows[parent] = every_row(nodes, here, parent, x)
-            bound = jax.vmap(jax.vmap(lambda r: r.constant + least(domain, r.slope)))(rows[parent])
+            bound = jax.vmap(jax.vmap(lambda r: lowest(domain, r)))(rows[parent])
             bound = bound.reshape(2, *nodes[at].shape)
             low[at], high[at] = jnp.maximum(low[at], bound[0]), jnp.minimum(high[at], -bound[1])
             empty |= jnp.any(low[at] > high[at])

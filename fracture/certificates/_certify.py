@@ -13,9 +13,9 @@ from .._typing import Bounds, LogitsFn, Order
 from ..logits import as_logits
 from ..norms import dual_order, halfspace_step, norm, positive
 from ..perturbation import Perturbation
-from ._bounds import Known, Linear, Relaxation, best_linear, fixed, relax, substitute
+from ._bounds import Known, Linear, Relaxation, best_linear, fixed, lowest, relax, substitute
 from ._branch import EFFORTS as BRANCH_EFFORTS, branch
-from ._domain import Domain, least
+from ._domain import Domain
 from ._graph import read_network
 from ._result import Certificate, conclude, wanted
 from ._search import search
@@ -256,11 +256,6 @@ def _improved(
     return put(rows, made), put(state, after)
 
 
-def lowest(domain: Domain, row: Linear) -> Array:
-    """The least value of a linear bound on a domain."""
-    return row.constant + least(domain, row.slope)
-
-
 def distance(domain: Domain, row: Linear) -> Array:
     """How far the nearest point is at which the bound is not positive; 0 where it is not at x."""
     _, length = halfspace_step(row.constant, row.slope, room=domain.room, ord=domain.ord)
@@ -301,7 +296,5 @@ def _first_radius(problem: Problem) -> Array:
     margins, sizes = _steepness(problem)
     guess = jnp.where(wanted(problem) & (sizes > 0), margins / positive(sizes), jnp.inf)
     nearest = jnp.min(guess)
-    fallback = jnp.where(
-        norm(problem.center, problem.ord) > 0, norm(problem.center, problem.ord), 1
-    )
+    fallback = positive(norm(problem.center, problem.ord))
     return jnp.where((nearest > 0) & (nearest < jnp.inf), nearest, fallback)

@@ -6,7 +6,8 @@ from jaxtyping import Array, Float
 
 from .._problem import pose
 from .._typing import Bounds, LogitsFn, Order
-from ._certify import budget_of, lowest, outputs, prepare, seeds_of
+from ._bounds import lowest
+from ._certify import budget_of, outputs, prepare, seeds_of
 from ._domain import Domain
 
 

@@ -30,9 +30,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..norms import dual_order, norm, positive
-from ._ascend import Ascent, ascend, begin as begin_ascent
-from ._bounds import _THROUGH, Choice, Known, Linear, Relaxation, closest
-from ._domain import Domain, least, spread
+from ._ascend import Ascent, resume
+from ._bounds import _THROUGH, Choice, Known, Linear, Relaxation, closest, improved, pass_on
+from ._domain import Domain, spread
 from ._graph import Node
 from ._pieces import ULPS, Pieces
 
@@ -325,8 +325,7 @@ def _back(nodes, relaxed, start, stop, c):
         constant -= eps / 2 * (node.size + 16) * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
         moved, added = _THROUGH["affine"](node, relaxed, place, c)
         constant += added
-        for parent, given in zip(node.parents, moved, strict=True):
-            coefficients[parent] = coefficients[parent] + given if parent in coefficients else given
+        pass_on(coefficients, node, moved)
     c = coefficients[stop]
     rounding = eps / 2 * (nodes[stop].size + 16) * jnp.sum(jnp.abs(c) * relaxed.sizes[stop])
     return c, constant - rounding
@@ -428,15 +427,6 @@ def best_quadratic(
     linear, ascent
         The bound, and from where to go on.
     """
-
-    def lowest(linear):
-        return linear.constant + least(domain, linear.slope)
-
     row = lambda given: bound(known, links, relaxed, domain, seed, given)
-    start = begin_ascent(begin(known, links, relaxed, domain, seed))
-    if before is not None:
-        start = jax.tree.map(lambda p, q: jnp.where(before.time > 0, p, q), before, start)
-    multipliers, ascent = ascend(lambda given: lowest(row(given)), start, steps)
-    other = row(multipliers)
-    better = lowest(other) > lowest(plain)
-    return jax.tree.map(lambda p, q: jnp.where(better, p, q), other, plain), ascent
+    ascent = resume(before, begin(known, links, relaxed, domain, seed))
+    return improved(row, domain, ascent, steps, plain)
