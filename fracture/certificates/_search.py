@@ -22,11 +22,11 @@ class _Tried(NamedTuple):
     left: Array  # the last radius that was certified, and its smallest margin, in [-1, 1]
     right: Array  # the last one that was not
     state: PyTree
-    margins: Array  # of the largest certified radius that was tried
+    margins: Array  # within `low`
 
 
 def search(
-    evaluate: Callable[[Array, PyTree], tuple[Array, Array, PyTree]],
+    evaluate: Callable[[Array, PyTree], tuple[Array, Array, Array, PyTree]],
     margin: Array,
     first: Array,
     most: Array,
@@ -42,7 +42,8 @@ def search(
     Parameters
     ----------
     evaluate
-        `evaluate(radius, state) -> distance, margins, state`.
+        `evaluate(radius, state) -> distance, smallest, margins, state`: how far the boundary is,
+        the smallest margin on the ball, and all margins on the smaller one within that distance.
     margin
         The smallest one at radius 0.
     first, most
@@ -55,8 +56,7 @@ def search(
     Returns
     -------
     radius, margins, count
-        The radius, the margins at the largest radius that was tried and certified, and how many
-        were tried.
+        The radius, the margins within it, and how many radii were tried.
     """
 
     def bounded(smallest):
@@ -68,12 +68,14 @@ def search(
         return (at.tried < rounds) & (at.low < most) & ~(at.high <= at.low * (1 + TOLERANCE))
 
     def step(at):
-        distance, margins, state = evaluate(at.radius, at.state)
+        distance, smallest, margins, state = evaluate(at.radius, at.state)
         distance = jnp.where(distance >= 0, distance, 0)  # NaN certifies nothing
         inside = distance >= at.radius
-        low = jnp.maximum(at.low, jnp.minimum(distance, at.radius))
+        here = jnp.minimum(distance, at.radius)
+        best = jnp.where(here > at.low, margins, at.margins)
+        low = jnp.maximum(at.low, here)
         high = jnp.where(inside, at.high, jnp.minimum(at.high, at.radius))
-        here = jnp.stack([at.radius, bounded(jnp.min(margins))])
+        here = jnp.stack([at.radius, bounded(smallest)])
         # A side that stays for the second time counts for less.
         weak = jnp.array([1, 0.5], here.dtype)
         left = jnp.where(inside, here, jnp.where(at.right[0] < jnp.inf, at.left * weak, at.left))
@@ -85,13 +87,12 @@ def search(
         middle = jnp.where(low > 0, (low + high) / 2, high / 8)
         grown = jnp.minimum(jnp.maximum(distance, 1.25 * at.radius), 4 * at.radius)
         following = jnp.where(high < jnp.inf, jnp.where(good, chord, middle), grown)
-        best = jnp.where(inside & (at.radius >= at.low), margins, at.margins)
         following = jnp.minimum(following, most)
         return _Tried(at.tried + 1, low, high, following, left, right, state, best)
 
     dtype = first.dtype
     zero, inf = jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype)
-    _, margins, _ = jax.eval_shape(evaluate, first, state)
+    margins = jax.eval_shape(evaluate, first, state)[2]
     start = _Tried(
         tried=jnp.zeros((), jnp.int32),
         low=zero,
