@@ -21,6 +21,7 @@ class _Tried(NamedTuple):
     radius: Array  # to try next
     left: Array  # the last radius that was certified, and its smallest margin, in [-1, 1]
     right: Array  # the last one that was not
+    inside: Array  # whether the last one of all was certified
     state: PyTree
     margins: Array  # within `low`
 
@@ -76,10 +77,10 @@ def search(
         low = jnp.maximum(at.low, here)
         high = jnp.where(inside, at.high, jnp.minimum(at.high, at.radius))
         here = jnp.stack([at.radius, bounded(smallest)])
-        # A side that stays for the second time counts for less.
-        weak = jnp.array([1, 0.5], here.dtype)
-        left = jnp.where(inside, here, jnp.where(at.right[0] < jnp.inf, at.left * weak, at.left))
-        right = jnp.where(inside, jnp.where(at.left[0] > 0, at.right * weak, at.right), here)
+        # A side that stays for the second time counts for half.
+        stays = jnp.where(inside == at.inside, 0.5, 1).astype(here.dtype)
+        weak = jnp.stack([jnp.ones_like(stays), stays])
+        left, right = jnp.where(inside, here, at.left * weak), jnp.where(inside, at.right * weak, here)
         chord = left[0] + (right[0] - left[0]) * left[1] / (left[1] - right[1])
         # Just below, so that what is tried last is certified.
         chord = chord * (1 - TOLERANCE / 2)
@@ -88,7 +89,7 @@ def search(
         grown = jnp.minimum(jnp.maximum(distance, 1.25 * at.radius), 4 * at.radius)
         following = jnp.where(high < jnp.inf, jnp.where(good, chord, middle), grown)
         following = jnp.minimum(following, most)
-        return _Tried(at.tried + 1, low, high, following, left, right, state, best)
+        return _Tried(at.tried + 1, low, high, following, left, right, inside, state, best)
 
     dtype = first.dtype
     zero, inf = jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype)
@@ -100,6 +101,7 @@ def search(
         radius=first,
         left=jnp.stack([zero, bounded(margin)]),
         right=jnp.stack([inf, -inf]),
+        inside=jnp.ones((), bool),
         state=state,
         margins=jnp.full(margins.shape, -jnp.inf, margins.dtype),
     )
