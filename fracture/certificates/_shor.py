@@ -38,6 +38,7 @@ from ._pieces import ULPS, Pieces
 
 WIDEST = 2048  # neurons of a layer: an eigenproblem of that size is solved in every step
 BLOCK = 32  # terms that are summed at once
+_SLACK = 0.02  # of an eigenvalue that is only close
 _FAR = 4.0  # logarithm of the share of a neuron that does not move: its μ costs nothing
 
 
@@ -168,6 +169,7 @@ def bound(
     domain: Domain,
     seed: Array,
     multipliers: Multipliers,
+    certain: bool = True,
 ) -> Linear:
     """A lower bound of <seed, outputs>, for any multipliers.
 
@@ -181,6 +183,8 @@ def bound(
         Coefficients of the outputs.
     multipliers
         Any.
+    certain
+        Whether it is a bound, or close to one at a tenth of the time, to ascend by.
 
     Returns
     -------
@@ -206,7 +210,8 @@ def bound(
             mu = jnp.zeros_like(c)
         else:
             # A bound in x − x̂: its coefficients are of x, too.
-            c, mu, added = _split(c, quadratic, multipliers.splits[link.place], values, pieces)
+            split = multipliers.splits[link.place]
+            c, mu, added = _split(c, quadratic, split, values, pieces, certain)
             constant += added
         weight = own + mu * pieces.steepness**2
         g = c * choice.slope + choice.shift
@@ -216,7 +221,8 @@ def bound(
         constant -= lost
         c, at = g, link.inner
     c, added = _back(nodes, relaxed, at, 0, c)
-    return _at_input(known, relaxed, domain, c, constant + added, quadratic, multipliers.splits[0])
+    split = multipliers.splits[0]
+    return _at_input(known, relaxed, domain, c, constant + added, quadratic, split, certain)
 
 
 class _Quadratic(NamedTuple):
@@ -246,12 +252,12 @@ def _pulled(link, relaxed, pieces, weight, center, radius, useful):
     )
 
 
-def _split(c, quadratic, split, values, pieces):
+def _split(c, quadratic, split, values, pieces, certain):
     """Coefficients of x, μ, and a constant, from <c, x> − ½ (x − x̂)ᵀQ(x − x̂)."""
     shape, flat = c.shape, c.ravel()
     excess, share = jnp.exp(split.log_excess), jnp.exp(split.log_share)
     wanted = split.push * norm(c) * jnp.sqrt(1 / c.size).astype(c.dtype)
-    mu, moved, cost, wrong = _dominated(quadratic, share, excess, wanted)
+    mu, moved, cost, wrong = _dominated(quadratic, share, excess, wanted, certain)
     ends = jnp.maximum(pieces.high - values, values - pieces.low).ravel()
     eps = jnp.finfo(c.dtype).eps
     lost = jnp.sum(wrong * ends) + eps * (c.size + 8) * jnp.sum(jnp.abs(moved * values.ravel()))
@@ -260,33 +266,36 @@ def _split(c, quadratic, split, values, pieces):
     return (flat - moved).reshape(shape), mu.reshape(shape), given
 
 
-def _dominated(quadratic: _Quadratic, share, excess, wanted, unit=None):
+def _dominated(quadratic: _Quadratic, share, excess, wanted, certain, unit=None):
     """μ in proportion to the shares with A = diag(μ) − Q positive; A y near what is wanted.
 
-    Returns μ, A y, at least ½ yᵀAy, and how far A y may be from what it should be. The eigenvectors
-    need not be right, nor y: gradients are those of A y and of the largest eigenvalue.
+    Returns μ, A y, at least ½ yᵀAy, and how far A y may be from what it should be. The y need not
+    be right: gradients are those of A y and of the largest eigenvalue.
     """
     root, eps = quadratic.root, jnp.finfo(wanted.dtype).eps
     n, m = root.shape
     scaled = root / jnp.sqrt(share)
-    gram = _gram(scaled)
-    values, vectors = jnp.linalg.eigh(jax.lax.stop_gradient(gram))
-    top = vectors[:, -1]
-    follow = jnp.sum((top @ scaled) ** 2)
-    largest = values[-1] + follow - jax.lax.stop_gradient(follow)
-    # Of the Gram matrix: an entry to as many roundings of ‖a_i‖ ‖a_j‖ as its sums are long, the
-    # eigenvalues to a few n of its norm.
-    length = BLOCK + -(-m // BLOCK) + 16
-    error = eps / 2 * (length * jnp.trace(gram) + 32 * n * jnp.maximum(largest, -values[0]))
-    tiny = jnp.finfo(wanted.dtype).tiny ** 0.5
-    certain = jnp.maximum(largest, 0) + error + tiny
-    factor = certain + excess * (certain if unit is None else unit)
+    gram = jax.lax.stop_gradient(_gram(scaled) if certain else jnp.dot(scaled, scaled.T))
+    largest = jnp.sum((_top(gram) @ scaled) ** 2)
+    if certain:
+        values = jnp.linalg.eigvalsh(gram)
+        largest += values[-1] - jax.lax.stop_gradient(largest)
+        # Of the Gram matrix: an entry to as many roundings of ‖a_i‖ ‖a_j‖ as its sums are long, the
+        # eigenvalues to a few n of its norm.
+        length = BLOCK + -(-m // BLOCK) + 16
+        most = jnp.maximum(largest, -values[0])
+        error = eps / 2 * (length * jnp.trace(gram) + 32 * n * most)
+    else:
+        error = _SLACK * jax.lax.stop_gradient(largest)
+    least = jnp.maximum(largest, 0) + error + jnp.finfo(wanted.dtype).tiny ** 0.5
+    factor = least + excess * (least if unit is None else unit)
+    fixed, mu = jax.lax.stop_gradient((root, factor * share))
+    lower = jnp.linalg.cholesky(jnp.eye(n, dtype=gram.dtype) - gram / jax.lax.stop_gradient(factor))
+    lower = jnp.where(jnp.isfinite(lower).all(), lower, jnp.eye(n, dtype=gram.dtype))
 
     def solved(v):
         """A⁻¹ v by Woodbury's identity, in fixed numbers."""
-        mu, gap = jax.lax.stop_gradient((factor * share, 1 - values / factor))
-        fixed = jax.lax.stop_gradient(root)
-        inner = vectors @ ((vectors.T @ (fixed @ (v / mu))) / positive(gap))
+        inner = jax.scipy.linalg.cho_solve((lower, True), fixed @ (v / mu))
         return v / mu + (fixed.T @ inner) / mu
 
     def applied(y):
@@ -301,6 +310,16 @@ def _dominated(quadratic: _Quadratic, share, excess, wanted, unit=None):
     # The factor, times the share, is at least what is needed: it is rounded up.
     mu = (factor + jnp.sum(quadratic.rough / share)) * share * (1 + 16 * eps)
     return mu, moved, cost, wrong
+
+
+def _top(gram: Array) -> Array:
+    """A unit vector close to that of the largest eigenvalue: 80 steps of the power method."""
+    for _ in range(3):
+        gram = gram / positive(jnp.trace(gram))
+        gram = jnp.dot(gram, gram)
+    start = jnp.cos(jnp.arange(len(gram), dtype=gram.dtype) ** 2)
+    unit = lambda v: v / positive(norm(v))
+    return jax.lax.fori_loop(0, 10, lambda _, v: unit(gram @ v), unit(start))
 
 
 def _gram(a: Array) -> Array:
@@ -320,8 +339,10 @@ def _back(nodes, relaxed, start, stop, c):
         if place not in coefficients:
             continue
         c, node = coefficients.pop(place), nodes[place]
-        # Pulled back, an entry is a sum over those of the step, at most.
-        constant -= eps / 2 * (node.size + 16) * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
+        # Pulled back, an entry is a sum over those of the step, at most; a constant that went
+        # through another sum on its way is one too.
+        roundings = max(node.spread, node.size) + (node.terms if node.sums > 1 else 0) + 16
+        constant -= eps / 2 * roundings * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
         moved, added = _THROUGH["affine"](node, relaxed, place, c)
         constant += added
         pass_on(coefficients, node, moved)
@@ -330,7 +351,7 @@ def _back(nodes, relaxed, start, stop, c):
     return c, constant - rounding
 
 
-def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
+def _at_input(known, relaxed, domain, c, constant, quadratic, split, certain) -> Linear:
     """The diagonal is paid for by the ball, or by the box."""
     x, eps = known.center[0], jnp.finfo(c.dtype).eps
     constant += jnp.sum(c * x)
@@ -342,7 +363,7 @@ def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
     low, high = spread(domain)
     most = jnp.maximum(-low, high)
     unit = norm(slope) / positive(norm(most) if isinf(domain.ord) else domain.radius)
-    mu, moved, cost, wrong = _dominated(quadratic, share, excess, push * slope, unit)
+    mu, moved, cost, wrong = _dominated(quadratic, share, excess, push * slope, certain, unit)
     wrong = (wrong + eps * (jnp.abs(slope) + jnp.abs(moved))) * (1 + 1e-3)
     dual = dual_order(domain.ord)
     constant -= cost + jnp.minimum(jnp.sum(wrong * most), norm(wrong, dual) * domain.radius)
@@ -426,6 +447,8 @@ def best_quadratic(
     linear, ascent
         The bound, and from where to go on.
     """
-    row = lambda given: bound(known, links, relaxed, domain, seed, given)
+    row = lambda given, certain=True: bound(
+        known, links, relaxed, domain, seed, given, certain=certain
+    )
     ascent = resume(before, begin(known, links, relaxed, domain, seed))
-    return improved(row, domain, ascent, steps, plain)
+    return improved(row, domain, ascent, steps, plain, rough=lambda given: row(given, False))
