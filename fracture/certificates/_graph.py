@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ._rewrite import REWRITES, softmax
-from ._scalar import ELEMENTWISE, VARIABLE, Expr, evaluate, is_affine, magnitude
+from ._scalar import ELEMENTWISE, VARIABLE, Expr, evaluate, is_affine, is_indicator, magnitude
 
 AFFINE = {
     "add",
@@ -41,7 +41,6 @@ AFFINE = {
     "split",
     "squeeze",
     "stack",
-    "stop_gradient",
     "sub",
     "transpose",
 }
@@ -59,6 +58,7 @@ CALLS = {
 }
 # Matrix products in full precision: with TF32 nothing that is computed is a bound.
 PRECISE = {"dot_general", "conv_general_dilated"}
+BILINEAR = {"mul"} | PRECISE
 
 
 class Node(NamedTuple):
@@ -166,6 +166,8 @@ class _Walk:
             return list(out) if eqn.primitive.multiple_results else [out]
         if name == "scan":
             return self.unroll(params, inputs)
+        if name == "stop_gradient":  # not so for its derivative, which is 0
+            return inputs
         if name in PRECISE:
             params["precision"] = jax.lax.Precision.HIGHEST
         if name == "convert_element_type":
@@ -221,18 +223,23 @@ class _Walk:
         if self.nodes[root].shape != aval.shape:
             return None
         exprs = [each.expr if isinstance(each, _Value) else each for each in inputs]
-        simple = _simplified(primitive.name, exprs)
+        if primitive.name == "pow" and isinstance(exprs[1], Expr):
+            return None
+        if primitive.name == "select_n" and len(exprs) != 3:
+            return None
+        simple = _simplified(primitive.name, exprs, aval)
         if simple is None:
             simple = Expr(primitive, tuple(exprs), params)
-            self.kept.append(simple)
+        self.kept.append(simple)
         return _Value(root, simple) if isinstance(simple, Expr) else simple
 
     def special(self, name: str, params: dict, inputs: list[Any]) -> Any:
         """Products, and what is written in terms of other primitives."""
         two = len(inputs) == 2 and all(isinstance(each, _Value) for each in inputs)
-        if two and name in ("mul", "dot_general"):
+        if two and name in BILINEAR:
             primitive = getattr(jax.lax, f"{name}_p")
-            return self.product(partial(primitive.bind, **params), inputs)
+            terms = _terms(name, params, [self.shape(each) for each in inputs])
+            return self.product(partial(primitive.bind, **params), inputs, terms)
         if two and name == "div":
             logits = self.normalised(inputs)
             if logits is not None:
@@ -250,7 +257,9 @@ class _Walk:
         at = below.root
         if below.expr is not VARIABLE:
             return None
+        spread = []
         while at in self.origin and self.origin[at][0] in ("broadcast_in_dim", "reshape"):
+            spread.append(self.nodes[at].apply)
             at = self.origin[at][2][0].root
         if at not in self.origin or self.origin[at][0] != "reduce_sum":
             return None
@@ -258,13 +267,23 @@ class _Walk:
         same = self.settled.get((above.root, id(above.expr))) == summed.root
         if not same or summed.expr is not VARIABLE:
             return None
-        return _Value(above.root, above.expr.operands[0]), tuple(int(a) for a in params["axes"])
+        axes = tuple(int(a) for a in params["axes"])
+        # Each has to be divided by its own sum, as numbers in place of the sums tell.
+        with jax.ensure_compile_time_eval():
+            numbers = jnp.arange(self.nodes[at].size).reshape(self.nodes[at].shape)
+            shape = self.nodes[above.root].shape
+            own = jnp.broadcast_to(jnp.expand_dims(numbers, axes), shape)
+            for apply in reversed(spread):
+                numbers = apply(numbers)
+            if not np.array_equal(np.broadcast_to(numbers, shape), own):
+                return None
+        return _Value(above.root, above.expr.operands[0]), axes
 
     def linear(self, primitive: Any, params: dict, inputs: list[Any], outvars: Any) -> Any:
         """An affine step, where the primitive is affine in its bounded operands."""
         name = primitive.name
         many = sum(isinstance(each, _Value) for each in inputs)
-        if name not in AFFINE or (many > 1 and name in ("mul", "div", "dot_general", "gather")):
+        if name not in AFFINE or (many > 1 and name in BILINEAR):
             return None
         if name == "div" and isinstance(inputs[1], _Value):
             return None
@@ -290,21 +309,27 @@ class _Walk:
             return out[which] if primitive.multiple_results else out
 
         made = []
+        terms = _terms(name, params, [self.shape(each) for each in inputs])
         for which in range(len(outvars)):
             one, size = partial(apply, which=which), partial(apply, size=True, which=which)
-            at = self.affine(parents, one, size, _terms(name, params, inputs, self.nodes, parents))
+            at = self.affine(parents, one, size, terms)
             self.origin[at] = name, params, [_Value(p, VARIABLE) for p in parents]
             made.append(_Value(at, VARIABLE))
         return made
 
-    def product(self, bilinear: Callable[[Array, Array], Array], inputs: list[Any]) -> _Value:
+    def product(
+        self, bilinear: Callable[[Array, Array], Array], inputs: list[Any], terms: int
+    ) -> _Value:
         """A step that is linear in each of two values."""
         parents = tuple(map(self.settle, inputs))
         shapes = [jax.ShapeDtypeStruct(self.nodes[p].shape, self.nodes[p].dtype) for p in parents]
         out = jax.eval_shape(bilinear, *shapes)
-        terms = max(1, self.nodes[parents[0]].size // max(1, out.size)) * 4
         size = lambda a, b: bilinear(jnp.abs(a), jnp.abs(b))
         return self.add(Node("product", parents, bilinear, out.shape, out.dtype, size, terms))
+
+    def shape(self, value: Any) -> tuple[int, ...]:
+        """Of a value, or of a constant."""
+        return self.nodes[value.root].shape if isinstance(value, _Value) else np.shape(value)
 
     def affine(self, parents: tuple[int, ...], apply: Any, magnitude: Any, terms: int) -> int:
         """Add an affine step; returns its place."""
@@ -360,16 +385,25 @@ class _Walk:
             )
 
 
-def _simplified(name: str, exprs: list[Any]) -> Any:
-    """What compares a value with itself or with minus infinity, as JAX's own functions do."""
+def _simplified(name: str, exprs: list[Any], aval: Any) -> Any:
+    """What looks for NaN or infinity, as JAX's own functions do, or multiplies by a condition."""
     if name in ("eq", "ne") and exprs[0] is exprs[1]:
-        return np.bool_(name == "eq")  # but for NaN, which certifies nothing
-    if name == "select_n" and isinstance(exprs[0], np.bool_ | bool):
-        return exprs[1 + bool(exprs[0])]
+        return np.full(aval.shape, name == "eq")  # but for NaN, which certifies nothing
+    if name == "is_finite":  # or nothing is certified
+        return np.full(aval.shape, True)
+    if name == "select_n" and isinstance(exprs[0], np.ndarray) and exprs[0].dtype == bool:
+        for value in (False, True):
+            if (exprs[0] == value).all():
+                return exprs[1 + value]
     if name in ("max", "min"):
         for one, other in (exprs, exprs[::-1]):
             if isinstance(one, Expr) and _is(other, -np.inf if name == "max" else np.inf):
                 return one
+    if name == "mul":
+        for one, other in (exprs, exprs[::-1]):
+            if is_indicator(one) and isinstance(other, Expr):
+                zero = np.zeros(aval.shape, aval.dtype)
+                return Expr(jax.lax.select_n_p, (one.operands[0], zero, other))
     return None
 
 
@@ -389,21 +423,16 @@ def _indices(name: str, inputs: list[Any]) -> list[Any]:
     return {"select_n": inputs[:1], "dynamic_slice": inputs[1:], "gather": inputs[1:]}[name]
 
 
-def _terms(name: str, params: dict, inputs: list[Any], nodes: list[Node], parents: Any) -> int:
-    """How many terms the sums of an affine primitive have, at most."""
-    shape = nodes[parents[0]].shape
+def _terms(name: str, params: dict, shapes: Sequence[tuple[int, ...]]) -> int:
+    """How many terms the sums of a primitive have, at most, of the shapes of its operands."""
     if name == "dot_general":
         contracted = params["dimension_numbers"][0][0]
-        operand = inputs[0]
-        shape = nodes[operand.root].shape if isinstance(operand, _Value) else np.shape(operand)
-        return int(np.prod([shape[int(axis)] for axis in contracted], dtype=int)) + 2
+        return int(np.prod([shapes[0][int(axis)] for axis in contracted], dtype=int)) + 2
     if name == "conv_general_dilated":
-        kernel = inputs[1]
-        kernel = nodes[kernel.root].shape if isinstance(kernel, _Value) else np.shape(kernel)
         features = params["dimension_numbers"].rhs_spec[0]
-        return int(np.prod(kernel, dtype=int)) // kernel[features] + 2
+        return int(np.prod(shapes[1], dtype=int)) // shapes[1][features] + 2
     if name in ("reduce_sum", "cumsum", "reduce_window_sum"):
-        return int(np.prod(shape, dtype=int)) + 1
+        return int(np.prod(shapes[0], dtype=int)) + 1
     return 3
 
 
