@@ -385,7 +385,9 @@ def _interval(node, ranges, relaxed, domain, x):
     """Lowest and highest values by interval arithmetic, and the sizes of their terms."""
     if node.kind == "input":
         low, high = (x + end.reshape(x.shape) for end in spread(domain))
-        return low, high, jnp.maximum(jnp.abs(low), jnp.abs(high))
+        size = jnp.maximum(jnp.abs(low), jnp.abs(high))
+        lost = 2 * jnp.finfo(x.dtype).eps * size  # of these sums, and of how far the box is
+        return low - lost, high + lost, size + lost
     if node.kind == "scalar":
         return None, None, None  # its chords know
     inner = [ranges[p] for p in node.parents]
