@@ -164,9 +164,11 @@ def lines(pieces: Pieces) -> Lines:
     """
     below = jnp.pad(pieces.below, [(1, 1)] + [(0, 0)] * (pieces.below.ndim - 1))
     above = jnp.pad(pieces.above, [(1, 1)] + [(0, 0)] * (pieces.above.ndim - 1))
-    low = _support(pieces.points, pieces.values - jnp.maximum(below[:-1], below[1:]))
-    high = -_support(pieces.points, -pieces.values - jnp.maximum(above[:-1], above[1:]))
-    low, high = (jnp.where(jnp.isfinite(slope), slope, 0) for slope in (low, high))
+    low = pieces.values - jnp.maximum(below[:-1], below[1:])
+    high = -pieces.values - jnp.maximum(above[:-1], above[1:])
+    both = jax.vmap(lambda values: _support(pieces.points, values))(jnp.stack([low, high]))
+    low, high = jnp.where(jnp.isfinite(both), both, 0)
+    high = -high
     return Lines(low, offset(pieces, low), high, -offset(_flipped(pieces), -high))
 
 

@@ -294,7 +294,7 @@ def rounding(expr: Expr, a: Array, b: Array) -> Array:
                 sizes = [jnp.maximum(jnp.abs(low), jnp.abs(high)) for low, high in slopes]
                 error = sizes[0] if len(sizes) == 1 else jnp.maximum(*sizes)
                 if isinstance(operands[0], Truth):  # right, or the other case
-                    cases = operands[1:] or [enclose_constant(v, a) for v in (0, 1)]
+                    cases = operands[1:] or [enclose_constant(v, a) for v in (0.0, 1.0)]
                     apart = _at_ends(lambda p, q: jnp.abs(p - q), *cases)
                     missed = [
                         jnp.where(unsure, each, 0)
@@ -356,7 +356,8 @@ def _apply(node: Expr, operands: list[Any]) -> Any:
         return _select(*operands)
     if is_indicator(node):
         (which,) = operands
-        no, yes = (enclose_constant(value, which.ends[0]) for value in (0.0, 1.0))
+        like = jnp.zeros_like(which.always, node.params["new_dtype"])
+        no, yes = (enclose_constant(value, like) for value in (0.0, 1.0))
         return _select(which, no, yes)
     ends = _at_ends(partial(node.primitive.bind, **node.params), *jets)
     value, slope, curve = _RULES[name](node, *jets)
