@@ -386,7 +386,7 @@ class _Walk:
 
 
 def _simplified(name: str, exprs: list[Any], aval: Any) -> Any:
-    """What looks for NaN or infinity, as JAX's own functions do, or multiplies by a condition."""
+    """What looks for NaN or infinity, as JAX's functions do; whole powers; a value or nothing."""
     if name in ("eq", "ne") and exprs[0] is exprs[1]:
         return np.full(aval.shape, name == "eq")  # but for NaN, which certifies nothing
     if name == "is_finite":  # or nothing is certified
@@ -399,6 +399,10 @@ def _simplified(name: str, exprs: list[Any], aval: Any) -> Any:
         for one, other in (exprs, exprs[::-1]):
             if isinstance(one, Expr) and _is(other, -np.inf if name == "max" else np.inf):
                 return one
+    if name == "pow":
+        for whole in range(-4, 9):
+            if _is(exprs[1], whole):
+                return Expr(jax.lax.integer_pow_p, (exprs[0],), {"y": whole})
     if name == "mul":
         for one, other in (exprs, exprs[::-1]):
             if is_indicator(one) and isinstance(other, Expr):

@@ -16,6 +16,7 @@ from ._scalar import Expr, enclose, evaluate, kinks, rounding
 
 NUM_CHORDS = 64
 ULPS = 16  # rounding of the values, in units of eps times their sizes
+_PASSES = 2  # of moving points to where the function curves
 _CUTS = 12  # lines tried on the way to the best one: mostly two to five are
 
 
@@ -83,6 +84,10 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
         error = error + _jumps(expr, points, values, steepness, size)
         return Pieces(points, values, error, error, size, steepness)
 
+    # Kinks are where they are up to rounding: each is kept in a cell of its own.
+    aside = [_aside(at) for at in inside]
+    inside = [at + sign * by for at, by in zip(inside, aside, strict=True) for sign in (-1, 1)]
+    inside = [jnp.clip(at, low, high) for at in inside]
     points = _spread(expr, low, high, inside)
     values = jax.vmap(lambda x: evaluate(expr, x))(points)
     size = jnp.max(jnp.abs(values), axis=0)
@@ -96,12 +101,17 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
 
 def _jumps(expr: Expr, points: Array, values: Array, steepness: Array, size: Array) -> Array:
     """How far a piecewise-linear function jumps at the ends of its pieces, 0 where it does not."""
-    aside = ULPS * jnp.finfo(points.dtype).eps * jnp.abs(points) + jnp.finfo(points.dtype).tiny
+    aside = _aside(points)
     at = jax.vmap(lambda x: evaluate(expr, x))
     change = jnp.maximum(jnp.abs(at(points - aside) - values), jnp.abs(at(points + aside) - values))
     steady = 2 * steepness[None] * aside + _rounding(size)[None]
     jump = jnp.where(change > steady, change, 0)
     return jnp.maximum(jump[:-1], jump[1:])
+
+
+def _aside(points: Array) -> Array:
+    """How far from a point its neighbours are taken."""
+    return ULPS * jnp.finfo(points.dtype).eps * jnp.abs(points) + jnp.finfo(points.dtype).tiny
 
 
 def _rounding(size: Array) -> Array:
@@ -111,29 +121,35 @@ def _rounding(size: Array) -> Array:
 def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
     """Points that are closer where the function curves more."""
     half = NUM_CHORDS // 2
-    share = jnp.arange(half + 1, dtype=low.dtype) / half
-    share = share.reshape(-1, *[1] * low.ndim)
+    column = lambda numbers: numbers.reshape(-1, *[1] * low.ndim)
+    share = column(jnp.arange(half + 1, dtype=low.dtype) / half)
     low_, high_ = low[None], high[None]  # beside the points
     even = low_ + (high_ - low_) * share
     # Activations bend near 0, however wide the interval is.
     near = jnp.sinh(jnp.arcsinh(low_) + (jnp.arcsinh(high_) - jnp.arcsinh(low_)) * share)
-    points = jnp.sort(
-        jnp.concatenate([even, jnp.clip(near, low_, high_), *[at[None] for at in inside]]), axis=0
-    )
-    jets = jax.vmap(lambda a, b: enclose(expr, a, b))(points[:-1], points[1:])
-    curve = jnp.maximum(jnp.abs(jets.curve[0]), jnp.abs(jets.curve[1]))
-    bend = jnp.sqrt(jnp.where(jnp.isfinite(curve), curve, 0)) * jnp.diff(points, axis=0)
-    # A share of them evenly: nothing is left uncovered where curvature is not known.
-    even_share = 0.1 * jnp.mean(bend, axis=0, keepdims=True)
-    total = jnp.cumsum(bend + even_share + jnp.finfo(low.dtype).tiny, axis=0)
-    total = jnp.concatenate([jnp.zeros_like(total[:1]), total])
-    parts = jnp.arange(NUM_CHORDS + 1, dtype=low.dtype) / NUM_CHORDS
-    wanted = total[-1:] * parts.reshape(-1, *[1] * low.ndim)
+    fixed = [at[None] for at in inside]
+    start = jnp.concatenate([even, jnp.clip(near[1:], low_, high_), *fixed])
+    wanted = column(jnp.arange(NUM_CHORDS + 1, dtype=low.dtype) / NUM_CHORDS)
     flat = lambda a: a.reshape(len(a), -1)
-    moved = jax.vmap(jnp.interp, in_axes=1, out_axes=1)(flat(wanted), flat(total), flat(points))
-    moved = jnp.clip(moved.reshape(-1, *low.shape), low_, high_)
-    ends = jnp.stack([low, high])
-    return jnp.sort(jnp.concatenate([moved[1:-1], ends, *[at[None] for at in inside]]), axis=0)
+
+    def closer(_, points):
+        points = jnp.sort(points, axis=0)
+        distance = jax.vmap(lambda a, b: _distance(expr, a, b))
+        above, below, _ = distance(points[:-1], points[1:])
+        # As long as curvature is the same, the root is in proportion to the width of a cell.
+        bend = jnp.maximum(above, below)
+        bend = jnp.sqrt(jnp.where(bend < jnp.inf, jnp.maximum(bend, 0), 0))
+        # A share of them evenly: nothing is left uncovered where curvature is not known.
+        even_share = 0.1 * jnp.mean(bend, axis=0, keepdims=True)
+        total = jnp.cumsum(bend + even_share + jnp.finfo(low.dtype).tiny, axis=0)
+        total = jnp.concatenate([jnp.zeros_like(total[:1]), total])
+        parts = [flat(each) for each in (total[-1:] * wanted, total, points)]
+        moved = jax.vmap(jnp.interp, in_axes=1, out_axes=1)(*parts).reshape(-1, *low.shape)
+        moved = jnp.clip(moved, low_, high_)
+        return jnp.concatenate([low_, moved[1:-1], high_, *fixed])
+
+    # In the first cells curvature is only known roughly where it changes fast.
+    return jnp.sort(jax.lax.fori_loop(0, _PASSES, closer, start), axis=0)
 
 
 def _distance(expr: Expr, a: Array, b: Array) -> tuple[Array, Array, Array]:

@@ -286,16 +286,13 @@ def rounding(expr: Expr, a: Array, b: Array) -> Array:
             if isinstance(made, Truth):
                 made = made._replace(unsure=_unsure(operands))
             else:
-                slopes = (made.slope,)
-                if node.primitive.name == "select_n":  # that it has a kink is no error
-                    slopes = tuple(each.slope for each in operands[1:])
-                if is_indicator(node):
-                    slopes = ((zero, zero),)
-                sizes = [jnp.maximum(jnp.abs(low), jnp.abs(high)) for low, high in slopes]
-                error = sizes[0] if len(sizes) == 1 else jnp.maximum(*sizes)
-                if isinstance(operands[0], Truth):  # right, or the other case
-                    cases = operands[1:] or [enclose_constant(v, a) for v in (0.0, 1.0)]
-                    apart = _at_ends(lambda p, q: jnp.abs(p - q), *cases)
+                error = jnp.maximum(jnp.abs(made.slope[0]), jnp.abs(made.slope[1]))
+                if isinstance(operands[0], Truth):  # of the case, or the other case
+                    no, yes = operands[1:] or [enclose_constant(v, a) for v in (0.0, 1.0)]
+                    error = jnp.maximum(no.slope[1], yes.slope[1])
+                    error = jnp.where(operands[0].always, yes.slope[1], error)
+                    error = jnp.where(operands[0].never, no.slope[1], error)
+                    apart = _at_ends(lambda p, q: jnp.abs(p - q), no, yes)
                     missed = [
                         jnp.where(unsure, each, 0)
                         for unsure, each in zip(operands[0].unsure, apart, strict=True)
@@ -514,6 +511,11 @@ def _negated(f: Jet) -> Jet:
     return Jet(_minus(f.value), _minus(f.slope), _minus(f.curve), ends)
 
 
+def _absolute(f: Jet) -> Enclosure:
+    (low, high), slope, curve = _larger(f, _negated(f))
+    return (jnp.maximum(low, 0), high), slope, curve
+
+
 def _smaller(f: Jet, g: Jet) -> Enclosure:
     value, slope, curve = _larger(_negated(f), _negated(g))
     return _minus(value), _minus(slope), _minus(curve)
@@ -642,7 +644,7 @@ _RULES: dict[str, Callable[..., Enclosure]] = {
     "max": lambda _, f, g: _larger(f, g),
     "min": lambda _, f, g: _smaller(f, g),
     "clamp": lambda _, low, f, high: _clamped(low, f, high),
-    "abs": lambda _, f: _larger(f, _negated(f)),
+    "abs": lambda _, f: _absolute(f),
     "sign": lambda _, f: _sign(f),
     "square": lambda _, f: _power(f, 2),
     "integer_pow": lambda node, f: _power(f, node.params["y"]),
