@@ -126,7 +126,9 @@ def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
     low_, high_ = low[None], high[None]  # beside the points
     even = low_ + (high_ - low_) * share
     # Activations bend near 0, however wide the interval is.
-    near = jnp.sinh(jnp.arcsinh(low_) + (jnp.arcsinh(high_) - jnp.arcsinh(low_)) * share)
+    first, last = low_ / (1 + jnp.abs(low_)), high_ / (1 + jnp.abs(high_))
+    bent = first + (last - first) * share
+    near = bent / (1 - jnp.abs(bent))
     fixed = [at[None] for at in inside]
     start = jnp.concatenate([even, jnp.clip(near[1:], low_, high_), *fixed])
     wanted = column(jnp.arange(NUM_CHORDS + 1, dtype=low.dtype) / NUM_CHORDS)
