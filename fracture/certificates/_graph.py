@@ -147,18 +147,22 @@ def merged(nodes: Sequence[Node]) -> list[Node]:
     """The same network with affine steps that only one other affine step rests on made part of it.
 
     A dense layer is one step then, its bias and reshapes included: fewer are cheaper to bound.
+    Steps that nothing rests on are left out.
     """
     followers: list[list[int]] = [[] for _ in nodes]
-    for at, node in enumerate(nodes):
-        for parent in node.parents:
-            followers[parent].append(at)
+    alive = {0, len(nodes) - 1}
+    for at in reversed(range(len(nodes))):
+        if at in alive:
+            alive.update(nodes[at].parents)
+            for parent in nodes[at].parents:
+                followers[parent].append(at)
     owner = list(range(len(nodes)))
     for at in reversed(range(len(nodes))):
         above = {owner[each] for each in followers[at]}
         if nodes[at].kind == "affine" and len(above) == 1:
             (only,) = above
             owner[at] = only if nodes[only].kind == "affine" else at
-    kept = [at for at in range(len(nodes)) if owner[at] == at]
+    kept = [at for at in sorted(alive) if owner[at] == at]
     parts = {at: [part for part in range(at + 1) if owner[part] == at] for at in kept}
     place = {at: new for new, at in enumerate(kept)}
     return [_joined(nodes, parts[at], place) for at in kept]
@@ -354,7 +358,14 @@ class _Walk:
                 numbers = apply(numbers)
             if not np.array_equal(np.broadcast_to(numbers, shape), own):
                 return None
-        return _Value(above.root, above.expr.operands[0]), axes
+        logits = _Value(above.root, above.expr.operands[0])
+        if logits.expr is VARIABLE and self.origin.get(logits.root, ("",))[0] == "sub":
+            # What all have in common, as the greatest of them, changes nothing.
+            _, _, (shifted, *common) = self.origin[logits.root]
+            same = common and all(self.shape(common[0])[axis] == 1 for axis in axes)
+            if same and self.shape(shifted) == self.shape(logits):
+                return shifted, axes
+        return logits, axes
 
     def linear(self, primitive: Any, params: dict, inputs: list[Any], outvars: Any) -> Any:
         """An affine step, where the primitive is affine in its bounded operands."""

@@ -78,6 +78,16 @@ def attention(x):
     return x + mixed @ constant(x, 4, 4, seed=3)
 
 
+def soft(x):
+    """With something in common taken off, and with something that is not."""
+    apart = x[:2, :1] - x[2:]  # of another shape than what is exponentiated
+    return jnp.concatenate([jax.nn.softmax(x[:2], axis=0), normal(jnp.exp(apart))])
+
+
+def normal(powers):
+    return powers / powers.sum(0, keepdims=True)
+
+
 def divided_by_others(x):
     """Not a softmax, however like one it looks."""
     powers = jnp.exp(x[:, :3])
@@ -151,7 +161,7 @@ KINDS = {
     "batch_norm": batch_norm,
     "layer_norm": lambda x: normalised(x, -1),
     "rms_norm": lambda x: normalised(x, -1, centred=False),
-    "softmax": lambda x: jax.nn.softmax(x[:2], axis=0),
+    "softmax": soft,
     "log_softmax": lambda x: jax.nn.log_softmax(x[:, :2]),
     "logsumexp": lambda x: jax.nn.logsumexp(x[:2], axis=0),
     "attention": attention,
