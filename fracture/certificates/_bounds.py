@@ -377,7 +377,10 @@ def relax(
         inside = inside * (1 + (node.size + 8) * eps)
         # From the value as it was computed, whose rounding adds to what a step is moved by.
         moved = reach(known, relaxed.pieces, domain, reaches, at)
-        moved = moved + (node.terms + 8) * eps / 2 * (norm(size) if at else 0)
+        if node.kind == "scalar":
+            moved = moved + 2 * norm(relaxed.pieces[at].rounding)
+        else:
+            moved = moved + (node.terms + 8) * eps / 2 * (norm(size) if at else 0)
         reaches.append(jnp.minimum(inside, moved))
     return relaxed, made
 

@@ -56,6 +56,11 @@ class Pieces(NamedTuple):
         ends = jnp.maximum(self.values[:-1], self.values[1:])
         return jnp.max(ends + self.above, axis=0)
 
+    @property
+    def rounding(self) -> Array:
+        """How far a value can be from what is computed, at most."""
+        return jnp.max(jnp.minimum(self.above, self.below), axis=0)
+
 
 class Lines(NamedTuple):
     """One line below a function and one above it."""
@@ -81,22 +86,45 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
             steepness = jnp.maximum(steepness, jnp.abs(slope))
         error = jax.vmap(lambda a, b: rounding(expr, a, b))(points[:-1], points[1:])
         error = error + _rounding(size)[None]  # of where the kinks are, too
-        error = error + _jumps(expr, points, values, steepness, size)
+        jumps = _jumps(expr, points, values, steepness, size)
+        error = error + jumps
+        steepness = jnp.where(jnp.any(jumps > 0, axis=0), jnp.inf, steepness)
         return Pieces(points, values, error, error, size, steepness)
 
     # Kinks are where they are up to rounding: each is kept in a cell of its own.
-    aside = [_aside(at) for at in inside]
-    inside = [at + sign * by for at, by in zip(inside, aside, strict=True) for sign in (-1, 1)]
-    inside = [jnp.clip(at, low, high) for at in inside]
-    points = _spread(expr, low, high, inside)
+    around = [
+        tuple(jnp.clip(at + sign * _aside(at), low, high) for sign in (-1, 1)) for at in inside
+    ]
+    points = _spread(expr, low, high, [end for ends in around for end in ends])
     values = jax.vmap(lambda x: evaluate(expr, x))(points)
     size = jnp.max(jnp.abs(values), axis=0)
     distance = lambda a, b: _distance(expr, a, b)
     above, below, steepness = jax.vmap(distance)(points[:-1], points[1:])
     error = jax.vmap(lambda a, b: rounding(expr, a, b))(points[:-1], points[1:])
     error = error + _rounding(size)[None]
-    steepness = jnp.max(steepness, axis=0)
+    steepness = _steepest(points, values, steepness, error, around)
     return Pieces(points, values, above + error, below + error, size, steepness)
+
+
+def _steepest(
+    points: Array, values: Array, steepness: Array, error: Array, around: list[tuple[Array, Array]]
+) -> Array:
+    """The largest size of a slope; the cell around a kink does not count if nothing jumps in it.
+
+    What the function moves by in that cell is rounding.
+    """
+    start, stop = points[:-1], points[1:]
+    kink = jnp.zeros(start.shape, bool)
+    for first, last in around:
+        kink |= (start >= first[None]) & (stop <= last[None])
+    most = jnp.max(jnp.where(kink, 0, steepness), axis=0)
+    change = jnp.abs(jnp.diff(values, axis=0)) - most[None] * (stop - start) * (1 + 1e-3)
+    jumped = jnp.sum(jnp.where(kink, jnp.maximum(change, 0), 0), axis=0)
+    rounding = jnp.max(error, axis=0)
+    edge = jnp.maximum(jnp.abs(points[0]), jnp.abs(points[-1]))
+    # Slopes are rounded like values over the variable, which is all where they vanish.
+    rounded = 4 * rounding / jnp.where(edge > 0, edge, 1)
+    return jnp.where(jumped <= 2 * rounding, most, jnp.max(steepness, axis=0)) + rounded
 
 
 def _jumps(expr: Expr, points: Array, values: Array, steepness: Array, size: Array) -> Array:

@@ -91,6 +91,11 @@ def test_lines_and_chords_hold_at_random_points(name, dtype):
     assert (exact <= np.asarray(pieces.high, float) + own).all()
     assert (line[0] * x + line[1] <= exact + own * (1 + np.abs(line[0]))).all()
     assert (exact <= line[2] * x + line[3] + own * (1 + np.abs(line[2]))).all()
+    # No two of the points are farther apart than the steepness says.
+    rise, run = np.abs(np.diff(exact, axis=0)), np.abs(np.diff(x, axis=0))
+    moved = np.asarray(pieces.steepness, float) * np.where(run > 0, run, 1)
+    rounding = 2 * np.asarray(pieces.rounding, float) + own[1:]
+    assert ((rise <= moved + rounding) | (run == 0)).all()
     # Between them the area is within 1 % of the smallest, but where rounding is all there is.
     points = grid(low, high)
     values = np.asarray(function(jnp.asarray(points)))
