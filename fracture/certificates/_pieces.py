@@ -92,9 +92,8 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
         return Pieces(points, values, error, error, size, steepness)
 
     # Kinks are where they are up to rounding: each is kept in a cell of its own.
-    around = [
-        tuple(jnp.clip(at + sign * _aside(at), low, high) for sign in (-1, 1)) for at in inside
-    ]
+    cut = lambda at: jnp.clip(at, low, high)
+    around = [(cut(at - _aside(at)), cut(at + _aside(at))) for at in inside]
     points = _spread(expr, low, high, [end for ends in around for end in ends])
     values = jax.vmap(lambda x: evaluate(expr, x))(points)
     size = jnp.max(jnp.abs(values), axis=0)

@@ -244,7 +244,7 @@ class Truth(NamedTuple):
     always: Array  # inside the cell, its ends left out
     never: Array
     ends: tuple[Array, Array]
-    unsure: tuple[Array, Array] | None = None  # whether rounding may have changed it there
+    unsure: tuple[Any, Any] = (False, False)  # whether rounding may have changed it there
 
 
 def enclose(expr: Expr, a: Array, b: Array) -> Jet:
@@ -288,7 +288,7 @@ def rounding(expr: Expr, a: Array, b: Array) -> Array:
             else:
                 error = jnp.maximum(jnp.abs(made.slope[0]), jnp.abs(made.slope[1]))
                 if isinstance(operands[0], Truth):  # of the case, or the other case
-                    no, yes = operands[1:] or [enclose_constant(v, a) for v in (0.0, 1.0)]
+                    no, yes = operands[1:] or [_number(v, a) for v in (0.0, 1.0)]
                     error = jnp.maximum(no.slope[1], yes.slope[1])
                     error = jnp.where(operands[0].always, yes.slope[1], error)
                     error = jnp.where(operands[0].never, no.slope[1], error)
@@ -338,7 +338,11 @@ def enclose_constant(value: Any, a: Array) -> Jet | Truth:
     full = jnp.broadcast_to(value, a.shape)
     if full.dtype == bool:
         return Truth(full, ~full, (full, full), (full & ~full, full & ~full))
-    full, zero = full.astype(a.dtype), jnp.zeros_like(a)
+    return _number(full, a)
+
+
+def _number(value: Any, a: Array) -> Jet:
+    full, zero = jnp.broadcast_to(value, a.shape).astype(a.dtype), jnp.zeros_like(a)
     return Jet((full, full), (zero, zero), (zero, zero), (full, full))
 
 
@@ -361,8 +365,7 @@ def _apply(node: Expr, operands: list[Any]) -> Any:
     if is_indicator(node):
         (which,) = operands
         like = jnp.zeros_like(which.always, node.params["new_dtype"])
-        no, yes = (enclose_constant(value, like) for value in (0.0, 1.0))
-        return _select(which, no, yes)
+        return _select(which, _number(0.0, like), _number(1.0, like))
     ends = _at_ends(partial(node.primitive.bind, **node.params), *jets)
     value, slope, curve = _RULES[name](node, *jets)
     return Jet(value, slope, curve, ends)
