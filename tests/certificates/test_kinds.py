@@ -220,7 +220,9 @@ def test_no_point_leaves_the_bounds(kind, place):
     inputs, values_of, lines, balls, products, (low, high) = known
     points = random_points(rng, x, ord, radius, room)
     nodes = read_network(flat, jnp.asarray(x, float))
-    found = [np.asarray(v) for v in jax.jit(jax.vmap(lambda x: values(nodes, x)))(points)]
+    both = jax.jit(jax.vmap(lambda x: (values(nodes, x), flat(x))))(points)
+    found, outputs = jax.tree.map(np.asarray, both)
+    np.testing.assert_allclose(found[-1], outputs, rtol=1e-9, atol=1e-12)
 
     def inside(low, value, high):
         own = 1e-13 * (1 + np.abs(value))  # of float64
