@@ -385,7 +385,10 @@ def relax(
         inside = inside * (1 + (node.size + 8) * eps)
         # From the value as it was computed, whose rounding adds to what a step is moved by.
         moved = reach(known, relaxed.pieces, domain, reaches, at)
-        moved = moved + (node.terms + 8) * eps / 2 * (norm(size) if at else 0)
+        if node.kind == "scalar":
+            moved = moved + 2 * norm(relaxed.pieces[at].rounding)
+        else:
+            moved = moved + (node.terms + 8) * eps / 2 * (norm(size) if at else 0)
         reaches.append(jnp.minimum(inside, moved))
     return relaxed, made
 
@@ -394,7 +397,9 @@ def _interval(node, ranges, relaxed, domain, x):
     """Lowest and highest values by interval arithmetic, and the sizes of their terms."""
     if node.kind == "input":
         low, high = (x + end.reshape(x.shape) for end in spread(domain))
-        return low, high, jnp.maximum(jnp.abs(low), jnp.abs(high))
+        size = jnp.maximum(jnp.abs(low), jnp.abs(high))
+        lost = 2 * jnp.finfo(x.dtype).eps * size  # of these sums, and of how far the box is
+        return low - lost, high + lost, size + lost
     if node.kind == "scalar":
         return None, None, None  # its chords know
     inner = [ranges[p] for p in node.parents]

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ._rewrite import REWRITES, softmax
-from ._scalar import ELEMENTWISE, VARIABLE, Expr, evaluate, is_affine, magnitude
+from ._scalar import ELEMENTWISE, VARIABLE, Expr, evaluate, is_affine, is_indicator, magnitude
 
 AFFINE = {
     "add",
@@ -41,7 +41,6 @@ AFFINE = {
     "split",
     "squeeze",
     "stack",
-    "stop_gradient",
     "sub",
     "transpose",
 }
@@ -77,12 +76,12 @@ ONE_TO_ONE = {
     "split",
     "squeeze",
     "stack",
-    "stop_gradient",
     "sub",
     "transpose",
 }
 # Matrix products in full precision: with TF32 nothing that is computed is a bound.
 PRECISE = {"dot_general", "conv_general_dilated"}
+BILINEAR = {"mul"} | PRECISE
 
 
 class Node(NamedTuple):
@@ -148,18 +147,22 @@ def merged(nodes: Sequence[Node]) -> list[Node]:
     """The same network with affine steps that only one other affine step rests on made part of it.
 
     A dense layer is one step then, its bias and reshapes included: fewer are cheaper to bound.
+    Steps that nothing rests on are left out.
     """
     followers: list[list[int]] = [[] for _ in nodes]
-    for at, node in enumerate(nodes):
-        for parent in node.parents:
-            followers[parent].append(at)
+    alive = {0, len(nodes) - 1}
+    for at in reversed(range(len(nodes))):
+        if at in alive:
+            alive.update(nodes[at].parents)
+            for parent in nodes[at].parents:
+                followers[parent].append(at)
     owner = list(range(len(nodes)))
     for at in reversed(range(len(nodes))):
         above = {owner[each] for each in followers[at]}
         if nodes[at].kind == "affine" and len(above) == 1:
             (only,) = above
             owner[at] = only if nodes[only].kind == "affine" else at
-    kept = [at for at in range(len(nodes)) if owner[at] == at]
+    kept = [at for at in sorted(alive) if owner[at] == at]
     parts = {at: [part for part in range(at + 1) if owner[part] == at] for at in kept}
     place = {at: new for new, at in enumerate(kept)}
     return [_joined(nodes, parts[at], place) for at in kept]
@@ -244,6 +247,8 @@ class _Walk:
             return list(out) if eqn.primitive.multiple_results else [out]
         if name == "scan":
             return self.unroll(params, inputs)
+        if name == "stop_gradient":  # not so for its derivative, which is 0
+            return inputs
         if name in PRECISE:
             params["precision"] = jax.lax.Precision.HIGHEST
         if name == "convert_element_type":
@@ -299,18 +304,23 @@ class _Walk:
         if self.nodes[root].shape != aval.shape:
             return None
         exprs = [each.expr if isinstance(each, _Value) else each for each in inputs]
-        simple = _simplified(primitive.name, exprs)
+        if primitive.name == "pow" and isinstance(exprs[1], Expr):
+            return None
+        if primitive.name == "select_n" and len(exprs) != 3:
+            return None
+        simple = _simplified(primitive.name, exprs, aval)
         if simple is None:
             simple = Expr(primitive, tuple(exprs), params)
-            self.kept.append(simple)
+        self.kept.append(simple)
         return _Value(root, simple) if isinstance(simple, Expr) else simple
 
     def special(self, name: str, params: dict, inputs: list[Any]) -> Any:
         """Products, and what is written in terms of other primitives."""
         two = len(inputs) == 2 and all(isinstance(each, _Value) for each in inputs)
-        if two and name in ("mul", "dot_general"):
+        if two and name in BILINEAR:
             primitive = getattr(jax.lax, f"{name}_p")
-            return self.product(partial(primitive.bind, **params), inputs)
+            terms = _terms(name, params, [self.shape(each) for each in inputs])
+            return self.product(partial(primitive.bind, **params), inputs, terms)
         if two and name == "div":
             logits = self.normalised(inputs)
             if logits is not None:
@@ -328,7 +338,9 @@ class _Walk:
         at = below.root
         if below.expr is not VARIABLE:
             return None
+        spread = []
         while at in self.origin and self.origin[at][0] in ("broadcast_in_dim", "reshape"):
+            spread.append(self.nodes[at].apply)
             at = self.origin[at][2][0].root
         if at not in self.origin or self.origin[at][0] != "reduce_sum":
             return None
@@ -336,13 +348,30 @@ class _Walk:
         same = self.settled.get((above.root, id(above.expr))) == summed.root
         if not same or summed.expr is not VARIABLE:
             return None
-        return _Value(above.root, above.expr.operands[0]), tuple(int(a) for a in params["axes"])
+        axes = tuple(int(a) for a in params["axes"])
+        # Each has to be divided by its own sum, as numbers in place of the sums tell.
+        with jax.ensure_compile_time_eval():
+            numbers = jnp.arange(self.nodes[at].size).reshape(self.nodes[at].shape)
+            shape = self.nodes[above.root].shape
+            own = jnp.broadcast_to(jnp.expand_dims(numbers, axes), shape)
+            for apply in reversed(spread):
+                numbers = apply(numbers)
+            if not np.array_equal(np.broadcast_to(numbers, shape), own):
+                return None
+        logits = _Value(above.root, above.expr.operands[0])
+        if logits.expr is VARIABLE and self.origin.get(logits.root, ("",))[0] == "sub":
+            # What all have in common, as the greatest of them, changes nothing.
+            _, _, (shifted, *common) = self.origin[logits.root]
+            same = common and all(self.shape(common[0])[axis] == 1 for axis in axes)
+            if same and self.shape(shifted) == self.shape(logits):
+                return shifted, axes
+        return logits, axes
 
     def linear(self, primitive: Any, params: dict, inputs: list[Any], outvars: Any) -> Any:
         """An affine step, where the primitive is affine in its bounded operands."""
         name = primitive.name
         many = sum(isinstance(each, _Value) for each in inputs)
-        if name not in AFFINE or (many > 1 and name in ("mul", "div", "dot_general", "gather")):
+        if name not in AFFINE or (many > 1 and name in BILINEAR):
             return None
         if name == "div" and isinstance(inputs[1], _Value):
             return None
@@ -368,22 +397,30 @@ class _Walk:
             return out[which] if primitive.multiple_results else out
 
         made = []
+        terms = _terms(name, params, [self.shape(each) for each in inputs])
+        # Operands of elementwise primitives may be repeated along an axis.
+        shapes = {self.nodes[p].shape for p in parents} | {outvars[0].aval.shape}
+        one_to_one = name in ONE_TO_ONE and (name not in ELEMENTWISE or len(shapes) == 1)
         for which in range(len(outvars)):
             one, size = partial(apply, which=which), partial(apply, size=True, which=which)
-            terms = _terms(name, params, inputs, self.nodes, parents)
-            at = self.affine(parents, one, size, terms, name in ONE_TO_ONE)
+            at = self.affine(parents, one, size, terms, one_to_one)
             self.origin[at] = name, params, [_Value(p, VARIABLE) for p in parents]
             made.append(_Value(at, VARIABLE))
         return made
 
-    def product(self, bilinear: Callable[[Array, Array], Array], inputs: list[Any]) -> _Value:
+    def product(
+        self, bilinear: Callable[[Array, Array], Array], inputs: list[Any], terms: int
+    ) -> _Value:
         """A step that is linear in each of two values."""
         parents = tuple(map(self.settle, inputs))
         shapes = [jax.ShapeDtypeStruct(self.nodes[p].shape, self.nodes[p].dtype) for p in parents]
         out = jax.eval_shape(bilinear, *shapes)
-        terms = max(1, self.nodes[parents[0]].size // max(1, out.size)) * 4
         size = lambda a, b: bilinear(jnp.abs(a), jnp.abs(b))
         return self.add(Node("product", parents, bilinear, out.shape, out.dtype, size, terms))
+
+    def shape(self, value: Any) -> tuple[int, ...]:
+        """Of a value, or of a constant."""
+        return self.nodes[value.root].shape if isinstance(value, _Value) else np.shape(value)
 
     def affine(
         self,
@@ -448,16 +485,29 @@ class _Walk:
             )
 
 
-def _simplified(name: str, exprs: list[Any]) -> Any:
-    """What compares a value with itself or with minus infinity, as JAX's own functions do."""
+def _simplified(name: str, exprs: list[Any], aval: Any) -> Any:
+    """What looks for NaN or infinity, as JAX's functions do; whole powers; a value or nothing."""
     if name in ("eq", "ne") and exprs[0] is exprs[1]:
-        return np.bool_(name == "eq")  # but for NaN, which certifies nothing
-    if name == "select_n" and isinstance(exprs[0], np.bool_ | bool):
-        return exprs[1 + bool(exprs[0])]
+        return np.full(aval.shape, name == "eq")  # but for NaN, which certifies nothing
+    if name == "is_finite":  # or nothing is certified
+        return np.full(aval.shape, True)
+    if name == "select_n" and isinstance(exprs[0], np.ndarray) and exprs[0].dtype == bool:
+        for value in (False, True):
+            if (exprs[0] == value).all():
+                return exprs[1 + value]
     if name in ("max", "min"):
         for one, other in (exprs, exprs[::-1]):
             if isinstance(one, Expr) and _is(other, -np.inf if name == "max" else np.inf):
                 return one
+    if name == "pow":
+        for whole in range(-4, 9):
+            if _is(exprs[1], whole):
+                return Expr(jax.lax.integer_pow_p, (exprs[0],), {"y": whole})
+    if name == "mul":
+        for one, other in (exprs, exprs[::-1]):
+            if is_indicator(one) and isinstance(other, Expr):
+                zero = np.zeros(aval.shape, aval.dtype)
+                return Expr(jax.lax.select_n_p, (one.operands[0], zero, other))
     return None
 
 
@@ -477,21 +527,16 @@ def _indices(name: str, inputs: list[Any]) -> list[Any]:
     return {"select_n": inputs[:1], "dynamic_slice": inputs[1:], "gather": inputs[1:]}[name]
 
 
-def _terms(name: str, params: dict, inputs: list[Any], nodes: list[Node], parents: Any) -> int:
-    """How many terms the sums of an affine primitive have, at most."""
-    shape = nodes[parents[0]].shape
+def _terms(name: str, params: dict, shapes: Sequence[tuple[int, ...]]) -> int:
+    """How many terms the sums of a primitive have, at most, of the shapes of its operands."""
     if name == "dot_general":
         contracted = params["dimension_numbers"][0][0]
-        operand = inputs[0]
-        shape = nodes[operand.root].shape if isinstance(operand, _Value) else np.shape(operand)
-        return int(np.prod([shape[int(axis)] for axis in contracted], dtype=int)) + 2
+        return int(np.prod([shapes[0][int(axis)] for axis in contracted], dtype=int)) + 2
     if name == "conv_general_dilated":
-        kernel = inputs[1]
-        kernel = nodes[kernel.root].shape if isinstance(kernel, _Value) else np.shape(kernel)
         features = params["dimension_numbers"].rhs_spec[0]
-        return int(np.prod(kernel, dtype=int)) // kernel[features] + 2
+        return int(np.prod(shapes[1], dtype=int)) // shapes[1][features] + 2
     if name in ("reduce_sum", "cumsum", "reduce_window_sum"):
-        return int(np.prod(shape, dtype=int)) + 1
+        return int(np.prod(shapes[0], dtype=int)) + 1
     return 3
 
 

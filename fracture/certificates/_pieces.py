@@ -16,6 +16,7 @@ from ._scalar import Expr, enclose, evaluate, kinks, rounding
 
 NUM_CHORDS = 64
 ULPS = 16  # rounding of the values, in units of eps times their sizes
+_PASSES = 2  # of moving points to where the function curves
 _CUTS = 12  # lines tried on the way to the best one: mostly two to five are
 
 
@@ -55,6 +56,11 @@ class Pieces(NamedTuple):
         ends = jnp.maximum(self.values[:-1], self.values[1:])
         return jnp.max(ends + self.above, axis=0)
 
+    @property
+    def rounding(self) -> Array:
+        """How far a value can be from what is computed, at most."""
+        return jnp.max(jnp.minimum(self.above, self.below), axis=0)
+
 
 class Lines(NamedTuple):
     """One line below a function and one above it."""
@@ -80,28 +86,59 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
             steepness = jnp.maximum(steepness, jnp.abs(slope))
         error = jax.vmap(lambda a, b: rounding(expr, a, b))(points[:-1], points[1:])
         error = error + _rounding(size)[None]  # of where the kinks are, too
-        error = error + _jumps(expr, points, values, steepness, size)
+        jumps = _jumps(expr, points, values, steepness, size)
+        error = error + jumps
+        steepness = jnp.where(jnp.any(jumps > 0, axis=0), jnp.inf, steepness)
         return Pieces(points, values, error, error, size, steepness)
 
-    points = _spread(expr, low, high, inside)
+    # Kinks are where they are up to rounding: each is kept in a cell of its own.
+    cut = lambda at: jnp.clip(at, low, high)
+    around = [(cut(at - _aside(at)), cut(at + _aside(at))) for at in inside]
+    points = _spread(expr, low, high, [end for ends in around for end in ends])
     values = jax.vmap(lambda x: evaluate(expr, x))(points)
     size = jnp.max(jnp.abs(values), axis=0)
     distance = lambda a, b: _distance(expr, a, b)
     above, below, steepness = jax.vmap(distance)(points[:-1], points[1:])
     error = jax.vmap(lambda a, b: rounding(expr, a, b))(points[:-1], points[1:])
     error = error + _rounding(size)[None]
-    steepness = jnp.max(steepness, axis=0)
+    steepness = _steepest(points, values, steepness, error, around)
     return Pieces(points, values, above + error, below + error, size, steepness)
+
+
+def _steepest(
+    points: Array, values: Array, steepness: Array, error: Array, around: list[tuple[Array, Array]]
+) -> Array:
+    """The largest size of a slope; the cell around a kink does not count if nothing jumps in it.
+
+    What the function moves by in that cell is rounding.
+    """
+    start, stop = points[:-1], points[1:]
+    kink = jnp.zeros(start.shape, bool)
+    for first, last in around:
+        kink |= (start >= first[None]) & (stop <= last[None])
+    most = jnp.max(jnp.where(kink, 0, steepness), axis=0)
+    change = jnp.abs(jnp.diff(values, axis=0)) - most[None] * (stop - start) * (1 + 1e-3)
+    jumped = jnp.sum(jnp.where(kink, jnp.maximum(change, 0), 0), axis=0)
+    rounding = jnp.max(error, axis=0)
+    edge = jnp.maximum(jnp.abs(points[0]), jnp.abs(points[-1]))
+    # Slopes are rounded like values over the variable, which is all where they vanish.
+    rounded = 4 * rounding / jnp.where(edge > 0, edge, 1)
+    return jnp.where(jumped <= 2 * rounding, most, jnp.max(steepness, axis=0)) + rounded
 
 
 def _jumps(expr: Expr, points: Array, values: Array, steepness: Array, size: Array) -> Array:
     """How far a piecewise-linear function jumps at the ends of its pieces, 0 where it does not."""
-    aside = ULPS * jnp.finfo(points.dtype).eps * jnp.abs(points) + jnp.finfo(points.dtype).tiny
+    aside = _aside(points)
     at = jax.vmap(lambda x: evaluate(expr, x))
     change = jnp.maximum(jnp.abs(at(points - aside) - values), jnp.abs(at(points + aside) - values))
     steady = 2 * steepness[None] * aside + _rounding(size)[None]
     jump = jnp.where(change > steady, change, 0)
     return jnp.maximum(jump[:-1], jump[1:])
+
+
+def _aside(points: Array) -> Array:
+    """How far from a point its neighbours are taken."""
+    return ULPS * jnp.finfo(points.dtype).eps * jnp.abs(points) + jnp.finfo(points.dtype).tiny
 
 
 def _rounding(size: Array) -> Array:
@@ -111,31 +148,37 @@ def _rounding(size: Array) -> Array:
 def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
     """Points that are closer where the function curves more."""
     half = NUM_CHORDS // 2
-    share = jnp.arange(half + 1, dtype=low.dtype) / half
-    share = share.reshape(-1, *[1] * low.ndim)
+    column = lambda numbers: numbers.reshape(-1, *[1] * low.ndim)
+    share = column(jnp.arange(half + 1, dtype=low.dtype) / half)
     low_, high_ = low[None], high[None]  # beside the points
     even = low_ + (high_ - low_) * share
     # Activations bend near 0, however wide the interval is.
     first, last = low_ / (1 + jnp.abs(low_)), high_ / (1 + jnp.abs(high_))
     bent = first + (last - first) * share
     near = bent / (1 - jnp.abs(bent))
-    points = jnp.sort(
-        jnp.concatenate([even, jnp.clip(near, low_, high_), *[at[None] for at in inside]]), axis=0
-    )
-    jets = jax.vmap(lambda a, b: enclose(expr, a, b))(points[:-1], points[1:])
-    curve = jnp.maximum(jnp.abs(jets.curve[0]), jnp.abs(jets.curve[1]))
-    bend = jnp.sqrt(jnp.where(jnp.isfinite(curve), curve, 0)) * jnp.diff(points, axis=0)
-    # A share of them evenly: nothing is left uncovered where curvature is not known.
-    even_share = 0.1 * jnp.mean(bend, axis=0, keepdims=True)
-    total = jnp.cumsum(bend + even_share + jnp.finfo(low.dtype).tiny, axis=0)
-    total = jnp.concatenate([jnp.zeros_like(total[:1]), total])
-    parts = jnp.arange(NUM_CHORDS + 1, dtype=low.dtype) / NUM_CHORDS
-    wanted = total[-1:] * parts.reshape(-1, *[1] * low.ndim)
+    fixed = [at[None] for at in inside]
+    start = jnp.concatenate([even, jnp.clip(near[1:], low_, high_), *fixed])
+    wanted = column(jnp.arange(NUM_CHORDS + 1, dtype=low.dtype) / NUM_CHORDS)
     flat = lambda a: a.reshape(len(a), -1)
-    moved = jax.vmap(jnp.interp, in_axes=1, out_axes=1)(flat(wanted), flat(total), flat(points))
-    moved = jnp.clip(moved.reshape(-1, *low.shape), low_, high_)
-    ends = jnp.stack([low, high])
-    return jnp.sort(jnp.concatenate([moved[1:-1], ends, *[at[None] for at in inside]]), axis=0)
+
+    def closer(_, points):
+        points = jnp.sort(points, axis=0)
+        distance = jax.vmap(lambda a, b: _distance(expr, a, b))
+        above, below, _ = distance(points[:-1], points[1:])
+        # As long as curvature is the same, the root is in proportion to the width of a cell.
+        bend = jnp.maximum(above, below)
+        bend = jnp.sqrt(jnp.where(bend < jnp.inf, jnp.maximum(bend, 0), 0))
+        # A share of them evenly: nothing is left uncovered where curvature is not known.
+        even_share = 0.1 * jnp.mean(bend, axis=0, keepdims=True)
+        total = jnp.cumsum(bend + even_share + jnp.finfo(low.dtype).tiny, axis=0)
+        total = jnp.concatenate([jnp.zeros_like(total[:1]), total])
+        parts = [flat(each) for each in (total[-1:] * wanted, total, points)]
+        moved = jax.vmap(jnp.interp, in_axes=1, out_axes=1)(*parts).reshape(-1, *low.shape)
+        moved = jnp.clip(moved, low_, high_)
+        return jnp.concatenate([low_, moved[1:-1], high_, *fixed])
+
+    # In the first cells curvature is only known roughly where it changes fast.
+    return jnp.sort(jax.lax.fori_loop(0, _PASSES, closer, start), axis=0)
 
 
 def _distance(expr: Expr, a: Array, b: Array) -> tuple[Array, Array, Array]:
@@ -166,9 +209,11 @@ def lines(pieces: Pieces) -> Lines:
     """
     below = jnp.pad(pieces.below, [(1, 1)] + [(0, 0)] * (pieces.below.ndim - 1))
     above = jnp.pad(pieces.above, [(1, 1)] + [(0, 0)] * (pieces.above.ndim - 1))
-    low = _support(pieces.points, pieces.values - jnp.maximum(below[:-1], below[1:]))
-    high = -_support(pieces.points, -pieces.values - jnp.maximum(above[:-1], above[1:]))
-    low, high = (jnp.where(jnp.isfinite(slope), slope, 0) for slope in (low, high))
+    low = pieces.values - jnp.maximum(below[:-1], below[1:])
+    high = -pieces.values - jnp.maximum(above[:-1], above[1:])
+    both = jax.vmap(lambda values: _support(pieces.points, values))(jnp.stack([low, high]))
+    low, high = jnp.where(jnp.isfinite(both), both, 0)
+    high = -high
     return Lines(low, offset(pieces, low), high, -offset(_flipped(pieces), -high))
 
 

@@ -38,7 +38,7 @@ class Expr(NamedTuple):
 
 VARIABLE = Expr()
 
-LINEAR = {"add", "add_any", "sub", "neg", "copy", "convert_element_type", "stop_gradient"}
+LINEAR = {"add", "add_any", "sub", "neg", "copy", "convert_element_type"}
 ELEMENTWISE = LINEAR | {
     "mul",
     "div",
@@ -73,6 +73,7 @@ ELEMENTWISE = LINEAR | {
     "and",
     "or",
     "not",
+    "is_finite",
 }
 
 
@@ -121,6 +122,16 @@ def is_affine(expr: Any) -> bool:
     scales |= name == "div" and len(inner) == 1 and inner[0] is expr.operands[0]
     scales |= name == "select_n" and not isinstance(expr.operands[0], Expr)
     return (name in LINEAR or scales) and all(map(is_affine, inner))
+
+
+def is_indicator(expr: Any) -> bool:
+    """Whether an expression is a condition as a number, 0 or 1."""
+    if not isinstance(expr, Expr) or expr.primitive is None:
+        return False
+    if expr.primitive.name != "convert_element_type":
+        return False
+    (inner,) = expr.operands
+    return isinstance(inner, Expr) and inner.primitive.name in {*_COMPARE, *_LOGIC, "not"}
 
 
 def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
@@ -172,7 +183,9 @@ def kinks(expr: Expr) -> tuple[list[Any], list[Form] | None]:
             return both(lambda f, g: (f[0] - g[0], f[1] - g[1]), *inner)
         if name == "neg":
             return [(-a, -b) for a, b in inner[0]]
-        if name in ("copy", "convert_element_type", "stop_gradient"):
+        if is_indicator(node):
+            return [(0, 0), (0, 1)]
+        if name in ("copy", "convert_element_type"):
             return inner[0]
         if name == "mul":
             constant = [at for at, each in enumerate(node.operands) if not isinstance(each, Expr)]
@@ -231,6 +244,7 @@ class Truth(NamedTuple):
     always: Array  # inside the cell, its ends left out
     never: Array
     ends: tuple[Array, Array]
+    unsure: tuple[Any, Any] = (False, False)  # whether rounding may have changed it there
 
 
 def enclose(expr: Expr, a: Array, b: Array) -> Jet:
@@ -269,16 +283,25 @@ def rounding(expr: Expr, a: Array, b: Array) -> Array:
         if id(node) not in known:
             operands = [visit(each) for each in node.operands]
             made = _apply(node, operands)
-            if isinstance(made, Jet):
-                slopes = (made.slope,)
-                if node.primitive.name == "select_n":  # that it has a kink is no error
-                    slopes = tuple(each.slope for each in operands[1:])
-                sizes = [jnp.maximum(jnp.abs(low), jnp.abs(high)) for low, high in slopes]
-                error = sizes[0] if len(sizes) == 1 else jnp.maximum(*sizes)
+            if isinstance(made, Truth):
+                made = made._replace(unsure=_unsure(operands))
+            else:
+                error = jnp.maximum(jnp.abs(made.slope[0]), jnp.abs(made.slope[1]))
+                if isinstance(operands[0], Truth):  # of the case, or the other case
+                    no, yes = operands[1:] or [_number(v, a) for v in (0.0, 1.0)]
+                    error = jnp.maximum(no.slope[1], yes.slope[1])
+                    error = jnp.where(operands[0].always, yes.slope[1], error)
+                    error = jnp.where(operands[0].never, no.slope[1], error)
+                    apart = _at_ends(lambda p, q: jnp.abs(p - q), no, yes)
+                    missed = [
+                        jnp.where(unsure, each, 0)
+                        for unsure, each in zip(operands[0].unsure, apart, strict=True)
+                    ]
+                    error = error + jnp.maximum(*missed)
                 if node.primitive.name == "sign":  # right, or wrong by 2
                     error = jnp.where(operands[0].slope[1] > 0, error, 0)
                 size = jnp.maximum(jnp.abs(made.value[0]), jnp.abs(made.value[1]))
-                error = error + _ULPS * eps * size + tiny
+                error = error + _ulps(node, size) * eps * size + tiny
                 made = made._replace(slope=(-error, error), curve=(zero, zero))
             known[id(node)] = made
         return known[id(node)]
@@ -287,15 +310,39 @@ def rounding(expr: Expr, a: Array, b: Array) -> Array:
     return jnp.where(jnp.isnan(slope), jnp.inf, slope)
 
 
-_ULPS = 4  # of one operation; XLA's exponentials and the like are as good
+def _unsure(operands: list[Any]) -> Interval:
+    """Whether what a condition is of is off by as much as it would take to change it, at the ends.
+
+    Errors stand in place of slopes.
+    """
+    if isinstance(operands[0], Truth):
+        each = [known.unsure for known in operands]
+        return tuple(functools.reduce(operator.or_, sides) for sides in zip(*each, strict=True))
+    error = sum(known.slope[1] for known in operands)
+    first, second = _at_ends(lambda f, g: jnp.abs(f - g) <= error, *operands)
+    return first & (error > 0), second & (error > 0)
+
+
+def _ulps(node: Expr, size: Array) -> Any:
+    """How many ulps an operation of XLA can be off by, more than measured in float32."""
+    name = node.primitive.name
+    if name in ("exp2", "pow"):  # exponentials of rounded products
+        return 64
+    if name == "erfc":  # its tail is one of a rounded square
+        return jnp.where(size < 0.01, 64, 8)
+    return 4 + abs(node.params["y"]) if name == "integer_pow" else 4
 
 
 def enclose_constant(value: Any, a: Array) -> Jet | Truth:
     """A number, or a truth, as what is known of it on every cell."""
     full = jnp.broadcast_to(value, a.shape)
     if full.dtype == bool:
-        return Truth(full, ~full, (full, full))
-    full, zero = full.astype(a.dtype), jnp.zeros_like(a)
+        return Truth(full, ~full, (full, full), (full & ~full, full & ~full))
+    return _number(full, a)
+
+
+def _number(value: Any, a: Array) -> Jet:
+    full, zero = jnp.broadcast_to(value, a.shape).astype(a.dtype), jnp.zeros_like(a)
     return Jet((full, full), (zero, zero), (zero, zero), (full, full))
 
 
@@ -314,9 +361,11 @@ def _apply(node: Expr, operands: list[Any]) -> Any:
             return Truth(p.always & q.always, p.never | q.never, ends)
         return Truth(p.always | q.always, p.never & q.never, ends)
     if name == "select_n":
-        if len(operands) != 3 or not isinstance(operands[0], Truth):
-            raise NotImplementedError("select_n of more than two cases.")
         return _select(*operands)
+    if is_indicator(node):
+        (which,) = operands
+        like = jnp.zeros_like(which.always, node.params["new_dtype"])
+        return _select(which, _number(0.0, like), _number(1.0, like))
     ends = _at_ends(partial(node.primitive.bind, **node.params), *jets)
     value, slope, curve = _RULES[name](node, *jets)
     return Jet(value, slope, curve, ends)
@@ -472,6 +521,11 @@ def _negated(f: Jet) -> Jet:
     return Jet(_minus(f.value), _minus(f.slope), _minus(f.curve), ends)
 
 
+def _absolute(f: Jet) -> Enclosure:
+    (low, high), slope, curve = _larger(f, _negated(f))
+    return (jnp.maximum(low, 0), high), slope, curve
+
+
 def _smaller(f: Jet, g: Jet) -> Enclosure:
     value, slope, curve = _larger(_negated(f), _negated(g))
     return _minus(value), _minus(slope), _minus(curve)
@@ -574,13 +628,13 @@ def _less_one(f: Jet) -> Enclosure:
 
 
 def _real_power(node: Expr, f: Jet, exponent: Jet) -> Enclosure:
-    if isinstance(node.operands[1], Expr):
-        raise NotImplementedError("a power with an exponent that depends on the input.")
     p = exponent.value[0]
+    known = f.value[0] >= 0  # rises or falls there
 
     def raised(power, factor):
         ends = factor * f.value[0] ** power, factor * f.value[1] ** power
-        return jnp.minimum(*ends), jnp.maximum(*ends)
+        low, high = jnp.minimum(*ends), jnp.maximum(*ends)
+        return jnp.where(known, low, -jnp.inf), jnp.where(known, high, jnp.inf)
 
     return _chain(raised(p, 1), raised(p - 1, p), raised(p - 2, p * (p - 1)), f)
 
@@ -596,13 +650,12 @@ _RULES: dict[str, Callable[..., Enclosure]] = {
     "neg": lambda _, f: _negated(f)[:3],
     "copy": _same,
     "convert_element_type": _same,
-    "stop_gradient": _same,
     "mul": lambda _, f, g: _product(f, g),
     "div": lambda _, f, g: _quotient(f, g),
     "max": lambda _, f, g: _larger(f, g),
     "min": lambda _, f, g: _smaller(f, g),
     "clamp": lambda _, low, f, high: _clamped(low, f, high),
-    "abs": lambda _, f: _larger(f, _negated(f)),
+    "abs": lambda _, f: _absolute(f),
     "sign": lambda _, f: _sign(f),
     "square": lambda _, f: _power(f, 2),
     "integer_pow": lambda node, f: _power(f, node.params["y"]),

@@ -1,4 +1,4 @@
-"""Chords and lines of activations hold at random points of random intervals."""
+"""Chords and lines of activations hold at random points of random intervals, and are close."""
 
 import jax
 import jax.numpy as jnp
@@ -37,24 +37,75 @@ FUNCTIONS = {
     "step": lambda x: jnp.where(x > 0.5, x, 0 * x),
     "sign": jnp.sign,
 }
+SINGLE = {  # in float32 alone
+    "soft_sign": jax.nn.soft_sign,
+    "squareplus": jax.nn.squareplus,
+    "log_sigmoid": jax.nn.log_sigmoid,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+    "sparse_plus": jax.nn.sparse_plus,
+    "power": lambda x: jnp.abs(x) ** 1.5,
+    "whole_power": lambda x: jax.lax.pow(x, jnp.asarray(2.0, x.dtype)),
+    "ramp": lambda x: x * (x - 0.1 > 0).astype(x.dtype),
+    "heaviside": lambda x: (x / 3 > 0.1).astype(x.dtype),
+}
+CASES = [(name, "float32") for name in FUNCTIONS | SINGLE]
+CASES += [(name, "float64") for name in FUNCTIONS]
+JUMPS = {"step", "sign", "ramp", "heaviside"}
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", FUNCTIONS)
+def envelope(x, y):
+    """The convex envelope of points at the middle of their range, by bisection of its slope."""
+    middle = (x[:, :1] + x[:, -1:]) / 2
+    width, rise = np.diff(x, axis=1), np.diff(y, axis=1)
+    slopes = np.where(width > 0, rise / np.where(width > 0, width, 1), 0)
+    low, high = slopes.min(axis=1, keepdims=True), slopes.max(axis=1, keepdims=True)
+    for _ in range(60):
+        slope = (low + high) / 2
+        lowest = np.argmin(y - slope * (x - middle), axis=1)[:, None]
+        left = np.take_along_axis(x, lowest, axis=1) < middle
+        low, high = np.where(left, slope, low), np.where(left, high, slope)
+    return np.min(y - low * (x - middle), axis=1)
+
+
+def grid(low, high):
+    """Points from end to end, closer near 0."""
+    even = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, 2001)
+    near = np.broadcast_to(1e-4 * np.sinh(np.linspace(-12, 12, 2001)), even.shape)
+    points = np.clip(np.concatenate([even, near], axis=1), low[:, None], high[:, None])
+    return np.sort(points, axis=1)
+
+
+@pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_lines_and_chords_hold_at_random_points(name, dtype):
+    function = (FUNCTIONS | SINGLE)[name]
     rng = np.random.default_rng(0)
     center = rng.normal(size=100) * 10.0 ** rng.uniform(-2, 1, 100)
     width = 10.0 ** rng.uniform(-4, 1, 100) * (np.arange(100) % 10 > 0)  # a tenth are points
     low, high = (jnp.asarray(center + sign * width, dtype) for sign in (-1, 1))
-    nodes = read_network(FUNCTIONS[name], low)
+    nodes = read_network(function, low)
     pieces = chords(nodes[-1].expr, low, high)
-    x = np.asarray(low, float) + rng.uniform(size=(100, 100)) * np.asarray(high - low, float)
-    x = np.clip(x, np.asarray(low, float), np.asarray(high, float))
-    exact = np.asarray(FUNCTIONS[name](jnp.asarray(x)))
+    line = [np.asarray(part, float) for part in lines(pieces)]
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    x = np.clip(low + rng.uniform(size=(100, 100)) * (high - low), low, high)
+    exact = np.asarray(function(jnp.asarray(x)))
     # What float64 itself rounds, of the exact values and of the lines at x.
     own = 1e-15 * (1 + np.abs(x))
     assert (np.asarray(pieces.low, float) <= exact + own).all()
     assert (exact <= np.asarray(pieces.high, float) + own).all()
-    line = [np.asarray(part, float) for part in lines(pieces)]
     assert (line[0] * x + line[1] <= exact + own * (1 + np.abs(line[0]))).all()
     assert (exact <= line[2] * x + line[3] + own * (1 + np.abs(line[2]))).all()
+    # No two of the points are farther apart than the steepness says.
+    rise, run = np.abs(np.diff(exact, axis=0)), np.abs(np.diff(x, axis=0))
+    moved = np.asarray(pieces.steepness, float) * np.where(run > 0, run, 1)
+    rounding = 2 * np.asarray(pieces.rounding, float) + own[1:]
+    assert ((rise <= moved + rounding) | (run == 0)).all()
+    # Between them the area is within 1 % of the smallest, but where rounding is all there is.
+    points = grid(low, high)
+    values = np.asarray(function(jnp.asarray(points)))
+    best = -envelope(points, -values) - envelope(points, values)
+    gap = (line[2] - line[0]) * (low + high) / 2 + line[3] - line[1]
+    rounding = 1e6 if name == "cancelling" else 1e3
+    rounding *= np.finfo(dtype).eps * (1 + np.abs(points).max(axis=1) + np.abs(values).max(axis=1))
+    assert (gap >= best - rounding).all()
+    if name not in JUMPS:
+        assert (gap <= 1.01 * best + rounding).all()
