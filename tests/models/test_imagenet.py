@@ -39,6 +39,8 @@ def test_features_are_the_stages_applied_in_turn():
     assert shapes["block_mean"].shape == (1280,)
     assert shapes["logits"].shape == (7,)
     assert shapes["logits"].dtype == jnp.float32
+    with pytest.raises(ValueError, match="one input of shape"):
+        jax.eval_shape(network.apply, params, jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32))
 
 
 def test_the_weights_take_images_of_any_side():
@@ -52,8 +54,6 @@ def test_the_weights_take_images_of_any_side():
         jax.eval_shape(small.apply, params, jax.ShapeDtypeStruct((224, 224, 3), jnp.float32))
     with pytest.raises(ValueError, match="side must be"):
         models.efficientnet_lite("lite0", side=0).init(jax.random.key(0))
-    with pytest.raises(ValueError, match="one input of shape"):
-        jax.eval_shape(network.apply, params, jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32))
 
 
 def test_wrong_size():
