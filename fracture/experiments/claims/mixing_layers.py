@@ -57,7 +57,7 @@ COORDINATES = {"layers": (1, 2, 3, 4)}
 WIDENINGS = (1, 2, 4)
 SIZES = {
     "quick": Size({"dim": (16, 64), "widening": WIDENINGS[:2]}, 2048, _chunk),
-    "default": Size({"dim": (16, 32, 64, 128, 256), "widening": WIDENINGS}, 512, _chunk),
+    "default": Size({"dim": (16, 64, 256), "widening": WIDENINGS}, 1024, _chunk),
     "full": Size({"dim": (16, 32, 64, 128, 256, 512), "widening": WIDENINGS}, 4096, _chunk),
 }
 _DRAWS = 2**16  # of the law
