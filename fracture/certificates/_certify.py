@@ -149,6 +149,7 @@ def certify(
     known, room = prepare(problem)
     links = chain(known) if budget.quadratic_steps and problem.ord == 2 else None
 
+    @jax.jit  # traced once, wherever it is called from
     def evaluate(radius, state):
         domain = Domain(known.center[0], radius, problem.ord, room)
         linear, quadratic = state or (None, None)
@@ -159,20 +160,23 @@ def certify(
             )
         state = linear, quadratic
         distances = jax.vmap(lambda row: distance(domain, row))(rows)
-        margins = jax.vmap(lambda row: lowest(domain, row))(rows)
-        return jnp.min(jnp.where(wanted(problem), distances, jnp.inf)), margins, state
+        least = lambda values: jnp.min(jnp.where(wanted(problem), values, jnp.inf))
+        nearest, smallest = least(distances), least(margins_on(domain, rows))
+        within = domain._replace(radius=jnp.minimum(nearest, radius))
+        return nearest, smallest, margins_on(within, rows), state
 
     first = _first_radius(problem)
     most = jnp.full_like(first, jnp.inf) if found is None else found.norm.astype(first.dtype)
     # Choices go on from radius to radius: from small ones they get farther.
     first = jnp.minimum(first / 2 if budget.steps else first, most)
     # No steps were made: the first radius begins with the closest lines.
-    shapes = jax.eval_shape(lambda radius: evaluate(radius, None), first)[2]
+    shapes = jax.eval_shape(lambda radius: evaluate(radius, None), first)[-1]
     state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     result = search(evaluate, problem.start.margin, first, most, state, budget.rounds)
+    closest = jnp.argmin(jnp.where(wanted(problem), result[1], jnp.inf))
     if budget.branched and found is not None and _small(known):
         result = _apart(problem, known, room, found, effort, *result)
-    return conclude(problem, *result, found)
+    return conclude(problem, *result, closest, found)
 
 
 def _small(known: Known) -> bool:
@@ -185,7 +189,9 @@ def _apart(problem, known, room, found, effort, radius, margins, count):
     branched = branch(
         problem, known, room, seeds_of(problem), wanted(problem), most, BRANCH_EFFORTS[effort]
     )
-    # Margins are those of the largest ball that was bounded as a whole.
+    # Of a larger ball, which was not bounded as a whole, it is known that none is negative.
+    least = jnp.where(wanted(problem), 0, jnp.where(seeds_of(problem).any(1), -jnp.inf, 0))
+    margins = jnp.where(branched.radius > radius, least.astype(margins.dtype), margins)
     return jnp.maximum(radius, branched.radius), margins, count + branched.num_parts
 
 
@@ -227,6 +233,11 @@ def outputs(
     one = lambda seed, given: best_linear(nodes, relaxed, at, seed, x, domain, given, budget.steps)
     rows, choices = jax.vmap(one)(seeds, choices)
     return rows, relaxed, (choices, hidden)
+
+
+def margins_on(domain: Domain, rows: Linear) -> Array:
+    """The least values of linear bounds on a domain."""
+    return jax.vmap(lambda row: lowest(domain, row))(rows)
 
 
 def _improved(

@@ -3,7 +3,7 @@
 import os
 import site
 import sysconfig
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -57,6 +57,30 @@ CALLS = {
     "remat",
     "remat2",
 }
+# Affine primitives in which each entry of an operand goes into one entry of the value.
+ONE_TO_ONE = {
+    "add",
+    "add_any",
+    "concatenate",
+    "convert_element_type",
+    "copy",
+    "div",
+    "expand_dims",
+    "mul",
+    "neg",
+    "pad",
+    "reduce_sum",
+    "reshape",
+    "rev",
+    "select_n",
+    "slice",
+    "split",
+    "squeeze",
+    "stack",
+    "stop_gradient",
+    "sub",
+    "transpose",
+}
 # Matrix products in full precision: with TF32 nothing that is computed is a bound.
 PRECISE = {"dot_general", "conv_general_dilated"}
 
@@ -72,6 +96,9 @@ class Node(NamedTuple):
     # Of the sizes of the parents' values: the sum of the sizes of all terms, constants included.
     magnitude: Callable[..., Array] = jnp.abs
     terms: int = 1  # how many of them an entry is the sum of
+    spread: int = 1  # how many entries one of a parent goes into, at most
+    steps: int = 1  # that it is made of
+    sums: int = 0  # matrix products and the like among these
     expr: Expr = VARIABLE  # of an elementwise step
 
     @property
@@ -114,7 +141,58 @@ def read_network(function: Callable[[Array], Array], x: Array) -> list[Node]:
     last = walk.settle(out)
     if last != len(walk.nodes) - 1:  # as for the identity: the outputs come last
         walk.affine((last,), lambda v: v, lambda v: v, 1)
-    return walk.nodes
+    return merged(walk.nodes)
+
+
+def merged(nodes: Sequence[Node]) -> list[Node]:
+    """The same network with affine steps that only one other affine step rests on made part of it.
+
+    A dense layer is one step then, its bias and reshapes included: fewer are cheaper to bound.
+    """
+    followers: list[list[int]] = [[] for _ in nodes]
+    for at, node in enumerate(nodes):
+        for parent in node.parents:
+            followers[parent].append(at)
+    owner = list(range(len(nodes)))
+    for at in reversed(range(len(nodes))):
+        above = {owner[each] for each in followers[at]}
+        if nodes[at].kind == "affine" and len(above) == 1:
+            (only,) = above
+            owner[at] = only if nodes[only].kind == "affine" else at
+    kept = [at for at in range(len(nodes)) if owner[at] == at]
+    parts = {at: [part for part in range(at + 1) if owner[part] == at] for at in kept}
+    place = {at: new for new, at in enumerate(kept)}
+    return [_joined(nodes, parts[at], place) for at in kept]
+
+
+def _joined(nodes: Sequence[Node], parts: list[int], place: Mapping[int, int]) -> Node:
+    """Steps as one, the last of them; `place` says where its parents stand among what is kept."""
+    last = nodes[parts[-1]]
+    given = sorted({p for part in parts for p in nodes[part].parents if p not in parts})
+    if len(parts) == 1:
+        return last._replace(parents=tuple(place[p] for p in last.parents))
+
+    def run(function, *inputs):
+        found = dict(zip(given, inputs, strict=True))
+        for part in parts:
+            found[part] = function(nodes[part])(*(found[p] for p in nodes[part].parents))
+        return found[parts[-1]]
+
+    terms: dict[int, int] = {}
+    spread: dict[int, int] = {}
+    for part in parts:
+        within = [p for p in nodes[part].parents if p in parts]
+        terms[part] = nodes[part].terms + max((terms[p] + 8 for p in within), default=0)
+        spread[part] = nodes[part].spread + max((spread[p] for p in within), default=0)
+    return last._replace(
+        parents=tuple(place[p] for p in given),
+        apply=partial(run, lambda node: node.apply),
+        magnitude=partial(run, lambda node: node.magnitude),
+        terms=terms[parts[-1]],
+        spread=spread[parts[-1]] + len(parts),
+        steps=len(parts),
+        sums=sum(nodes[part].sums for part in parts),
+    )
 
 
 def values(nodes: Sequence[Node], x: Array) -> list[Array]:
@@ -292,7 +370,8 @@ class _Walk:
         made = []
         for which in range(len(outvars)):
             one, size = partial(apply, which=which), partial(apply, size=True, which=which)
-            at = self.affine(parents, one, size, _terms(name, params, inputs, self.nodes, parents))
+            terms = _terms(name, params, inputs, self.nodes, parents)
+            at = self.affine(parents, one, size, terms, name in ONE_TO_ONE)
             self.origin[at] = name, params, [_Value(p, VARIABLE) for p in parents]
             made.append(_Value(at, VARIABLE))
         return made
@@ -306,11 +385,20 @@ class _Walk:
         size = lambda a, b: bilinear(jnp.abs(a), jnp.abs(b))
         return self.add(Node("product", parents, bilinear, out.shape, out.dtype, size, terms))
 
-    def affine(self, parents: tuple[int, ...], apply: Any, magnitude: Any, terms: int) -> int:
+    def affine(
+        self,
+        parents: tuple[int, ...],
+        apply: Any,
+        magnitude: Any,
+        terms: int,
+        one_to_one: bool = True,
+    ) -> int:
         """Add an affine step; returns its place."""
         shapes = [jax.ShapeDtypeStruct(self.nodes[p].shape, self.nodes[p].dtype) for p in parents]
         out = jax.eval_shape(apply, *shapes)
-        return self.add(Node("affine", parents, apply, out.shape, out.dtype, magnitude, terms)).root
+        node = Node("affine", parents, apply, out.shape, out.dtype, magnitude, terms)
+        spread = 1 if one_to_one else node.size
+        return self.add(node._replace(spread=spread, sums=int(terms > 4))).root
 
     def constant(self, value: Any) -> _Value:
         """Outputs that do not depend on the input, as a step all the same."""

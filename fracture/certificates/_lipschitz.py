@@ -51,9 +51,10 @@ def _gain(nodes: Sequence[Node], node: Node, which: int) -> Array:
     # At 1, where the size of an entry is the entry.
     transposed = jax.linear_transpose(lambda v: jax.jvp(sizes, (one,), (v,))[1], one)
     columns = jnp.max(transposed(jnp.ones(node.shape, node.dtype))[0])
-    schur = jnp.sqrt(rows * columns) * (1 + (node.terms + node.size + 8) * eps)
+    roundings = node.terms + max(node.spread, node.size) + 8
+    schur = jnp.sqrt(rows * columns) * (1 + roundings * eps)
     small = min(own.size, node.size)
-    if node.terms <= 4 or small > DENSE or max(own.size, node.size) > 16 * DENSE:
+    if not node.sums or small > DENSE or max(own.size, node.size) > 16 * DENSE:
         return schur
     _, pullback = jax.vjp(linear, zeros[which])
     push = lambda v: jax.jvp(linear, (zeros[which],), (v,))[1]
@@ -67,7 +68,9 @@ def _gain(nodes: Sequence[Node], node: Node, which: int) -> Array:
     largest = jnp.linalg.eigvalsh(gram)[-1]
     # Of the Gram matrix: each entry to n eps ‖a_i‖ ‖a_j‖, eigenvalues to a few n eps of its norm.
     error = (max(own.size, node.size) + 16 * small) * eps * jnp.trace(gram)
-    return jnp.minimum(schur, jnp.sqrt(largest + error))
+    # Entries of a product of several matrices are rounded themselves, measured by their sizes.
+    lost = roundings * eps * schur if node.sums > 1 else 0
+    return jnp.minimum(schur, jnp.sqrt(largest + error) + lost)
 
 
 def reach(

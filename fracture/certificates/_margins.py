@@ -1,13 +1,12 @@
 """Certified margins in a ball of a given radius, to train for."""
 
-import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._problem import pose
 from .._typing import Bounds, LogitsFn, Order
-from ._bounds import lowest
-from ._certify import budget_of, outputs, prepare, seeds_of
+from ._certify import budget_of, margins_on, outputs, prepare, seeds_of
 from ._domain import Domain
 
 
@@ -66,7 +65,7 @@ def margins(
     budget = budget_of(method, effort)
     problem = pose(logits_fn, x, label, ord, bounds, None)
     known, room = prepare(problem)
-    radius = jax.numpy.asarray(radius, problem.center.dtype)
+    radius = jnp.asarray(radius, problem.center.dtype)
     domain = Domain(known.center[0], radius, problem.ord, room)
     rows, *_ = outputs(known, domain, seeds_of(problem), budget, None)
-    return jax.vmap(lambda row: lowest(domain, row))(rows)
+    return margins_on(domain, rows)

@@ -116,7 +116,9 @@ def _spread(expr: Expr, low: Array, high: Array, inside: list[Array]) -> Array:
     low_, high_ = low[None], high[None]  # beside the points
     even = low_ + (high_ - low_) * share
     # Activations bend near 0, however wide the interval is.
-    near = jnp.sinh(jnp.arcsinh(low_) + (jnp.arcsinh(high_) - jnp.arcsinh(low_)) * share)
+    first, last = low_ / (1 + jnp.abs(low_)), high_ / (1 + jnp.abs(high_))
+    bent = first + (last - first) * share
+    near = bent / (1 - jnp.abs(bent))
     points = jnp.sort(
         jnp.concatenate([even, jnp.clip(near, low_, high_), *[at[None] for at in inside]]), axis=0
     )

@@ -56,7 +56,12 @@ def wanted(problem: Problem) -> Array:
 
 
 def conclude(
-    problem: Problem, radius: Array, margins: Array, count: Array, found: Perturbation | None
+    problem: Problem,
+    radius: Array,
+    margins: Array,
+    count: Array,
+    closest: Array,
+    found: Perturbation | None,
 ) -> Certificate:
     """The certificate, with what it means.
 
@@ -68,6 +73,8 @@ def conclude(
         What was certified, and the margins there.
     count
         How many radii were tried.
+    closest
+        The class with the smallest margin.
     found
         A perturbation that is known; None for none.
     """
@@ -82,7 +89,7 @@ def conclude(
     return Certificate(
         radius=radius,
         margins=margins,
-        closest=jnp.argmin(jnp.where(wanted(problem), margins, jnp.inf)).astype(jnp.int32),
+        closest=closest.astype(jnp.int32),
         status=status.astype(jnp.int32),
         num_bounds=count,
     )

@@ -551,13 +551,14 @@ def _exponential(f: Jet, base: float | int = np.e) -> Enclosure:
 
 
 def _root(f: Jet) -> Enclosure:
-    slope = _falling(lambda x: 0.5 * x**-0.5)(f.value)
-    return _chain(_rising(jnp.sqrt)(f.value), slope, _rising(lambda x: -0.25 * x**-1.5)(f.value), f)
+    slope = _falling(lambda x: 0.5 * jax.lax.rsqrt(x))(f.value)
+    curve = _rising(lambda x: -0.25 * jax.lax.rsqrt(x) ** 3)(f.value)
+    return _chain(_rising(jnp.sqrt)(f.value), slope, curve, f)
 
 
 def _one_over_root(f: Jet) -> Enclosure:
-    slope = _rising(lambda x: -0.5 * x**-1.5)(f.value)
-    curve = _falling(lambda x: 0.75 * x**-2.5)(f.value)
+    slope = _rising(lambda x: -0.5 * jax.lax.rsqrt(x) ** 3)(f.value)
+    curve = _falling(lambda x: 0.75 * jax.lax.rsqrt(x) ** 5)(f.value)
     return _chain(_falling(jax.lax.rsqrt)(f.value), slope, curve, f)
 
 

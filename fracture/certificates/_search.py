@@ -21,12 +21,13 @@ class _Tried(NamedTuple):
     radius: Array  # to try next
     left: Array  # the last radius that was certified, and its smallest margin, in [-1, 1]
     right: Array  # the last one that was not
+    inside: Array  # whether the last one of all was certified
     state: PyTree
-    margins: Array  # of the largest certified radius that was tried
+    margins: Array  # within `low`
 
 
 def search(
-    evaluate: Callable[[Array, PyTree], tuple[Array, Array, PyTree]],
+    evaluate: Callable[[Array, PyTree], tuple[Array, Array, Array, PyTree]],
     margin: Array,
     first: Array,
     most: Array,
@@ -42,7 +43,8 @@ def search(
     Parameters
     ----------
     evaluate
-        `evaluate(radius, state) -> distance, margins, state`.
+        `evaluate(radius, state) -> distance, smallest, margins, state`: how far the boundary is,
+        the smallest margin on the ball, and all margins on the smaller one within that distance.
     margin
         The smallest one at radius 0.
     first, most
@@ -55,8 +57,7 @@ def search(
     Returns
     -------
     radius, margins, count
-        The radius, the margins at the largest radius that was tried and certified, and how many
-        were tried.
+        The radius, the margins within it, and how many radii were tried.
     """
 
     def bounded(smallest):
@@ -68,16 +69,18 @@ def search(
         return (at.tried < rounds) & (at.low < most) & ~(at.high <= at.low * (1 + TOLERANCE))
 
     def step(at):
-        distance, margins, state = evaluate(at.radius, at.state)
+        distance, smallest, margins, state = evaluate(at.radius, at.state)
         distance = jnp.where(distance >= 0, distance, 0)  # NaN certifies nothing
         inside = distance >= at.radius
-        low = jnp.maximum(at.low, jnp.minimum(distance, at.radius))
+        here = jnp.minimum(distance, at.radius)
+        best = jnp.where(here > at.low, margins, at.margins)
+        low = jnp.maximum(at.low, here)
         high = jnp.where(inside, at.high, jnp.minimum(at.high, at.radius))
-        here = jnp.stack([at.radius, bounded(jnp.min(margins))])
-        # A side that stays for the second time counts for less.
-        weak = jnp.array([1, 0.5], here.dtype)
-        left = jnp.where(inside, here, jnp.where(at.right[0] < jnp.inf, at.left * weak, at.left))
-        right = jnp.where(inside, jnp.where(at.left[0] > 0, at.right * weak, at.right), here)
+        here = jnp.stack([at.radius, bounded(smallest)])
+        # A side that stays for the second time counts for half.
+        stays = jnp.where(inside == at.inside, 0.5, 1).astype(here.dtype)
+        weak = jnp.stack([jnp.ones_like(stays), stays])
+        left, right = jnp.where(inside, here, at.left * weak), jnp.where(inside, at.right * weak, here)
         chord = left[0] + (right[0] - left[0]) * left[1] / (left[1] - right[1])
         # Just below, so that what is tried last is certified.
         chord = chord * (1 - TOLERANCE / 2)
@@ -85,13 +88,12 @@ def search(
         middle = jnp.where(low > 0, (low + high) / 2, high / 8)
         grown = jnp.minimum(jnp.maximum(distance, 1.25 * at.radius), 4 * at.radius)
         following = jnp.where(high < jnp.inf, jnp.where(good, chord, middle), grown)
-        best = jnp.where(inside & (at.radius >= at.low), margins, at.margins)
         following = jnp.minimum(following, most)
-        return _Tried(at.tried + 1, low, high, following, left, right, state, best)
+        return _Tried(at.tried + 1, low, high, following, left, right, inside, state, best)
 
     dtype = first.dtype
     zero, inf = jnp.zeros((), dtype), jnp.full((), jnp.inf, dtype)
-    _, margins, _ = jax.eval_shape(evaluate, first, state)
+    margins = jax.eval_shape(evaluate, first, state)[2]
     start = _Tried(
         tried=jnp.zeros((), jnp.int32),
         low=zero,
@@ -99,6 +101,7 @@ def search(
         radius=first,
         left=jnp.stack([zero, bounded(margin)]),
         right=jnp.stack([inf, -inf]),
+        inside=jnp.ones((), bool),
         state=state,
         margins=jnp.full(margins.shape, -jnp.inf, margins.dtype),
     )

@@ -118,10 +118,9 @@ def _link(known: Known, source: int, place: int) -> Link:
     size = rows(lambda v: run(v, size=True), jnp.ones(shape, dtype))
     terms = sum(nodes[at].terms + 8 for at in between)
     # Rows of one matrix are itself; of a product of several they are sums.
-    sums = [nodes[at] for at in between if nodes[at].terms > 4]
-    roundings = 2 * len(between)
-    if len(sums) > 1:
-        roundings += sum(node.terms + node.size for node in sums)
+    roundings = 2 * sum(nodes[at].steps for at in between)
+    if sum(nodes[at].sums for at in between) > 1:
+        roundings += sum(nodes[at].terms + nodes[at].spread for at in between)
     return Link(source, inner, place, matrix, size, terms, roundings)
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
 
 from fracture import models
 from fracture.certificates import CertificateStatus, bracket, certify, margins
@@ -19,6 +20,18 @@ def network(kind):
     if kind == "conv":
         made = models.cnn((8, 8, 1), 3, channels=(2, 4), kernel_size=3)
         return made.apply, made.init(jax.random.key(0)), (8, 8, 1)
+    if kind == "attention":
+        layer = nnx.MultiHeadAttention(
+            num_heads=1, in_features=4, decode=False, deterministic=True, rngs=nnx.Rngs(0)
+        )
+        norm = nnx.LayerNorm(4, rngs=nnx.Rngs(1))
+        graph, params = nnx.split((layer, norm))
+
+        def apply(params, x):
+            layer, norm = nnx.merge(graph, params)
+            return jnp.sum(norm(x + layer(x)), axis=0)[:3]
+
+        return apply, params, (3, 4)
     made = models.mlp(6, 3, widths=(8, 8), activation=kind)
     return made.apply, made.init(jax.random.key(0)), (6,)
 
@@ -31,7 +44,9 @@ def labels(apply, params, xs):
     return jnp.argmax(jax.vmap(lambda x: apply(params, x))(xs), axis=-1)
 
 
-@pytest.mark.parametrize("kind", ["relu", "gelu", "tanh", "leaky_relu", "silu", "conv"])
+@pytest.mark.parametrize(
+    "kind", ["relu", "gelu", "tanh", "leaky_relu", "silu", "conv", "attention"]
+)
 def test_no_point_of_the_ball_is_below_the_margins(kind):
     apply, params, shape = network(kind)
     xs = inputs(shape)
