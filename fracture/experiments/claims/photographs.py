@@ -148,7 +148,7 @@ def describe(options):
         f"one crop of {CROP} pixels a side; ℓ2 perturbations within the pixel range [0, 1], "
         f"searched with {options.effort} effort. The photograph is the unit of all intervals, and "
         "there is one network. The optimal radius is not known: half the distance to the nearest "
-        "other photograph of another class is an upper bound: the ratio to the true one is larger.",
+        "other photograph of another class is an upper bound; the ratio to the true one is larger.",
     )
 
 
