@@ -1,4 +1,4 @@
-"""Law C: every square mixing layer costs a factor √d, its own |N(0, 1)|; wide ones cost nothing.
+"""Law C: every square mixing layer costs a factor √d, its own |N(0, 1)|; wide ones a constant.
 
 2^d points x = H_L ⋯ H_1 z, z in {−1, +1}^d, H_l independent Gaussian matrices; the class is the
 sign of the last coordinate of z, which the linear network of least norm computes. With QR the

@@ -260,7 +260,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             title="Robust accuracy at growing resolution",
             ylabel="robust accuracy",
             log=False,
-            note=f"From the smallest perturbation found, of all photographs. {_BOUND}",
+            note=f"Of all photographs, from the smallest perturbation found. {_SHARES} {_BOUND}",
         ),
         "distribution": distribution(
             ratio.assign_attrs(summary["ratio"].attrs),
@@ -281,7 +281,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             ["accuracy"],
             title="Accuracy against dimension",
             log=False,
-            note=f"Seeds stand for photographs. The network was trained at d = {_dim(224)}.",
+            note=f"{_SHARES} The network was trained at d = {_dim(224)}.",
         ),
     }
 
@@ -290,6 +290,7 @@ _BOUND = (
     "Seeds stand for photographs. r_opt is an upper bound, half the distance to the nearest other "
     "photograph of another class: the ratio to the true one is larger."
 )
+_SHARES = "Markers are shares of the photographs, with exact intervals."
 _WITHIN = (
     "The exponent is the median over photographs of each one's own; medians are of those that are "
     "classified right at a resolution, which differ."
