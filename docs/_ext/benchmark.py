@@ -96,21 +96,21 @@ def _share(row: Row) -> str:
 
 
 def _table(runs: dict[str, Sequence[Row]]) -> Iterator[str]:
-    """A row for each attack, the nearest first, with the numbers of all networks."""
+    """A row for each attack, the nearest first, with the numbers of all networks in each cell."""
     by_attack: dict[tuple[str, str], dict[str, Row]] = {}
     for network, rows in runs.items():
         for row in rows:
             by_attack.setdefault((row["name"], row["library"]), {})[network] = row
     mean = lambda found: sum(row["mean ratio"] for row in found.values()) / len(found)
     kinds = {"success": ".2f", CLOSE: ".2f", "mean ratio": ".3f", "gradients": ".0f"}
-    head = [f"{kind}, {NETWORKS[network]}" for kind in kinds for network in runs]
+    if len(runs) > 1:
+        yield from (f"Numbers are those of {' / '.join(NETWORKS[name] for name in runs)}.", "")
     yield from (".. list-table::", "   :header-rows: 1", "")
-    lines = [("attack", "library", *head)]
+    lines = [("attack", "library", *kinds)]
     for (name, library), found in sorted(by_attack.items(), key=lambda item: mean(item[1])):
         numbers = [
-            format(found[network][kind], form) if network in found else "–"
+            " / ".join(format(found[at][kind], form) if at in found else "–" for at in runs)
             for kind, form in kinds.items()
-            for network in runs
         ]
         lines.append((f"**{name}**" if library == OURS else name, library, *numbers))
     for line in lines:
