@@ -9,6 +9,7 @@ with setuptools 81 or newer: `PIP_CONSTRAINT=<(echo 'setuptools<81') pip install
 """
 
 import importlib
+import importlib.metadata
 import math
 import warnings
 from collections.abc import Callable
@@ -69,6 +70,13 @@ def absent() -> dict[str, str]:
     """Libraries that do not import, with the error."""
     tried = {name: _import(name) for name in LIBRARIES}
     return {name: error for name, error in tried.items() if isinstance(error, str)}
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that import, by the names that they are installed by."""
+    found = importlib.metadata.packages_distributions()
+    names = [found[name][0] for name in LIBRARIES if name not in absent() and name in found]
+    return {name: importlib.metadata.version(name) for name in names}
 
 
 def peers(ord: float, full: bool = False) -> list[Peer]:

@@ -9,11 +9,13 @@ whose library is missing are named and left out (`pip install ".[bench]"`).
 """
 
 import contextlib
+import datetime
 import io
 import math
 import os
 import platform
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -243,7 +245,10 @@ def main(
     about = {
         "threads": torch.get_num_threads(),
         "device": jax.devices()[0].device_kind,
-        "machine": platform.processor() or platform.machine(),
+        "machine": f"{os.cpu_count()} CPU cores ({platform.machine()}), {threads} of them used",
+        "created": datetime.date.today().isoformat(),
+        "command": shlex.join(["python", "benchmarks/minimal_perturbation.py", *sys.argv[1:]]),
+        "libraries": _peers.versions(),
         "jax": jax.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -65,6 +65,7 @@ QUANTITIES: Mapping[str, Quantity] = {
     "scale": Quantity("s", "scale of the initial weights; 1 keeps that of a signal"),
     "steps": Quantity("t", "steps of training", form="count"),
     "layers": Quantity("L", "mixing layers", form="count"),
+    "widening": Quantity("n/d", "rows of a mixing matrix over the dimension", form="count"),
     "classes": Quantity("K", "classes", form="count"),
     "data": Quantity("data", "what networks are trained on and attacked at"),
     "embedding": Quantity("embedding", "how the same content is laid into d coordinates"),

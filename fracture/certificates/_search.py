@@ -80,7 +80,10 @@ def search(
         # A side that stays for the second time counts for half.
         stays = jnp.where(inside == at.inside, 0.5, 1).astype(here.dtype)
         weak = jnp.stack([jnp.ones_like(stays), stays])
-        left, right = jnp.where(inside, here, at.left * weak), jnp.where(inside, at.right * weak, here)
+        left, right = (
+            jnp.where(inside, here, at.left * weak),
+            jnp.where(inside, at.right * weak, here),
+        )
         chord = left[0] + (right[0] - left[0]) * left[1] / (left[1] - right[1])
         # Just below, so that what is tried last is certified.
         chord = chord * (1 - TOLERANCE / 2)

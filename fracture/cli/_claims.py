@@ -201,27 +201,45 @@ def reproduce(
     for name in names:
         _registry.entry(name)
     given = settings | ({"dim": dims} if dims else {})
-    _run({name: given for name in names}, size=size, seeds=seeds, root=key, out=out)
+    plan = {name: given for name in names}
+    _run(plan, size=size, seeds=seeds, root=key, out=out, whole=claims != ("all",))
 
 
 def _run(
-    plan: Mapping[str, Mapping[str, Any]], *, size: str, seeds: int | None, root: int, out: Path
+    plan: Mapping[str, Mapping[str, Any]],
+    *,
+    size: str,
+    seeds: int | None,
+    root: int,
+    out: Path,
+    whole: bool = True,
 ) -> None:
-    """Measure claims under settings, store the results, and show them."""
+    """Measure claims under settings, store the results, and show them.
+
+    Unless all of the plan is wanted, what needs a package that is not installed is left out.
+    """
     began = time.perf_counter()
     prepare_jax(x64=True)  # the laws are tested to their last digits
     from .. import experiments, report as reports
     from ..sweeps import exclusive, progress_bar
 
+    able = {}
     for name, settings in plan.items():  # all are checked before one is measured
-        experiments.settle(experiments.claim(name), size=size, settings=settings, seeds=seeds)
+        try:
+            experiments.settle(experiments.claim(name), size=size, settings=settings, seeds=seeds)
+        except ModuleNotFoundError as error:
+            if whole or error.name is not None:  # not of `_packages.missing`: something is broken
+                raise
+            click.echo(f"{name} is left out: {error}", err=True)
+        else:
+            able[name] = settings
     with exclusive(out):
         results = {}
         with (
             progress_bar() as watch,
             contextlib.closing(
                 experiments.reproduce_each(
-                    plan, size=size, seeds=seeds, root=root, out=out, progress=watch
+                    able, size=size, seeds=seeds, root=root, out=out, progress=watch
                 )
             ) as each,
         ):

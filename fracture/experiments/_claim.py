@@ -73,6 +73,9 @@ class Claim(NamedTuple):
     variant
         `variant(options) -> str`: what tells results of other options apart, for the names of
         files and for the keys of random numbers, such as `hypercube`; optional.
+    units
+        `UNITS`, how many given things, such as photographs, the seeds stand for: `measure` then
+        also takes `seed`, which of them; optional.
     coordinates
         `COORDINATES`, values along dimensions within a cell, by name; optional.
     code
@@ -94,6 +97,7 @@ class Claim(NamedTuple):
     check: Callable[[Any, Mapping[str, Sequence[Any]]], None]
     describe: Callable[[Any], tuple[str, str]]
     variant: Callable[[Any], str]
+    units: int | None
     coordinates: Mapping[str, Sequence[Any]]
     code: str
 
@@ -129,6 +133,7 @@ def of_module(module: ModuleType) -> Claim:
         check=getattr(module, "check", lambda options, axes: None),
         describe=getattr(module, "describe", lambda options: (title, text.partition("\n\n")[0])),
         variant=getattr(module, "variant", lambda options: ""),
+        units=getattr(module, "UNITS", None),
         coordinates=getattr(module, "COORDINATES", {}),
         code=_code(Path(str(module.__file__))),
     )
@@ -183,6 +188,10 @@ def settle(
     what.check(options, axes)
     if seeds is not None and seeds < 1:
         raise ValueError(f"seeds must be at least 1, got {seeds}.")
+    if seeds is not None and what.units is not None and seeds > what.units:
+        raise ValueError(
+            f"seeds of {what.name} must be at most {what.units}, as many as there are, got {seeds}."
+        )
     return options, chosen._replace(axes=axes, seeds=chosen.seeds if seeds is None else seeds)
 
 
@@ -200,6 +209,7 @@ def sweep_of(what: Claim, options: Any, size: Size, *, root: int = 0) -> Sweep:
         shared=lambda **point: what.shared(options, **point),
         options=options._asdict(),
         code=what.code,
+        numbered=what.units is not None,
         root=root,
     )
 

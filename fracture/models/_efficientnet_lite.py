@@ -11,6 +11,7 @@ from flax import nnx
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
+from .._checks import check_counts
 from ._conv import Conv
 from ._depthwise import depthwise_convolution
 from ._network import Network, functional
@@ -103,12 +104,14 @@ class EfficientNetLite(Staged):
         size: str = "lite0",
         num_outputs: int = 1000,
         *,
+        side: int | None = None,
         dtype: DTypeLike = jnp.float32,
         rngs: nnx.Rngs,
     ):
         if size not in SIZES:
             raise ValueError(f"size must be one of {list(SIZES)}, got {size!r}.")
-        _, _, side = SIZES[size]
+        side = SIZES[size].side if side is None else side
+        check_counts(side=side)
         self.input_shape = (side, side, 3)
         self.stem = Conv(3, STEM, kernel_size=3, stride=2, dtype=dtype, rngs=rngs)
         blocks, channels = [], STEM
@@ -146,11 +149,15 @@ class EfficientNetLite(Staged):
 
 
 def efficientnet_lite(
-    size: str = "lite0", num_outputs: int = 1000, *, dtype: DTypeLike = jnp.float32
+    size: str = "lite0",
+    num_outputs: int = 1000,
+    *,
+    side: int | None = None,
+    dtype: DTypeLike = jnp.float32,
 ) -> Network:
     """EfficientNet-Lite, a network for ImageNet that needs little work.
 
-    For one image `(side, side, 3)` of pixels in [0, 1], side 224, 240 or 260. It is the network
+    For one image `(side, side, 3)` of pixels in [0, 1]. It is the network
     in evaluation mode: batch normalisation is folded into the weights and biases of the
     convolutions, and there is no dropout. `pretrained` reads published weights.
 
@@ -160,6 +167,9 @@ def efficientnet_lite(
         "lite0", "lite1" or "lite2".
     num_outputs
         Number K of logits; 1000 for the published weights.
+    side
+        Pixels a side of the images. The weights are the same for all: None for 224, 240 or 260, the
+        side that the published ones of this size were trained with.
     dtype
         Dtype of the parameters; inputs should have the same.
 
@@ -172,7 +182,7 @@ def efficientnet_lite(
     Raises
     ------
     ValueError
-        If `size` is unknown.
+        If `size` is unknown, or `side` below 1.
 
     References
     ----------
@@ -180,7 +190,8 @@ def efficientnet_lite(
     arXiv:1905.11946; the Lite variants, without squeeze-and-excitation and with ReLU6, are of the
     TensorFlow authors' EfficientNet-Lite (2020).
     """
-    return functional(lambda rngs: EfficientNetLite(size, num_outputs, dtype=dtype, rngs=rngs))
+    make = partial(EfficientNetLite, size, num_outputs, side=side, dtype=dtype)
+    return functional(lambda rngs: make(rngs=rngs))
 
 
 def _scaled(size: Size) -> Sequence[tuple[int, int]]:

@@ -266,8 +266,12 @@ def _lower(sweep: Sweep, point: Point) -> _Lowered:
     shared = jax.device_put(sweep.shared(**point), NamedSharding(mesh, PartitionSpec()))
     lanes = -(-sweep.size(point)[1] // mesh.size) * mesh.size
 
+    def cell(seed, shared):
+        number = {"seed": seed} if sweep.numbered else {}
+        return sweep.cell(sweep.cell_key(point, seed), shared, **number, **point)
+
     def cells(seeds, shared):
-        return jax.vmap(lambda s: sweep.cell(sweep.cell_key(point, s), shared, **point))(seeds)
+        return jax.vmap(cell, (0, None))(seeds, shared)
 
     cells.__name__ = f"{sweep.name}, {label(point)}"  # what profilers call the program
     spread = jax.shard_map(

@@ -99,6 +99,9 @@ class Sweep:
         a stored sweep only goes on under equal options.
     code
         Digest of the code of `cell`, where it is known: a stored sweep only goes on with the same.
+    numbered
+        Whether `cell` also takes the number of its seed, as `seed`: where seeds stand for things
+        that are given, such as photographs, of which `shared` has one for each.
     root
         Integer from which the key of every cell is derived.
 
@@ -118,6 +121,7 @@ class Sweep:
     shared: Callable[..., Any] = lambda **point: ()
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     code: str = ""
+    numbered: bool = False
     root: int = 0
 
     def __post_init__(self) -> None:

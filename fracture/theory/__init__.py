@@ -11,6 +11,7 @@ A, optimal radius of that pair        `pairwise_optimal_radius(dim)`
 A, ratio of the two                   `compression(dim)`
 A, radius over all other classes      `empirical(sample_points(key, num, dim).network)`
 B, radius of the interpolator         `pivot(layers)`, the same for every dimension
+B, the same, of n × d matrices        `pivot(excess=n - d)`
 B, claimed optimal radius             `hypercube_optimal_radius(dim)`
 B, ratio of the two                   `compression(dim)`; `mixing_compression` for several layers
 k directions read at random           `compression(dim, k)`, the null model of any network

@@ -29,7 +29,7 @@ def pairwise_radius() -> Law:
     ----------
     Gao et al., arXiv:2406.16200, for the rate; the exact law is this project's.
     """
-    return _chi(1, math.sqrt(0.5))
+    return chi(1, math.sqrt(0.5))
 
 
 def pairwise_optimal_radius(dim: int) -> Law:
@@ -50,7 +50,7 @@ def pairwise_optimal_radius(dim: int) -> Law:
     ValueError
         If `dim` is less than 1.
     """
-    return _chi(dim, math.sqrt(0.5))
+    return chi(dim, math.sqrt(0.5))
 
 
 def hypercube_optimal_radius(dim: int) -> Law:
@@ -74,10 +74,10 @@ def hypercube_optimal_radius(dim: int) -> Law:
     ValueError
         If `dim` is less than 1.
     """
-    return _chi(dim, 1.0)
+    return chi(dim, 1.0)
 
 
-def _chi(degrees: int, scale: float) -> Law:
+def chi(degrees: int, scale: float) -> Law:
     """Law of `scale` times the length of a standard Gaussian vector with `degrees` entries."""
     check_counts(dim=degrees)
     if degrees == 1:

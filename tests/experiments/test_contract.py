@@ -38,6 +38,7 @@ SMALL = {
     "mixing_layers": {"dim": (4, 8)},
     "norm_orders": {"dim": (4,)},
     "paper_setting": {"dim": 4},
+    "photographs": {"dim": (27648,)},
     "predictors": {
         **{"dim": 25, "data": ("clusters",), "points": 64, "tests": 32, "hidden": 8, "steps": 20},
         "examples": 3,
@@ -57,6 +58,10 @@ def found(request):
     what = experiments.claim(request.param)
     axes = {axis: values[:2] for axis, values in what.sizes["quick"].axes.items()}
     settings = axes | SMALL.get(request.param, {})
+    try:
+        experiments.settle(what, settings=settings)
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
     return experiments.reproduce(request.param, settings=settings, seeds=2)
 
 

@@ -43,6 +43,19 @@ def test_features_are_the_stages_applied_in_turn():
         jax.eval_shape(network.apply, params, jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32))
 
 
+def test_the_weights_take_images_of_any_side():
+    small = models.efficientnet_lite("lite0", 7, side=96)
+    params = jax.eval_shape(small.init, jax.random.key(0))
+    known = jax.eval_shape(models.efficientnet_lite("lite0", 7).init, jax.random.key(0))
+    assert params == known
+    x = jax.ShapeDtypeStruct((96, 96, 3), jnp.float32)
+    assert jax.eval_shape(small.features, params, x)["block_16"].shape == (3, 3, 320)
+    with pytest.raises(ValueError, match=r"shape \(96, 96, 3\)"):
+        jax.eval_shape(small.apply, params, jax.ShapeDtypeStruct((224, 224, 3), jnp.float32))
+    with pytest.raises(ValueError, match="side must be"):
+        models.efficientnet_lite("lite0", side=0).init(jax.random.key(0))
+
+
 def test_wrong_size():
     for function in (models.efficientnet_lite, models.pretrained):
         with pytest.raises(ValueError, match="size must be one of"):

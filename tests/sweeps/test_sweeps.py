@@ -57,6 +57,19 @@ def test_values_are_those_of_a_loop_over_cells():
     assert (got["run_seconds"] > 0).all()
 
 
+def test_a_cell_may_take_the_number_of_its_seed():
+    """Of a dimension with several chunks, the last of which is padded."""
+
+    def numbered(key, shared, *, seed, dim):
+        given = cell(key, shared, dim=dim)
+        return given._replace(draw=given.draw + 100.0 * seed.astype(given.draw.dtype))
+
+    plain, got = run(sweep()), run(dataclasses.replace(sweep(), cell=numbered, numbered=True))
+    moved = plain["draw"].values + 100 * plain["seed"].values
+    np.testing.assert_allclose(got["draw"], moved)
+    np.testing.assert_array_equal(got["pair"], plain["pair"])
+
+
 def test_draws_do_not_depend_on_chunks_or_on_other_cells():
     whole = run(sweep())
     np.testing.assert_array_equal(whole["draw"], run(sweep(chunks=(2, 1)))["draw"])

@@ -16,6 +16,7 @@ CLOSED = {
     "claimed_2": (lambda: theory.hypercube_optimal_radius(2), scipy.stats.chi(2)),
     "claimed_100000": (lambda: theory.hypercube_optimal_radius(100_000), scipy.stats.chi(100_000)),
     "pivot_1": (lambda: theory.pivot(1), scipy.stats.halfnorm()),
+    "pivot_wide": (lambda: theory.pivot(excess=8), scipy.stats.chi(9)),
 }
 RATIOS = [(2, 1), (3, 1), (3, 2), (512, 9), (512, 256), (100_000, 1), (100_000, 99_999)]
 
@@ -308,6 +309,8 @@ def test_empirical_law_counts():
         lambda: theory.pairwise_optimal_radius(0),
         lambda: theory.pivot(0),
         lambda: theory.pivot(3),
+        lambda: theory.pivot(2, excess=1),
+        lambda: theory.pivot(excess=-1),
         lambda: theory.empirical(jnp.zeros(0)),
         lambda: theory.sample_points(jax.random.key(0), 4, 1),
         lambda: theory.sample_points(jax.random.key(0), 0, 4),

@@ -1,31 +1,35 @@
-"""Law C: every mixing layer costs a factor √d, and its own |N(0, 1)|.
+"""Law C: every square mixing layer costs a factor √d, its own |N(0, 1)|; wide ones a constant.
 
-2^d points x = H_L ⋯ H_1 z, z in {−1, +1}^d, H_l independent square Gaussian matrices; the class is
-the sign of the last coordinate of z, which the network computes linearly. With QR the decomposition
-of the product, its radius is |R_dd|, and R is distributed as the product of the L triangular
-factors: |R_dd| is a product of L independent |N(0, 1)|, whatever d. The other point is the twin,
-which differs in the last coordinate of z only; half the distance to it is about d^(L/2). So the
-ratio of the two should fall like d^(−L/2).
+2^d points x = H_L ⋯ H_1 z, z in {−1, +1}^d, H_l independent Gaussian matrices; the class is the
+sign of the last coordinate of z, which the linear network of least norm computes. With QR the
+decomposition of the product, its radius is |R_dd|, and R is distributed as the product of the L
+triangular factors: |R_dd| is a product of L independent lengths χ of n_l − d + 1 entries, where
+H_l has n_l rows. Square matrices have n_l = d, and leave one entry, |N(0, 1)|, whatever d. The
+other point is the twin, which differs in the last coordinate of z only; half the distance to it is
+about the root of the product of all n_l. So the ratio of the two should fall like d^(−L/2) where
+all n_l are d, and should stay at (1 − d/n)^(L/2) where all are n, a multiple of d: width repairs
+what square mixing destroys.
 
 The radius is tested against many draws of the product, at every d; the exponent of the ratio is
-compared with −L/2. One seed draws all matrices, the first L of which are taken for each L.
+compared with −L/2, or with 0. One seed draws all matrices, the first L of which are taken for each
+L.
 """
 
 from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import xarray as xr
 from jaxtyping import Array, Float
 
 from ... import statistics, theory
+from ..._checks import check_counts
+from ..._linalg import matmul, one_by_one_on_cpu
 from ..._typing import Key
-from ...data import mixed_hypercube
 from ...drawing import Drawing, against_axis, against_coordinate, distribution
-from ...models import interpolate_hypercube
 from ...norms import norm
-from ...optimal import twin_displacement
-from ...vocabulary import quantity
+from ...vocabulary import level, quantity
 from .. import verdicts
 from .._claim import Size
 from .._findings import Findings
@@ -42,10 +46,6 @@ class Cell(NamedTuple):
 
     radius: Annotated[Float[Array, " layers"], quantity("radius", bound="exact")]  # closed form
     r_half: Float[Array, " layers"]
-    ratio_pair: Annotated[
-        Float[Array, " layers"],
-        quantity("ratio_pair", symbol="r_nn/r_half", meaning="ratio to the twin"),
-    ]
 
 
 def _chunk(dim: int) -> int:
@@ -54,67 +54,81 @@ def _chunk(dim: int) -> int:
 
 
 COORDINATES = {"layers": (1, 2, 3, 4)}
+WIDENINGS = (1, 2, 4)
 SIZES = {
-    "quick": Size({"dim": (16, 64)}, 2048, _chunk),
-    "default": Size({"dim": (16, 32, 64, 128, 256)}, 512, _chunk),
-    "full": Size({"dim": (16, 32, 64, 128, 256, 512)}, 8192, _chunk),
+    "quick": Size({"dim": (16, 64), "widening": WIDENINGS[:2]}, 2048, _chunk),
+    "default": Size({"dim": (16, 64, 256), "widening": WIDENINGS}, 1024, _chunk),
+    "full": Size({"dim": (16, 32, 64, 128, 256, 512), "widening": WIDENINGS}, 4096, _chunk),
 }
 _DRAWS = 2**16  # of the law
 
 
 def check(options, axes):
-    """Raise where nothing is mixed with the label."""
+    """Raise where nothing is mixed with the label, and where the code is lost."""
     if min(axes["dim"]) < 2:
         raise ValueError(
             f"dim must be at least 2 (one to mix with the label), got {min(axes['dim'])}."
         )
+    for widening in axes["widening"]:
+        check_counts(widening=widening)
 
 
-def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
-    """Draw the mixing matrices, and the distances of one point from the boundary and its twin."""
-    task = mixed_hypercube(key, dim, 1, layers=max(COORDINATES["layers"]))
+def measure(key: Key, shared: tuple[()], options: Options, *, dim: int, widening: int) -> Cell:
+    """Draw the mixing matrices, and the distances of one point from the boundary and its twin.
 
-    def of(layers):
-        factors = task.factors[:layers]
-        against, towards = interpolate_hypercube(factors)
-        # The margin is |z_d| = 1 at every point. It is not evaluated: x has entries like d^(L/2),
-        # and their rounding would move x across the boundary where there are many layers.
-        radius = 1 / norm(towards - against)
-        r_half = norm(twin_displacement(factors, task.codes[0])) / 2
-        return Cell(radius, r_half, radius / r_half)
-
-    each = [of(layers) for layers in COORDINATES["layers"]]
+    The product is never formed: H_l Q_{l−1} = Q_l R_l in turn, and the last pivots multiply. The
+    margin is |z_d| = 1 at every point.
+    """
+    decompose = one_by_one_on_cpu(lambda matrix: tuple(jnp.linalg.qr(matrix)))
+    basis = jnp.eye(dim)
+    column, radius, each = basis[:, -1], jnp.ones(()), []
+    for one in jax.random.split(key, max(COORDINATES["layers"])):
+        factor = jax.random.normal(one, (widening * dim, basis.shape[0]))
+        basis, triangle = decompose(matmul(factor, basis))
+        column, radius = matmul(factor, column), radius * abs(triangle[-1, -1])
+        each.append(Cell(radius, norm(column)))
     return jax.tree.map(lambda *values: jnp.stack(values), *each)
 
 
 def judge(dataset: xr.Dataset) -> Findings:
-    """Judge the law of the radius and the exponent of the ratio, for each number of layers."""
-    over = dataset.assign_attrs(axes=["dim", "layers"])
+    """Judge the law of the radius and the exponent of the ratio, for each width and depth."""
+    twin = quantity("ratio_pair", symbol="r_nn/r_half", meaning="ratio to the twin")
+    ratio = (dataset["radius"] / dataset["r_half"]).assign_attrs(twin.attrs())
+    over = dataset.assign(ratio_pair=ratio).assign_attrs(axes=["dim", "widening", "layers"])
     summary = statistics.each_level(over, _summary)
     fits, found = [], []
     for name, one in statistics.levels(over):
-        radii, ratios = one["radius"], one["ratio_pair"]
+        radii, ratios, law = one["radius"], one["ratio_pair"], _law(one)
         found.append(
             verdicts.exact_law(
                 f"Law C of R_dd, {name}",
-                statistics.exponent(radii, 0.0),
-                statistics.scale(radii, _law(one)),
-                summary.sel(layers=one["layers"]),
+                statistics.exponent(radii, statistics.law_exponent(law)),
+                statistics.scale(radii, law),
+                summary.sel(layers=one["layers"], widening=one["widening"]),
                 statistics.incomplete(radii, one),
             )
         )
-        fit = statistics.exponent(ratios, -int(one["layers"]) / 2)
-        failed = statistics.incomplete(ratios, one)
-        found.append(verdicts.scaling(f"ρ falls like d^(−L/2), {name}", fit, failed))
+        square = int(one["widening"]) == 1
+        said = "ρ falls like d^(−L/2)" if square else "Width repairs ρ"
+        fit = statistics.exponent(ratios, -int(one["layers"]) / 2 if square else 0.0)
+        found.append(verdicts.scaling(f"{said}, {name}", fit, statistics.incomplete(ratios, one)))
         if fit is not None:
             fits.append(fit._replace(level=name))
     return Findings(dataset, summary, tuple(fits), tuple(found))
 
 
 def _law(one: xr.Dataset) -> dict[int, theory.Law]:
-    """A sample of the product of L independent |N(0, 1)|, the same at every dimension."""
-    draws = jax.random.normal(jax.random.key(0), (_DRAWS, int(one["layers"])))
-    return dict.fromkeys(one["dim"].values.tolist(), theory.empirical(abs(draws).prod(1)))
+    """A sample of the product of L independent χ of n − d + 1 entries, at every dimension."""
+    more, dims = int(one["widening"]) - 1, one["dim"].values.tolist()
+    shape = _DRAWS, int(one["layers"])
+
+    def sampled(excess):
+        # NumPy compiles nothing; the squares of each layer are χ² of its own.
+        squares = np.random.default_rng(0).chisquare(excess + 1, shape)
+        return theory.empirical(np.sqrt(squares).prod(axis=1))
+
+    laws = {excess: sampled(excess) for excess in {more * dim for dim in dims}}
+    return {dim: laws[more * dim] for dim in dims}
 
 
 def _summary(one: xr.Dataset) -> xr.Dataset:
@@ -129,25 +143,38 @@ def _summary(one: xr.Dataset) -> xr.Dataset:
 
 
 def draw(findings: Findings) -> dict[str, Drawing]:
-    """Ratio against dimension and against layers; the radius beside its law."""
+    """Ratio against dimension for each width, and against layers; the radius beside its law."""
     dataset, summary, fits, _ = findings
-    return {
-        "scaling": against_axis(
-            summary,
+    drawings = {}
+    for at in dataset["widening"].values.tolist():
+        name = level("widening", at, {})
+        shown = summary.sel(widening=at, drop=True)
+        slopes = [
+            fit._replace(level=fit.level.removeprefix(f"{name}, "))
+            for fit in fits
+            if fit.level.startswith(f"{name}, ")
+        ]
+        drawings[f"scaling-{at}"] = against_axis(
+            shown,
             ["ratio_pair"],
-            title="Fragility ratio against dimension",
-            fits=fits,
+            title=f"Fragility ratio against dimension, {name}",
+            fits=slopes,
             guide=True,
-        ),
+        )
+        if at > 1:  # that of square matrices is the same at every dimension: its distribution
+            title = f"Radius |R_dd| against dimension, {name}"
+            drawings[f"radii-{at}"] = against_axis(shown, ["radius"], title=title)
+    largest = summary.isel(dim=-1)
+    return drawings | {
         "layers": against_coordinate(
-            summary,
+            largest,
             "ratio_pair",
             "layers",
-            title="Fragility ratio against the number of mixing layers",
+            title=f"Fragility ratio against mixing layers, d = {int(largest['dim'])}",
         ),
         "distribution": distribution(
-            dataset["radius"].transpose("layers", "dim", "seed"),
-            summary.isel(dim=0),
-            title="Distribution of the radius |R_dd|, all dimensions together",
+            dataset["radius"].isel(widening=0).transpose("layers", "dim", "seed"),
+            summary.isel(dim=0, widening=0),
+            title="Distribution of the radius |R_dd| of square matrices, all dimensions together",
         ),
     }

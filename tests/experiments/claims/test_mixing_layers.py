@@ -4,19 +4,21 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
+import xarray as xr
 
-from fracture import data, experiments, theory
+from fracture import experiments, theory
 from fracture.experiments.claims import mixing_layers
 
 
 @pytest.fixture(scope="module")
 def found():
-    return experiments.reproduce("mixing_layers", settings={"dim": (4, 8)}, seeds=1024)
+    settings = {"dim": (4, 8), "widening": (1, 3)}
+    return experiments.reproduce("mixing_layers", settings=settings, seeds=1024)
 
 
 @pytest.mark.fast
 def test_radii_follow_the_law_of_the_pivot(found):
-    radii = found.dataset["radius"]
+    radii = found.dataset["radius"].sel(widening=1)
     for dim in (4, 8):
         for layers in (1, 2):
             law = theory.pivot(layers)
@@ -29,14 +31,31 @@ def test_radii_follow_the_law_of_the_pivot(found):
             assert abs(away) < 4 * (layers * np.pi**2 / 8 / logs.size) ** 0.5
 
 
-def test_layers_are_those_of_one_product():
-    key = jax.random.key(3)
-    got = mixing_layers.measure(key, (), mixing_layers.Options(), dim=6)
-    mixing = np.eye(6)
-    for at, factor in enumerate(data.mixed_hypercube(key, 6, 1, layers=4).factors):
-        mixing = np.asarray(factor) @ mixing
-        pivot = abs(np.linalg.qr(mixing)[1][-1, -1])
-        np.testing.assert_allclose(got.radius[at], pivot, rtol=1e-6)
+@pytest.mark.fast
+def test_radii_of_wide_matrices_follow_a_product_of_chi(found):
+    """χ of n − d + 1 entries, drawn by NumPy, or as SciPy has it."""
+    radii, rng = found.dataset["radius"].sel(widening=3), np.random.default_rng(0)
+    for dim in (4, 8):
+        law = scipy.stats.chi(2 * dim + 1)
+        one = radii.sel(dim=dim, layers=1).values
+        assert scipy.stats.kstest(one, law.cdf).pvalue > 0.01
+        drawn = np.log(law.rvs((2**15, 4), rng)).cumsum(axis=1)
+        for layers in (2, 3, 4):
+            logs = np.log(radii.sel(dim=dim, layers=layers).values)
+            assert scipy.stats.ks_2samp(logs, drawn[:, layers - 1]).pvalue > 0.01
+
+
+@pytest.mark.parametrize("widening", [1, 2])
+def test_layers_are_those_of_one_product(widening):
+    """Of the same matrices: the radius of the linear network of least norm, and the twin's."""
+    key, dim = jax.random.key(3), 6
+    measure = jax.jit(mixing_layers.measure, static_argnames=("options", "dim", "widening"))
+    got = measure(key, (), mixing_layers.Options(), dim=dim, widening=widening)
+    mixing = np.eye(dim)
+    for at, one in enumerate(jax.random.split(key, 4)):
+        mixing = np.asarray(jax.random.normal(one, (widening * dim, len(mixing)))) @ mixing
+        network = np.linalg.pinv(mixing)[-1]  # of x = A z it gives the last entry of z
+        np.testing.assert_allclose(got.radius[at], 1 / np.linalg.norm(network), rtol=1e-6)
         np.testing.assert_allclose(got.r_half[at], np.linalg.norm(mixing[:, -1]), rtol=1e-9)
 
 
@@ -44,16 +63,22 @@ def test_verdicts_of_what_is_known(found):
     verdicts = mixing_layers.judge(found.dataset).verdicts
     assert all(verdict.holds is not False for verdict in verdicts[::2])
     dataset = found.dataset.copy()
-    known = np.linspace(0.9, 1.1, 1024)[:, None] * dataset["dim"].values[:, None, None] ** (
-        -dataset["layers"].values / 2
-    )
-    dataset["ratio_pair"] = dataset["ratio_pair"].copy(data=known)
-    dataset["radius"] = 2 * dataset["radius"]
-    dataset["radius"].attrs = found.dataset["radius"].attrs
-    law, exponent = mixing_layers.judge(dataset).verdicts[:2]
-    assert [law.holds, exponent.holds] == [False, True]
+    powers = xr.DataArray([1.0, 0.0], dims="widening") * dataset["layers"] / 2
+    known = xr.DataArray(np.linspace(0.9, 1.1, 1024), dims="seed") * dataset["dim"] ** -powers
+    half = (2 * dataset["radius"] / known).transpose(*dataset["radius"].dims)
+    attrs = {name: dataset[name].attrs for name in dataset.data_vars}
+    dataset = dataset.assign(radius=2 * dataset["radius"], r_half=half)
+    for name in dataset.data_vars:
+        dataset[name].attrs = attrs[name]
+    verdicts = mixing_layers.judge(dataset).verdicts
+    assert [verdict.holds for verdict in verdicts] == [False, True] * 8
+    kept = dataset.assign(r_half=(half * dataset["dim"] ** 0.5).assign_attrs(attrs["r_half"]))
+    verdicts = mixing_layers.judge(kept).verdicts
+    assert [verdict.holds for verdict in verdicts] == [False] * 16
 
 
 def test_dimensions_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="at least 2"):
         experiments.reproduce("mixing_layers", settings={"dim": (1, 2)})
+    with pytest.raises(ValueError, match="widening must be"):
+        experiments.reproduce("mixing_layers", settings={"widening": (1, 0)})
