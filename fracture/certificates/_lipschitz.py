@@ -69,7 +69,7 @@ def _gain(nodes: Sequence[Node], node: Node, which: int) -> Array:
     # Of the Gram matrix: each entry to n eps ‖a_i‖ ‖a_j‖, eigenvalues to a few n eps of its norm.
     error = (max(own.size, node.size) + 16 * small) * eps * jnp.trace(gram)
     # Entries of a product of several matrices are rounded themselves, measured by their sizes.
-    lost = roundings * eps * schur if node.sums > 1 else 0
+    lost = (roundings * eps if node.sums > 1 else 0) * schur
     return jnp.minimum(schur, jnp.sqrt(largest + error) + lost)
 
 
