@@ -230,8 +230,7 @@ def substitute(
             continue
         c, node = coefficients.pop(place), nodes[place]
         # Sums of products of rounded numbers, in whatever order: of each, so many roundings.
-        roundings = node.terms + max(node.spread, node.size) + 8
-        rounding += eps * roundings * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
+        rounding += eps * node.roundings * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
         if place == 0:
             constant += jnp.sum(c * x)
             slope = c.ravel()

@@ -189,9 +189,10 @@ def _apart(problem, known, room, found, effort, radius, margins, count):
     branched = branch(
         problem, known, room, seeds_of(problem), wanted(problem), most, BRANCH_EFFORTS[effort]
     )
-    # Of a larger ball, which was not bounded as a whole, it is known that none is negative.
-    least = jnp.where(wanted(problem), 0, jnp.where(seeds_of(problem).any(1), -jnp.inf, 0))
-    margins = jnp.where(branched.radius > radius, least.astype(margins.dtype), margins)
+    # Of a larger ball, which was not bounded as a whole, it is known that none is negative, of the
+    # classes that were asked about.
+    unknown = seeds_of(problem).any(axis=1) & ~wanted(problem)
+    margins = jnp.where(branched.radius > radius, jnp.where(unknown, -jnp.inf, 0), margins)
     return jnp.maximum(radius, branched.radius), margins, count + branched.num_parts
 
 

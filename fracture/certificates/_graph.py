@@ -15,47 +15,6 @@ from jaxtyping import Array
 from ._rewrite import REWRITES, softmax
 from ._scalar import ELEMENTWISE, VARIABLE, Expr, evaluate, is_affine, is_indicator, magnitude
 
-AFFINE = {
-    "add",
-    "add_any",
-    "broadcast_in_dim",
-    "concatenate",
-    "conv_general_dilated",
-    "convert_element_type",
-    "copy",
-    "cumsum",
-    "div",
-    "dot_general",
-    "dynamic_slice",
-    "expand_dims",
-    "gather",
-    "mul",
-    "neg",
-    "pad",
-    "reduce_sum",
-    "reduce_window_sum",
-    "reshape",
-    "rev",
-    "select_n",
-    "slice",
-    "split",
-    "squeeze",
-    "stack",
-    "sub",
-    "transpose",
-}
-CALLS = {
-    "jit",
-    "pjit",
-    "closed_call",
-    "core_call",
-    "custom_jvp_call",
-    "custom_vjp_call",
-    "custom_vjp_call_jaxpr",
-    "checkpoint",
-    "remat",
-    "remat2",
-}
 # Affine primitives in which each entry of an operand goes into one entry of the value.
 ONE_TO_ONE = {
     "add",
@@ -78,6 +37,27 @@ ONE_TO_ONE = {
     "stack",
     "sub",
     "transpose",
+}
+AFFINE = ONE_TO_ONE | {
+    "broadcast_in_dim",
+    "conv_general_dilated",
+    "cumsum",
+    "dot_general",
+    "dynamic_slice",
+    "gather",
+    "reduce_window_sum",
+}
+CALLS = {
+    "jit",
+    "pjit",
+    "closed_call",
+    "core_call",
+    "custom_jvp_call",
+    "custom_vjp_call",
+    "custom_vjp_call_jaxpr",
+    "checkpoint",
+    "remat",
+    "remat2",
 }
 # Matrix products in full precision: with TF32 nothing that is computed is a bound.
 PRECISE = {"dot_general", "conv_general_dilated"}
@@ -104,6 +84,16 @@ class Node(NamedTuple):
     def size(self) -> int:
         """How many numbers it has."""
         return int(np.prod(self.shape))
+
+    @property
+    def like(self) -> jax.ShapeDtypeStruct:
+        """Its shape and dtype."""
+        return jax.ShapeDtypeStruct(self.shape, self.dtype)
+
+    @property
+    def roundings(self) -> int:
+        """How many an entry of its value has, or one of what is pulled back through it, at most."""
+        return self.terms + max(self.spread, self.size) + 8
 
 
 class _Value(NamedTuple):
@@ -286,10 +276,7 @@ class _Walk:
     def trace(self, function: Callable[..., Array], *inputs: Any) -> Any:
         """The value of a JAX function of values and constants."""
         shapes = [
-            jax.ShapeDtypeStruct(self.nodes[v.root].shape, self.nodes[v.root].dtype)
-            if isinstance(v, _Value)
-            else jnp.asarray(v)
-            for v in inputs
+            self.nodes[v.root].like if isinstance(v, _Value) else jnp.asarray(v) for v in inputs
         ]
         closed = jax.make_jaxpr(function)(*shapes)
         (out,) = self.run(closed.jaxpr, closed.consts, inputs)
@@ -413,8 +400,7 @@ class _Walk:
     ) -> _Value:
         """A step that is linear in each of two values."""
         parents = tuple(map(self.settle, inputs))
-        shapes = [jax.ShapeDtypeStruct(self.nodes[p].shape, self.nodes[p].dtype) for p in parents]
-        out = jax.eval_shape(bilinear, *shapes)
+        out = jax.eval_shape(bilinear, *(self.nodes[p].like for p in parents))
         size = lambda a, b: bilinear(jnp.abs(a), jnp.abs(b))
         return self.add(Node("product", parents, bilinear, out.shape, out.dtype, size, terms))
 
@@ -431,8 +417,7 @@ class _Walk:
         one_to_one: bool = True,
     ) -> int:
         """Add an affine step; returns its place."""
-        shapes = [jax.ShapeDtypeStruct(self.nodes[p].shape, self.nodes[p].dtype) for p in parents]
-        out = jax.eval_shape(apply, *shapes)
+        out = jax.eval_shape(apply, *(self.nodes[p].like for p in parents))
         node = Node("affine", parents, apply, out.shape, out.dtype, magnitude, terms)
         spread = 1 if one_to_one else node.size
         return self.add(node._replace(spread=spread, sums=int(terms > 4))).root

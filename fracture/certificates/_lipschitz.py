@@ -51,8 +51,7 @@ def _gain(nodes: Sequence[Node], node: Node, which: int) -> Array:
     # At 1, where the size of an entry is the entry.
     transposed = jax.linear_transpose(lambda v: jax.jvp(sizes, (one,), (v,))[1], one)
     columns = jnp.max(transposed(jnp.ones(node.shape, node.dtype))[0])
-    roundings = node.terms + max(node.spread, node.size) + 8
-    schur = jnp.sqrt(rows * columns) * (1 + roundings * eps)
+    schur = jnp.sqrt(rows * columns) * (1 + node.roundings * eps)
     small = min(own.size, node.size)
     if not node.sums or small > DENSE or max(own.size, node.size) > 16 * DENSE:
         return schur
@@ -69,7 +68,7 @@ def _gain(nodes: Sequence[Node], node: Node, which: int) -> Array:
     # Of the Gram matrix: each entry to n eps ‖a_i‖ ‖a_j‖, eigenvalues to a few n eps of its norm.
     error = (max(own.size, node.size) + 16 * small) * eps * jnp.trace(gram)
     # Entries of a product of several matrices are rounded themselves, measured by their sizes.
-    lost = (roundings * eps if node.sums > 1 else 0) * schur
+    lost = (node.roundings * eps if node.sums > 1 else 0) * schur
     return jnp.minimum(schur, jnp.sqrt(largest + error) + lost)
 
 

@@ -337,7 +337,7 @@ def enclose_constant(value: Any, a: Array) -> Jet | Truth:
     """A number, or a truth, as what is known of it on every cell."""
     full = jnp.broadcast_to(value, a.shape)
     if full.dtype == bool:
-        return Truth(full, ~full, (full, full), (full & ~full, full & ~full))
+        return Truth(full, ~full, (full, full))
     return _number(full, a)
 
 

@@ -72,18 +72,16 @@ def search(
         distance, smallest, margins, state = evaluate(at.radius, at.state)
         distance = jnp.where(distance >= 0, distance, 0)  # NaN certifies nothing
         inside = distance >= at.radius
-        here = jnp.minimum(distance, at.radius)
-        best = jnp.where(here > at.low, margins, at.margins)
-        low = jnp.maximum(at.low, here)
+        certified = jnp.minimum(distance, at.radius)
+        best = jnp.where(certified > at.low, margins, at.margins)
+        low = jnp.maximum(at.low, certified)
         high = jnp.where(inside, at.high, jnp.minimum(at.high, at.radius))
         here = jnp.stack([at.radius, bounded(smallest)])
         # A side that stays for the second time counts for half.
         stays = jnp.where(inside == at.inside, 0.5, 1).astype(here.dtype)
         weak = jnp.stack([jnp.ones_like(stays), stays])
-        left, right = (
-            jnp.where(inside, here, at.left * weak),
-            jnp.where(inside, at.right * weak, here),
-        )
+        left = jnp.where(inside, here, at.left * weak)
+        right = jnp.where(inside, at.right * weak, here)
         chord = left[0] + (right[0] - left[0]) * left[1] / (left[1] - right[1])
         # Just below, so that what is tried last is certified.
         chord = chord * (1 - TOLERANCE / 2)

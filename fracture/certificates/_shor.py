@@ -22,6 +22,7 @@ adversarial examples", arXiv:1811.01057. Dathathri et al. (2020), arXiv:2010.116
 """
 
 from collections.abc import Sequence
+from functools import partial
 from math import isinf
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ from jaxtyping import Array, Float
 
 from ..norms import dual_order, norm, positive
 from ._ascend import Ascent, resume
-from ._bounds import _THROUGH, Choice, Known, Linear, Relaxation, closest, improved, pass_on
+from ._bounds import _THROUGH, Choice, Known, Linear, Relaxation, closest, improved
 from ._domain import Domain, spread
 from ._graph import Node
 from ._pieces import ULPS, Pieces
@@ -82,56 +83,40 @@ def chain(known: Known) -> list[Link] | None:
     Layers that are too wide for their eigenvalues count as others.
     """
     nodes = known.nodes
-    sources: list[int | None] = []
-    for at, node in enumerate(nodes):
-        above = {sources[p] for p in node.parents}
-        if node.kind in ("input", "scalar"):
-            sources.append(at)
-        else:
-            sources.append(above.pop() if node.kind == "affine" and len(above) == 1 else None)
     places = [at for at, node in enumerate(nodes) if node.kind == "scalar"]
     path = [0, *places]
-    follows = [sources[nodes[at].parents[0]] for at in places] == path[:-1]
-    if not (places and follows and sources[-1] == path[-1]):
+    ends = [*(nodes[at].parents[0] for at in places), len(nodes) - 1]
+    alone = (_rests_on(nodes, end, start) for start, end in zip(path, ends, strict=True))
+    if not places or not all(alone):
         return None
     if max(nodes[at].size for at in places) > WIDEST:
         return None
     return [_link(known, source, at) for source, at in zip(path[:-1], places, strict=True)]
 
 
+def _rests_on(nodes: Sequence[Node], at: int, source: int) -> bool:
+    """Whether a step is another one, or an affine function of it alone: affine steps are merged."""
+    return at == source or (nodes[at].kind == "affine" and set(nodes[at].parents) == {source})
+
+
 def _link(known: Known, source: int, place: int) -> Link:
     nodes, inner = known.nodes, known.nodes[place].parents[0]
-    between = _between(nodes, source, inner)
+    node, same = nodes[inner], inner == source
 
-    def run(v, size=False):
-        found = {source: v}
-        for at in between:
-            node = nodes[at]
-            inputs = [found[p] for p in node.parents]
-            found[at] = node.magnitude(*inputs) if size else node.apply(*inputs)
-        return found[inner]
+    def rows(function, at):
+        run = lambda v: v if same else function(*(v for _ in node.parents))
+        return jax.vmap(lambda v: jax.vjp(run, at)[1](v)[0].ravel())(eye)
 
     shape, dtype = nodes[source].shape, nodes[source].dtype
-    eye = jnp.eye(nodes[inner].size, dtype=dtype).reshape(-1, *nodes[inner].shape)
+    eye = jnp.eye(node.size, dtype=dtype).reshape(-1, *node.shape)
+    matrix = rows(node.apply, jnp.zeros(shape, dtype))
     # At 1, where the size of an entry is the entry.
-    rows = lambda f, at: jax.vmap(lambda v: jax.vjp(f, at)[1](v)[0].ravel())(eye)
-    matrix = rows(run, jnp.zeros(shape, dtype))
-    size = rows(lambda v: run(v, size=True), jnp.ones(shape, dtype))
-    terms = sum(nodes[at].terms + 8 for at in between)
+    size = rows(node.magnitude, jnp.ones(shape, dtype))
+    if same:
+        return Link(source, inner, place, matrix, size, terms=0, roundings=0)
     # Rows of one matrix are itself; of a product of several they are sums.
-    roundings = 2 * sum(nodes[at].steps for at in between)
-    if sum(nodes[at].sums for at in between) > 1:
-        roundings += sum(nodes[at].terms + nodes[at].spread for at in between)
-    return Link(source, inner, place, matrix, size, terms, roundings)
-
-
-def _between(nodes: Sequence[Node], source: int, inner: int) -> list[int]:
-    """The affine steps that lead from one step to another, in their order."""
-    needed = {inner}
-    for at in range(inner, source, -1):
-        if at in needed:
-            needed.update(p for p in nodes[at].parents if p != source)
-    return sorted(needed - {source})
+    roundings = 2 * node.steps + (node.terms + node.spread if node.sums > 1 else 0)
+    return Link(source, inner, place, matrix, size, node.terms + 8, roundings)
 
 
 def begin(
@@ -184,7 +169,7 @@ def bound(
     multipliers
         Any.
     certain
-        Whether it is a bound, or close to one at a tenth of the time, to ascend by.
+        Whether it is a bound, or only close to one, which is cheaper and enough to ascend by.
 
     Returns
     -------
@@ -331,22 +316,16 @@ def _gram(a: Array) -> Array:
 
 
 def _back(nodes, relaxed, start, stop, c):
-    """A linear function of one step as one of an earlier, through affine steps."""
-    eps = jnp.finfo(c.dtype).eps
-    coefficients = {start: c}
+    """A linear function of one step as one of an earlier, of which it is an affine function."""
+    eps, node = jnp.finfo(c.dtype).eps, nodes[start]
     constant = jnp.zeros((), c.dtype)
-    for place in range(start, stop, -1):
-        if place not in coefficients:
-            continue
-        c, node = coefficients.pop(place), nodes[place]
+    if start != stop:
         # Pulled back, an entry is a sum over those of the step, at most; a constant that went
         # through another sum on its way is one too.
         roundings = max(node.spread, node.size) + (node.terms if node.sums > 1 else 0) + 16
-        constant -= eps / 2 * roundings * jnp.sum(jnp.abs(c) * relaxed.sizes[place])
-        moved, added = _THROUGH["affine"](node, relaxed, place, c)
-        constant += added
-        pass_on(coefficients, node, moved)
-    c = coefficients[stop]
+        constant -= eps / 2 * roundings * jnp.sum(jnp.abs(c) * relaxed.sizes[start])
+        moved, added = _THROUGH["affine"](node, relaxed, start, c)
+        constant, c = constant + added, sum(moved)
     rounding = eps / 2 * (nodes[stop].size + 16) * jnp.sum(jnp.abs(c) * relaxed.sizes[stop])
     return c, constant - rounding
 
@@ -447,8 +426,6 @@ def best_quadratic(
     linear, ascent
         The bound, and from where to go on.
     """
-    row = lambda given, certain=True: bound(
-        known, links, relaxed, domain, seed, given, certain=certain
-    )
+    row = partial(bound, known, links, relaxed, domain, seed)
     ascent = resume(before, begin(known, links, relaxed, domain, seed))
-    return improved(row, domain, ascent, steps, plain, rough=lambda given: row(given, False))
+    return improved(row, domain, ascent, steps, plain, rough=partial(row, certain=False))

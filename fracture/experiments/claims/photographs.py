@@ -155,18 +155,17 @@ def describe(options):
 def judge(dataset: xr.Dataset) -> Findings:
     """Judge the exponent within photographs, and the size of the ratio."""
     right, fooled = dataset["correct"] > 0, dataset["found"] > 0
-    ratio = (dataset["radius"] / dataset["r_opt"]).assign_attrs(quantity("ratio").attrs())
+    ratio = _ratio(dataset)
     law = [float(compression(dim).quantile(0.5)) for dim in dataset["dim"].values.tolist()]
     over = quantity("excess", meaning="fragility ratio over the median of one random direction")
-    measured = dataset.assign(
+    attacked = dataset.where(right & fooled).assign(
         ratio=ratio,
         excess=(ratio / xr.DataArray(law, dims="dim")).assign_attrs(over.attrs()),
     )
-    attacked = measured.where(right & fooled)
     names = ["ratio", "radius", "r_opt", "rho_net", "excess", "references"]
     parts = [
         statistics.median_table(attacked, names),
-        statistics.summarise(_shares(measured)),
+        statistics.summarise(_shares(dataset)),
     ]
     summary = xr.merge(parts, join="outer")
     summary["seeds"].attrs |= {
@@ -194,12 +193,19 @@ def judge(dataset: xr.Dataset) -> Findings:
     return Findings(dataset, summary, known, verdicts.of_trained(*found))
 
 
-def _shares(measured: xr.Dataset) -> xr.Dataset:
+def _ratio(dataset: xr.Dataset) -> xr.DataArray:
+    """Of the photographs that are classified right and could be attacked."""
+    ratio = (dataset["radius"] / dataset["r_opt"]).rename("ratio")
+    attacked = (dataset["correct"] > 0) & (dataset["found"] > 0)
+    return ratio.where(attacked).assign_attrs(quantity("ratio").attrs())
+
+
+def _shares(dataset: xr.Dataset) -> xr.Dataset:
     """Of all photographs: whether they are classified right, and up to which radii so."""
-    right, fooled = measured["correct"] > 0, measured["found"] > 0
+    right, fooled = dataset["correct"] > 0, dataset["found"] > 0
     strengths = xr.DataArray(list(STRENGTHS), dims="relative_epsilon")
-    radii = strengths * measured["r_opt"].median("seed")
-    withstands = right & ~(fooled & (measured["radius"] <= radii))
+    radii = strengths * dataset["r_opt"].median("seed")
+    withstands = right & ~(fooled & (dataset["radius"] <= radii))
     what = {
         "accuracy": quantity("accuracy", meaning="share of photographs classified right"),
         "robust_accuracy": quantity("robust_accuracy"),
@@ -235,8 +241,6 @@ def _within_photographs(values: xr.DataArray, expected: float | None) -> statist
 def draw(findings: Findings) -> dict[str, Drawing]:
     """Ratio and radii against d, robust accuracy, what the network reads, what it gets right."""
     dataset, summary, fits, _ = findings
-    attacked = (dataset["correct"] > 0) & (dataset["found"] > 0)
-    ratio = (dataset["radius"] / dataset["r_opt"]).where(attacked).rename("ratio")
     return {
         "scaling": against_axis(
             summary,
@@ -263,7 +267,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             note=f"Of all photographs, from the smallest perturbation found. {_SHARES} {_BOUND}",
         ),
         "distribution": distribution(
-            ratio.assign_attrs(summary["ratio"].attrs),
+            _ratio(dataset).assign_attrs(summary["ratio"].attrs),
             summary,
             title="Distribution of the fragility ratio",
             note=_BOUND,
