@@ -15,7 +15,7 @@ from ._branch import EFFORTS as BRANCH_EFFORTS, branch
 from ._domain import Domain
 from ._methods import budget_of
 from ._outputs import distance, margins_on, outputs, prepare, seeds_of
-from ._quadratic import raised
+from ._quadratic import by_classes
 from ._result import Certificate, conclude, wanted
 from ._search import search
 from ._shor import chain
@@ -107,36 +107,39 @@ def certify(
     budget = budget_of(method, effort)
     problem = pose(logits_fn, x, label, ord, bounds, target)
     known, room = prepare(problem)
-    links = chain(known) if budget.quadratic_rounds and problem.ord == 2 else None
+    links = chain(known) if budget.quadratic_steps and problem.ord == 2 else None
+    # Choices go on from radius to radius: from small ones they get farther.
+    first = _guess(problem) / (2 if budget.steps else 1)
+    most = jnp.full_like(first, jnp.inf) if found is None else found.norm.astype(first.dtype)
+    first = jnp.minimum(first, most)
+    if links is None:
+        radius, margins, count = _by_search(problem, known, room, budget, first, most)
+    else:
+        radius, margins, count = by_classes(problem, known, room, links, budget, first, most)
+    if budget.branched and found is not None and _small(known):
+        radius, margins, count = _apart(problem, known, room, found, effort, radius, margins, count)
+    closest = jnp.argmin(jnp.where(wanted(problem), margins, jnp.inf))
+    return conclude(problem, radius, margins, count, closest, found)
+
+
+def _by_search(problem, known, room, budget, first, most):
+    """The largest radius that linear bounds certify, and the margins there."""
+    seeds = seeds_of(problem)
 
     @jax.jit  # traced once, wherever it is called from
     def evaluate(radius, choices):
         domain = Domain(known.center[0], radius, problem.ord, room)
-        rows, _, choices = outputs(known, domain, seeds_of(problem), budget, choices)
+        rows, _, choices = outputs(known, domain, seeds, budget, choices)
         distances = jax.vmap(lambda row: distance(domain, row))(rows)
         least = lambda values: jnp.min(jnp.where(wanted(problem), values, jnp.inf))
         nearest, smallest = least(distances), least(margins_on(domain, rows))
         within = domain._replace(radius=jnp.minimum(nearest, radius))
         return nearest, smallest, margins_on(within, rows), choices
 
-    first = _first_radius(problem)
-    most = jnp.full_like(first, jnp.inf) if found is None else found.norm.astype(first.dtype)
-    # Choices go on from radius to radius: from small ones they get farther.
-    first = jnp.minimum(first / 2 if budget.steps else first, most)
     # No steps were made: the first radius begins with the closest lines.
     shapes = jax.eval_shape(lambda radius: evaluate(radius, None), first)[-1]
     choices = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    radius, margins, count, choices = search(
-        evaluate, problem.start.margin, first, most, choices, budget.rounds
-    )
-    if links is not None:
-        domain = Domain(known.center[0], radius, problem.ord, room)
-        radius, margins = raised(problem, known, links, domain, budget, margins, choices, most)
-        count += budget.quadratic_rounds
-    if budget.branched and found is not None and _small(known):
-        radius, margins, count = _apart(problem, known, room, found, effort, radius, margins, count)
-    closest = jnp.argmin(jnp.where(wanted(problem), margins, jnp.inf))
-    return conclude(problem, radius, margins, count, closest, found)
+    return search(evaluate, problem.start.margin, first, most, choices, budget.rounds)
 
 
 def _small(known: Known) -> bool:
@@ -165,7 +168,7 @@ def _steepness(problem: Problem) -> tuple[Array, Array]:
     return (seeds @ logits.astype(seeds.dtype)), sizes
 
 
-def _first_radius(problem: Problem) -> Array:
+def _guess(problem: Problem) -> Array:
     """Where the boundary would be if the network were affine."""
     margins, sizes = _steepness(problem)
     guess = jnp.where(wanted(problem) & (sizes > 0), margins / positive(sizes), jnp.inf)

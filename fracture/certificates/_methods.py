@@ -10,8 +10,7 @@ class Budget(NamedTuple):
     steps: int  # of the choices for the outputs
     hidden_steps: int  # of those for the hidden layers
     rounds: int  # radii tried
-    quadratic_rounds: int = 0  # radii tried with Shor's relaxation
-    quadratic_steps: int = 0  # of its multipliers
+    quadratic_steps: int = 0  # of the multipliers of Shor's relaxation, where there is one
     branched: bool = False  # whether small networks are taken apart
 
 
@@ -29,15 +28,15 @@ METHODS: dict[str, dict[str, Budget]] = {
         "high": Budget(True, 20, 10, 12),
     },
     "shor": {
-        "low": Budget(True, 6, 0, 6, 3, 10),
-        "medium": Budget(True, 10, 0, 6, 5, 15),
-        "high": Budget(True, 20, 5, 6, 8, 20),
+        "low": Budget(True, 6, 0, 6, 8),
+        "medium": Budget(True, 6, 0, 8, 12),
+        "high": Budget(True, 10, 0, 12, 16),
     },
-    "branch": {effort: Budget(True, 6, 0, 6, 0, 0, True) for effort in ("low", "medium", "high")},
+    "branch": {effort: Budget(True, 6, 0, 6, 0, True) for effort in ("low", "medium", "high")},
     "best": {
         "low": Budget(True, 6, 0, 6),
         "medium": Budget(True, 10, 0, 8),
-        "high": Budget(True, 20, 5, 6, 8, 20, True),
+        "high": Budget(True, 20, 5, 12, 16, True),
     },
 }
 EFFORTS = ("low", "medium", "high")

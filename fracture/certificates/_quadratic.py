@@ -1,4 +1,4 @@
-"""A larger certified radius, by Shor's relaxation of the classes that stand in its way."""
+"""A certified radius by Shor's relaxation, of those classes that stand in its way."""
 
 import functools
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float
 
 from .._problem import Problem
 from ..norms import loop_init
@@ -18,7 +18,7 @@ from ._result import wanted
 from ._shor import Link, best_quadratic
 
 AT_ONCE = 3  # classes whose bounds are ascended at one radius
-FARTHER = 1.5  # the first radius, over the one that is certified already
+TOWARDS = 0.4  # of the way from a radius to where the bound on its ball vanishes
 
 
 class _Reached(NamedTuple):
@@ -29,49 +29,44 @@ class _Reached(NamedTuple):
     aim: Float[Array, " k"]  # about the radius that could be; inf where none was tried
 
 
-def raised(
+def by_classes(
     problem: Problem,
     known: Known,
+    room: tuple[Array, Array] | None,
     links: Sequence[Link],
-    domain: Domain,
     budget: Budget,
-    margins: Float[Array, " k"],
-    choices: PyTree,
+    first: Float[Array, ""],
     most: Float[Array, ""],
-) -> tuple[Array, Array]:
-    """The certified radius of all classes, and the margins there.
+) -> tuple[Array, Array, Array]:
+    """The certified radius, the margins there, and how many radii were tried.
 
-    A bound on a ball of radius r that vanishes at a distance d certifies the smaller of the two.
-    Since d falls about as fast as r grows, half their sum is near the largest radius that this
-    class can be certified for, and the smallest of these is what all classes need. Each round tries
-    that one, and ascends the bounds of those classes that have got least far.
+    A bound on a ball of radius r that vanishes at a distance d certifies the smaller of the two. As
+    r grows d falls, once to a few times as fast; so a part of the way from r to d is the radius to
+    try for that class, and the smallest of these the one that all classes need. Each round tries
+    it, and ascends the bounds of those classes that have got least far. What was certified of a
+    class at one radius holds at all others.
 
     Parameters
     ----------
     problem
         From `pose`.
-    known, links
-        From `fixed` and `chain`.
-    domain
-        On whose ball the answer is certified already.
+    known, room
+        From `prepare`.
+    links
+        From `chain`.
     budget
         What is spent.
-    margins
-        The margins there.
-    choices
-        Those of the linear bounds, to go on from.
-    most
-        The largest radius to try.
+    first, most
+        The first radius to try, and the largest.
     """
     seeds, asked = seeds_of(problem), wanted(problem)
     count = min(AT_ONCE, problem.num_classes - 1)
-    start = _Reached(
-        jnp.broadcast_to(domain.radius, margins.shape), margins, jnp.full_like(margins, jnp.inf)
-    )
+    zeros = jnp.zeros(problem.num_classes, first.dtype)
+    start = _Reached(zeros, jnp.where(seeds.any(axis=1), -jnp.inf, zeros), zeros + jnp.inf)
     of_asked = lambda values: jnp.where(asked, values, jnp.inf)
 
     def linear(radius, choices):
-        within = domain._replace(radius=radius)
+        within = Domain(known.center[0], radius, problem.ord, room)
         return within, *outputs(known, within, seeds, budget, choices)
 
     def ascended(within, relaxed, seed, row, before):
@@ -87,12 +82,13 @@ def raised(
         better = radius > reached.radius
         keep = lambda new, old: jnp.where(better, new, old)
         new = _Reached(keep(radius, reached.radius), keep(margin, reached.margin), reached.aim)
-        return new, (within.radius + far) / 2
+        aim = within.radius + TOWARDS * (far - within.radius)
+        return new, jnp.where(far > 0, aim, within.radius / 4)
 
     def step(_, carry):
         reached, choices, multipliers = carry
         aim = jnp.min(of_asked(reached.aim))
-        aim = jnp.where(aim < jnp.inf, aim, FARTHER * domain.radius)
+        aim = jnp.where(aim < jnp.inf, aim, first)
         within, rows, relaxed, choices = linear(jnp.minimum(aim, most), choices)
         reached, _ = noted(reached, within, rows)
         last = jax.lax.top_k(-of_asked(reached.radius), count)[1]
@@ -103,16 +99,17 @@ def raised(
         new, aim = noted(pick(reached), within, made)
         return put(reached, new._replace(aim=aim)), choices, put(multipliers, after)
 
-    def first():
-        within, rows, relaxed, _ = linear(domain.radius, choices)
+    def fresh():
+        within, rows, relaxed, choices = linear(first, None)
         one = lambda seed, row: ascended(within, relaxed, seed, row, None)
-        return jax.vmap(one)(seeds, rows)[1]
+        return choices, jax.vmap(one)(seeds, rows)[1]
 
-    shapes = jax.eval_shape(first)
-    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)  # no steps yet
-    carry = loop_init((start, choices, none), domain.radius)
-    reached, *_ = jax.lax.fori_loop(0, budget.quadratic_rounds, step, carry)
+    # Nothing has made steps yet.
+    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(fresh))
+    carry = loop_init((start, *none), first)
+    reached, *_ = jax.lax.fori_loop(0, budget.rounds, step, carry)
     radius = jnp.min(of_asked(reached.radius))
     # Of the others it may be unknown what they do on that ball.
     unknown = seeds.any(axis=1) & (reached.radius < radius)
-    return radius, jnp.where(unknown, -jnp.inf, reached.margin)
+    margins = jnp.where(unknown, -jnp.inf, reached.margin)
+    return radius, margins, jnp.full((), budget.rounds, jnp.int32)

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ..norms import dual_order, norm, positive
 from ._ascend import Ascent, resume
@@ -40,6 +40,8 @@ from ._pieces import ULPS, Pieces
 WIDEST = 2048  # neurons of a layer: an eigenproblem of that size is solved in every step
 BLOCK = 4096  # terms that are summed at once
 SQUARINGS = 6  # to the power of 64: what is not the largest eigenvalue is gone
+_LENGTHS = {"slope": 0.03, "shift": 0.01, "push": 0.03}
+_FAR_STEP = 0.3  # of logarithms
 _FAR = 4.0  # logarithm of the share of a neuron that does not move: its μ costs nothing
 
 
@@ -119,10 +121,8 @@ def _link(known: Known, source: int, place: int) -> Link:
     return Link(source, inner, place, matrix, size, node.terms + 8, roundings)
 
 
-def begin(
-    known: Known, links: Sequence[Link], relaxed: Relaxation, domain: Domain, seed: Array
-) -> Multipliers:
-    """Those of `substitute` with the closest lines, and small weights for each neuron."""
+def begin(known: Known, links: Sequence[Link], relaxed: Relaxation, seed: Array) -> Multipliers:
+    """The closest lines, and weights such as ascents of trained networks end with."""
     choices = closest(known.nodes, relaxed, len(known.nodes) - 1, seed)
     dtype = known.center[0].dtype
     made: dict[int, Choice] = {}
@@ -380,13 +380,10 @@ def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
     return Linear(slope * (size / positive(norm(slope, dual))), constant)
 
 
-def _lengths(multipliers: Multipliers) -> Multipliers:
-    """First steps: logarithms go far, what is in units of coefficients does not."""
-    return Multipliers(
-        {place: Choice(0.03, 0.3, 0.01) for place in multipliers.choices},
-        {place: 0.3 for place in multipliers.balls},
-        {place: Split(0.3, 0.3, 0.03) for place in multipliers.splits},
-    )
+def _lengths(multipliers: Multipliers) -> PyTree:
+    """Of first steps: logarithms go far, what is in units of coefficients does not."""
+    of = lambda path, _: _LENGTHS.get(getattr(path[-1], "name", ""), _FAR_STEP)
+    return jax.tree_util.tree_map_with_path(of, multipliers)
 
 
 def least_of_pieces(
@@ -459,5 +456,5 @@ def best_quadratic(
         The bound, and from where to go on.
     """
     row = functools.partial(bound, known, links, relaxed, domain, seed)
-    ascent = resume(before, begin(known, links, relaxed, domain, seed))
+    ascent = resume(before, begin(known, links, relaxed, seed))
     return improved(row, domain, ascent, steps, plain, _lengths(ascent.here))

@@ -12,7 +12,17 @@ from fracture.certificates._bounds import best_linear, fixed, relax, substitute
 from fracture.certificates._domain import Domain, least
 from fracture.certificates._graph import read_network
 from fracture.certificates._pieces import chords
-from fracture.certificates._shor import begin, best_quadratic, bound, chain, least_of_pieces
+from fracture.certificates._shor import (
+    _largest,
+    _powers,
+    _summed,
+    _top,
+    begin,
+    best_quadratic,
+    bound,
+    chain,
+    least_of_pieces,
+)
 
 STEPS = 60
 pytestmark = pytest.mark.usefixtures("chords_broadcast")
@@ -142,7 +152,7 @@ def test_any_multipliers_give_a_bound(dtype):
         known, domain = known_of(function, x), Domain(x, radius, 2, None)
         relaxed, _ = relax(known, domain)
         links = chain(known)
-        start = begin(known, links, relaxed, domain, seed)
+        start = begin(known, links, relaxed, seed)
         leaves, tree = jax.tree.flatten(start)
 
         def one(key):
@@ -187,7 +197,7 @@ def test_a_bound_on_a_ball_holds_for_smaller_ones(dtype):
         relaxed,
         domain,
         seed,
-        begin(known, chain(known), relaxed, domain, seed),
+        begin(known, chain(known), relaxed, seed),
     )
     for share in (1e-3, 0.1, 0.5, 1):
         inner = Domain(x, radius * jnp.asarray(share, dtype), 2, None)
@@ -232,7 +242,7 @@ def test_ascents_go_on_and_networks_that_are_no_chains_are_told():
     relaxed, _ = relax(known, domain)
     links = chain(known)
     plain = substitute(known.nodes, relaxed, len(known.nodes) - 1, seed, x)
-    none = begin_ascent(begin(known, links, relaxed, domain, seed))
+    none = begin_ascent(begin(known, links, relaxed, seed))
     rows, now = [], none
     run = jax.jit(lambda now: best_quadratic(known, links, relaxed, domain, seed, plain, now, 20))
     for _ in range(3):
@@ -259,3 +269,38 @@ def test_linear_functions_on_a_ball_cut_by_a_box(dtype):
     values = np.min(c.astype(float) @ np.clip(points, -0.3, 0.2).T, axis=1)
     assert (np.asarray(got, float) <= values + 1e-6).all()
     np.testing.assert_allclose(got, values, atol=0.15)
+
+
+@DTYPES
+def test_eigenvalues_come_of_squares(dtype):
+    """Never below numpy's, and close; the inverse is near; of one vector and of many equal ones."""
+    rng = np.random.default_rng(3)
+    n = 24
+    spectra = [
+        np.geomspace(1, 1e-3, n),
+        np.ones(n),
+        np.where(np.arange(n), 0, 1e6),
+        np.linspace(1e-6, 1, n),
+        np.zeros(n),
+    ]
+    turn = np.linalg.qr(rng.normal(size=(n, n)))[0]
+    matrices = np.stack([(turn * each) @ turn.T for each in spectra]).astype(dtype)
+    v = rng.normal(size=n).astype(dtype)
+
+    @jax.jit
+    @jax.vmap
+    def measured(gram):
+        powers = _powers(gram)
+        largest = _largest(powers)
+        return largest, _top(powers), _summed(powers, 1.1 * largest, jnp.asarray(v))
+
+    largest, top, inverse = map(np.asarray, measured(matrices))
+    exact = np.linalg.eigvalsh(matrices.astype(np.float64))[:, -1]
+    assert (largest >= exact).all()
+    np.testing.assert_allclose(largest[:-1], exact[:-1], rtol=0.03)  # 24 equal ones: 24^(1/128)
+    assert largest[-1] < 1e-30
+    quotients = np.einsum("bi,bij,bj->b", top, matrices.astype(np.float64), top)
+    np.testing.assert_allclose(quotients[:-1], exact[:-1], rtol=0.02)
+    for gram, most, got in zip(matrices[:-1], largest, inverse, strict=False):
+        wanted = np.linalg.solve(np.eye(n) - gram.astype(np.float64) / (1.1 * most), v)
+        np.testing.assert_allclose(got, wanted, atol=1e-3 * np.abs(wanted).max())
