@@ -83,7 +83,7 @@ def _boxed(excess, w, low, high, ord):
         before = np.concatenate([[0], np.cumsum((gain * room)[order])[:-1]])
         left = np.maximum(excess - before, 0) / np.maximum(gain[order], 1e-300)
         return np.minimum(left, room[order]).sum()
-    # All move at their rates until stopped one by one: the gain is the least of these lines in time.
+    # All move at their rates until stopped one by one: the gain is the least of lines in time.
     rate = gain if ord == 2 else np.ones_like(gain)
     order = np.argsort(room / np.maximum(rate, 1e-300))
     stopped = np.concatenate([[0], np.cumsum((gain * room)[order])[:-1]])
