@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
-RATE, DECAY = 0.1, 0.98  # the first step's length in each entry, and the next one's over it
+LENGTH, DECAY = 0.1, 0.98  # of the first step in each entry, and of the next one over it
 FAST, SLOW = 0.9, 0.999  # memory of the mean and of the mean square of the gradients
 
 
@@ -34,7 +34,9 @@ def resume(before: Ascent | None, start: PyTree) -> Ascent:
     return jax.tree.map(lambda p, q: jnp.where(before.time > 0, p, q), before, fresh)
 
 
-def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tuple[PyTree, Ascent]:
+def ascend(
+    value: Callable[[PyTree], Array], ascent: Ascent, steps: int, lengths: PyTree = LENGTH
+) -> tuple[PyTree, Ascent]:
     """So many steps of Adam towards a maximum.
 
     Parameters
@@ -45,6 +47,8 @@ def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tupl
         Where to begin.
     steps
         Gradients.
+    lengths
+        Of the first step, in each entry: a number for all, or for each leaf of the tree.
 
     Returns
     -------
@@ -62,15 +66,18 @@ def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tupl
         mean = jax.tree.map(lambda m, g: FAST * m + (1 - FAST) * g, mean, grad)
         square = jax.tree.map(lambda s, g: SLOW * s + (1 - SLOW) * g**2, square, grad)
         passed = time.astype(now.dtype)
-        length = RATE * DECAY**passed / (1 - FAST ** (passed + 1))
+        decay = DECAY**passed / (1 - FAST ** (passed + 1))
 
-        def move(p, m, s):
+        def move(length, p, m, s):
+            length = length * decay
             root = jnp.sqrt(s / (1 - SLOW ** (passed + 1)))
             return p + length * m / jnp.where(root > 0, root, 1)
 
-        here = jax.tree.map(move, here, mean, square)
+        here = jax.tree.map(move, lengths, here, mean, square)
         return (Ascent(here, mean, square, time + 1), best, most), None
 
+    if isinstance(lengths, float):
+        lengths = jax.tree.map(lambda _: lengths, ascent.here)
     most = jnp.full_like(jax.eval_shape(value, ascent.here), -jnp.inf)
     (ascent, best, most), _ = jax.lax.scan(step, (ascent, ascent.here, most), length=steps)
     best, _ = _larger(value(ascent.here), ascent.here, most, best)
