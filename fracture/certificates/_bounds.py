@@ -174,10 +174,14 @@ def improved(
     lengths: PyTree = LENGTH,
 ) -> tuple[Linear, Ascent]:
     """The better of a bound, and of one whose multipliers are improved; and where to go on from."""
-    best, ascent = ascend(lambda given: lowest(domain, row(given)), ascent, steps, lengths)
-    other = row(best)
-    better = lowest(domain, other) > lowest(domain, plain)
-    return jax.tree.map(lambda p, q: jnp.where(better, p, q), other, plain), ascent
+
+    def value(given):
+        made = row(given)
+        return lowest(domain, made), made
+
+    most, best, ascent = ascend(value, ascent, steps, lengths)
+    better = most > lowest(domain, plain)
+    return jax.tree.map(lambda p, q: jnp.where(better, p, q), best, plain), ascent
 
 
 def lowest(domain: Domain, row: Linear) -> Array:
