@@ -1,5 +1,6 @@
 """Sphinx configuration: nothing is fetched, and every example is run when the pages are built."""
 
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,11 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
 
+# As in tests/conftest.py: the examples compile more than they compute, in half the time.
+flags = ["--xla_backend_optimization_level=0"]
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    flags += ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *flags])
 os.environ["MATPLOTLIBRC"] = str(HERE / "_static" / "matplotlibrc")
 
 import fracture  # noqa: E402

@@ -583,8 +583,9 @@ def _erf(f: Jet) -> Enclosure:
 
 
 def _erfc(f: Jet) -> Enclosure:
-    value, slope, curve = _erf(f)
-    return _shifted(_minus(value), 1), _minus(slope), _minus(curve)
+    _, slope, curve = _erf(f)
+    # Not one less the values of erf: of a tail nothing would be left.
+    return _falling(jax.scipy.special.erfc)(f.value), _minus(slope), _minus(curve)
 
 
 def _wave(function: Callable[[Array], Array], f: Jet, slope: Callable, curve: Callable) -> Any:

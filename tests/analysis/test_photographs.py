@@ -117,7 +117,7 @@ def test_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert len(done) == 1
     assert again.drop_attrs().equals(first.drop_attrs())
     script = textwrap.dedent(RESUME).format(tests=os.path.dirname(__file__), out=str(tmp_path))
-    flags = "--xla_force_host_platform_device_count=3"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=3"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, stderr=subprocess.PIPE)
     assert done.returncode == 0, done.stderr.decode()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fracture import experiments
 from fracture.report import verdict_sentences
-from fracture.sweeps import write_dataset
+from fracture.sweeps import read_dataset, write_dataset
 
 STORED = sorted(keep.HERE.glob("*.nc.gz"))
 
@@ -55,10 +55,11 @@ def test_rounding_keeps_four_digits_and_what_is_not_finite():
             keep.rounded(dataset * scale)
 
 
-def test_what_is_no_result_of_a_claim_or_smaller_is_left_out(findings, tmp_path, monkeypatch):
+def test_what_is_no_result_of_a_claim_or_smaller_is_left_out(tmp_path, monkeypatch):
+    with keep.unpacked() as folder:
+        whole = read_dataset(folder / "digits.nc")
     monkeypatch.setattr(keep, "HERE", tmp_path / "kept")
     keep.HERE.mkdir()
-    whole = findings["digits"].dataset
 
     def written(name, dataset):
         write_dataset(tmp_path / name, dataset)

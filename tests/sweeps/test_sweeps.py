@@ -300,7 +300,7 @@ def count(folder):
 def start(out, *, devices=1, pause=0.0):
     tests = os.path.dirname(__file__)
     script = textwrap.dedent(SCRIPT).format(tests=tests, out=str(out), devices=devices, pause=pause)
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen([sys.executable, "-c", script], env=environment)
 
