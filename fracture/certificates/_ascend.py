@@ -34,7 +34,12 @@ def resume(before: Ascent | None, start: PyTree) -> Ascent:
     return jax.tree.map(lambda p, q: jnp.where(before.time > 0, p, q), before, fresh)
 
 
-def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tuple[PyTree, Ascent]:
+def ascend(
+    value: Callable[[PyTree], Array],
+    ascent: Ascent,
+    steps: int,
+    project: Callable[[PyTree], PyTree] = lambda here: here,
+) -> tuple[PyTree, Ascent]:
     """So many steps of Adam towards a maximum.
 
     Parameters
@@ -45,6 +50,9 @@ def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tupl
         Where to begin.
     steps
         Gradients.
+    project
+        Back to where multipliers may be. A function that is flat beyond would be left there for
+        ever: no gradient leads back.
 
     Returns
     -------
@@ -68,9 +76,10 @@ def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tupl
             root = jnp.sqrt(s / (1 - SLOW ** (passed + 1)))
             return p + length * m / jnp.where(root > 0, root, 1)
 
-        here = jax.tree.map(move, here, mean, square)
+        here = project(jax.tree.map(move, here, mean, square))
         return (Ascent(here, mean, square, time + 1), best, most), None
 
+    ascent = ascent._replace(here=project(ascent.here))
     most = jnp.full_like(jax.eval_shape(value, ascent.here), -jnp.inf)
     (ascent, best, most), _ = jax.lax.scan(step, (ascent, ascent.here, most), length=steps)
     best, _ = _larger(value(ascent.here), ascent.here, most, best)
