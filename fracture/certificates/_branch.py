@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxtyping import Array, Bool, Float, Int
 
 from .._problem import Problem
@@ -129,7 +130,30 @@ def branch(
         What is spent.
     decide
         Stop at the first perturbation that is found within `most`.
+
+    Notes
+    -----
+    `vmap` runs one input after the other: in lockstep each would wait for the slowest, and solve
+    what is only to be solved in a few parts in all of them.
     """
+    run = lambda: _branch(problem, known, room, seeds, wanted, most, effort, decide)
+    closed, shape = jax.make_jaxpr(run, return_shape=True)()
+    one = jax.custom_batching.sequential_vmap(
+        lambda consts: jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))()
+    )
+    return jax.tree.unflatten(jax.tree.structure(shape), one(closed.consts))
+
+
+def _branch(
+    problem: Problem,
+    known: Known,
+    room: tuple[Array, Array] | None,
+    seeds: Array,
+    wanted: Array,
+    most: Array,
+    effort: Effort,
+    decide: bool,
+) -> Branched:
     nodes, x = known.nodes, known.center[0]
     last, dtype = len(nodes) - 1, problem.center.dtype
     domain = Domain(x, most, problem.ord, room)

@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ... import data, models, statistics
 from ..._checks import check_counts, check_finite
 from ..._typing import Key
+from ...certificates import certify
 from ...compression import law_factors
 from ...drawing import Drawing, against_axis, distribution
 from ...norms import norm
@@ -47,6 +48,14 @@ class Cell(NamedTuple):
     ]
     r_half: Float[Array, " example"]
     radius_pair: Float[Array, " example"]  # inf where none was found, 0 where misclassified
+    radius_certified: Annotated[
+        Float[Array, " example"],
+        quantity(
+            "radius_certified",
+            meaning="certified radius: no smaller perturbation makes the network prefer the other "
+            "point's class",
+        ),
+    ]  # NaN where it is not asked for
     correct: Bool[Array, " example"]
     found: Bool[Array, " example"]
     rho_net: Float[Array, " example"]
@@ -72,6 +81,7 @@ class Options(NamedTuple):
     steps: int = 1000
     learning_rate: float = 3e-3
     examples: int = 32
+    certify: bool = False
 
 
 _FAMILIES: dict[str, Callable[[Key, int, int, Options], Any]] = {
@@ -125,16 +135,21 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
             return network.apply(trained.params, z)
 
         found = as_solver(options.solver)(logits_fn, x, label, target=other)
+        least = jnp.full((), jnp.nan, x.dtype)
+        if options.certify:  # exact, up to rounding, where the network is small
+            how = {"method": "branch", "effort": "low", "found": found}
+            least = certify(logits_fn, x, label, target=other, **how).radius
         factors = law_factors(logits_fn, x, label, displacement, found.norm, other=other)
-        return found, factors
+        return found, least, factors
 
-    found, factors = jax.vmap(attack)(inputs, labels, displacements, others)
+    found, least, factors = jax.vmap(attack)(inputs, labels, displacements, others)
     best = jax.vmap(partial(optimum, task))(jnp.arange(num))
     return Cell(
         r_opt=best.radius,
         side=best.bound,
         r_half=jax.vmap(norm)(displacements) / 2,
         radius_pair=found.norm,
+        radius_certified=least,
         correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
         found=found.status == Status.FOUND,
         rho_net=factors.rho_net,
