@@ -4,6 +4,7 @@
     python benchmarks/verification.py mnist FOLDER        # verdicts on VNN-COMP's mnist_fc
     python benchmarks/verification.py robust FOLDER       # l∞ radii of Salman et al. (2019)
     python benchmarks/verification.py lipschitz FOLDER    # l2, digits certified at radius 1
+    python benchmarks/verification.py table FOLDER        # every method on all but mnist_fc
 
 The networks are multilayer perceptrons with ReLU, saved as `NAME_W0`, `NAME_b0` and so on. Of the
 small ones brackets of the exact radii are known, of the others verdicts of other tools or tables.
@@ -17,8 +18,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("NPROC", "16")
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import jax
@@ -219,6 +221,95 @@ def lipschitz(folder: Path, method: str, effort: str) -> None:
         f"certified at 1: {np.mean(radii >= 1):.1%}, mean radius {radii.mean():.3f}, "
         f"{time.perf_counter() - started:.0f} s with compilation"
     )
+
+
+METHODS = ("interval", "crown", "offset", "alpha", "shor", "branch")
+ORDERS = {"1": 1, "2": 2, "inf": jnp.inf}
+
+
+class Known(NamedTuple):
+    """A network with its inputs and labels, the auto_LiRPA radii, and the exact ones, by norm."""
+
+    name: str
+    logits_fn: Callable[[Array], Array]
+    xs: np.ndarray
+    labels: np.ndarray
+    exact: dict[str, np.ndarray]
+    lirpa: dict[str, dict[str, np.ndarray]]
+
+
+def every_network(folder: Path) -> Iterator[Known]:
+    """All but those of mnist_fc."""
+    saved = np.load(folder / "small_relu.npz")
+    for name in ("moons", "mid8", "digits"):
+        exact = {norm: saved[f"{name}_{norm}_nobox_lb"] for norm in ("2", "inf")}
+        lirpa = {
+            norm: {kind: saved[f"{name}_lirpa_{kind}_{norm}"] for kind in ("ibp", "crown", "alpha")}
+            for norm in ("2", "inf")
+        }
+        xs, labels = saved[f"{name}_x"].astype(np.float64), saved[f"{name}_y"]
+        yield Known(name, perceptron(saved, f"{name}_"), xs, labels, exact, lirpa)
+    saved = np.load(folder / "robust_mlp.npz")
+    xs = saved["images"].reshape(len(saved["images"]), -1).astype(np.float64)
+    for name in PUBLISHED:
+        yield Known(name, perceptron(saved, f"{name}_"), xs, saved[f"{name}_label"], {}, {})
+    saved = np.load(folder / "lipschitz_mlp.npz")
+    xs = saved["images"].reshape(len(saved["images"]), -1).astype(np.float64)[:32]
+    yield Known("lipschitz", perceptron(saved, ""), xs, saved["labels"][:32], {}, {})
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--name", "names", multiple=True, help="Networks; all by default.")
+@click.option("--method", "methods", multiple=True, default=METHODS)
+@click.option("--norm", "norms", multiple=True, default=("2", "inf"), type=click.Choice([*ORDERS]))
+@click.option("--effort", default="medium", show_default=True)
+def table(folder: Path, names, methods, norms, effort: str) -> None:
+    """Certified over exact radii, or over found ones, without a box: medians and the least."""
+    click.echo(
+        "network    norm  of     method       median  least  CPU seconds an input, to compile"
+    )
+    for network in every_network(folder):
+        if names and network.name not in names:
+            continue
+        for norm in norms:
+            _rows(network, norm, methods, effort)
+
+
+def _rows(network: Known, norm: str, methods: Sequence[str], effort: str) -> None:
+    logits_fn, ord = network.logits_fn, ORDERS[norm]
+    find = jax.jit(jax.vmap(lambda x, y: minimal(logits_fn, x, y, ord=ord)))
+    found = find(network.xs, network.labels)
+    best = network.exact.get(norm, np.asarray(found.norm))
+    of = "exact" if norm in network.exact else "found"
+    right = (best > 0) & (best < np.inf)
+
+    def show(method: str, radii: np.ndarray, spent: str) -> None:
+        share = np.asarray(radii)[right] / best[right]
+        click.echo(
+            f"{network.name:10} {norm:5} {of:6} {method:12} {np.median(share):.4f} "
+            f"{np.min(share):.4f}  {spent}"
+        )
+
+    for kind, radii in network.lirpa.get(norm, {}).items():
+        show(f"LiRPA {kind}", radii, "")
+    for method in methods:
+        if method == "shor" and norm != "2":
+            continue
+
+        def one(given, method=method):
+            x, label, known = given
+            known = known if method == "branch" else None
+            asked = {"ord": ord, "method": method, "effort": effort, "found": known}
+            return certify(logits_fn, x, label, **asked).radius
+
+        run = jax.jit(lambda *given, one=one: jax.lax.map(one, given))
+        spent = []
+        for _ in range(2):
+            started = time.process_time()
+            radii = jax.block_until_ready(run(network.xs, network.labels, found))
+            spent.append(time.process_time() - started)
+        show(method, radii, f"{spent[1] / len(radii):.3f}, {spent[0] - spent[1]:.1f}")
 
 
 if __name__ == "__main__":
