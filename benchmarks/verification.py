@@ -31,7 +31,7 @@ from jaxtyping import Array
 from fracture._problem import pose
 from fracture.certificates import certify
 from fracture.certificates._branch import EFFORTS, Effort, branch
-from fracture.certificates._certify import prepare, seeds_of
+from fracture.certificates._outputs import prepare, seeds_of
 from fracture.certificates._result import wanted
 from fracture.perturbation import minimal
 

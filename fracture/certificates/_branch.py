@@ -241,7 +241,12 @@ def _branch(
             far = jnp.where(linear.constant > 0, jnp.minimum(far, 2 * most), near)
             return near + jax.lax.stop_gradient(far - near)
 
-        free, _ = ascend(value, begin(part.free), effort.steps, within(part))
+        _, free, _ = ascend(
+            lambda free: (value(free), free),
+            begin(part.free),
+            effort.steps + 1,
+            project=within(part),
+        )
         delta, far = _nearest(domain, row(free))
         far = jnp.where(empty, jnp.inf, jnp.where(far >= 0, far, 0))
         split, cut, worth = _promising(nodes, places, seen, low, high)

@@ -11,7 +11,7 @@ from scipy.optimize import linprog, nnls
 from fracture._problem import pose
 from fracture.certificates import _branch
 from fracture.certificates._branch import Effort, branch
-from fracture.certificates._certify import prepare, seeds_of
+from fracture.certificates._outputs import prepare, seeds_of
 from fracture.certificates._polyhedron import nearest_point
 from fracture.certificates._result import wanted
 from fracture.perturbation import minimal
