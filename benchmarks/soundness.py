@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from fracture.certificates import certify
-from fracture.certificates._certify import METHODS
+from fracture.certificates._methods import METHODS
 from fracture.norms import norm
 from fracture.perturbation import Perturbation, minimal
 

@@ -39,6 +39,7 @@ def ascend(
     ascent: Ascent,
     steps: int,
     lengths: PyTree = LENGTH,
+    project: Callable[[PyTree], PyTree] = lambda here: here,
 ) -> tuple[Array, PyTree, Ascent]:
     """So many steps of Adam towards a maximum.
 
@@ -53,6 +54,8 @@ def ascend(
         Values and gradients; the last step is for those who go on.
     lengths
         Of the first step, in each entry: a number for all, or for each leaf of the tree.
+    project
+        Back to where multipliers may be. Where a function is flat beyond, no gradient leads back.
 
     Returns
     -------
@@ -80,9 +83,10 @@ def ascend(
             root = jnp.sqrt(s / (1 - SLOW ** (passed + 1)))
             return p + length * decay * m / jnp.where(root > 0, root, 1)
 
-        here = jax.tree.map(move, lengths, here, mean, square)
+        here = project(jax.tree.map(move, lengths, here, mean, square))
         return (Ascent(here, mean, square, time + 1), most, best), None
 
+    ascent = ascent._replace(here=project(ascent.here))
     shapes = jax.eval_shape(value, ascent.here)
     most, best = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
     start = ascent, most - jnp.inf, best

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxtyping import Array, Bool, Float, Int
 
 from .._problem import Problem
@@ -129,7 +130,30 @@ def branch(
         What is spent.
     decide
         Stop at the first perturbation that is found within `most`.
+
+    Notes
+    -----
+    `vmap` runs one input after the other: in lockstep each would wait for the slowest, and solve
+    what is only to be solved in a few parts in all of them.
     """
+    run = lambda: _branch(problem, known, room, seeds, wanted, most, effort, decide)
+    closed, shape = jax.make_jaxpr(run, return_shape=True)()
+    one = jax.custom_batching.sequential_vmap(
+        lambda consts: jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))()
+    )
+    return jax.tree.unflatten(jax.tree.structure(shape), one(closed.consts))
+
+
+def _branch(
+    problem: Problem,
+    known: Known,
+    room: tuple[Array, Array] | None,
+    seeds: Array,
+    wanted: Array,
+    most: Array,
+    effort: Effort,
+    decide: bool,
+) -> Branched:
     nodes, x = known.nodes, known.center[0]
     last, dtype = len(nodes) - 1, problem.center.dtype
     domain = Domain(x, most, problem.ord, room)
@@ -162,6 +186,7 @@ def branch(
         return choices, units
 
     choices, units = jax.vmap(first)(seeds)
+    ranges = {at: _rises(relaxed.pieces[at]) for at in choices}
 
     def function(part: _Part, here: Relaxation):
         """The linear function of multipliers, and where coefficients and slopes are left."""
@@ -183,6 +208,22 @@ def branch(
 
         return row, unit, seen
 
+    def within(part: _Part):
+        """Where multipliers are of use; in balls, slopes are of use wherever they are."""
+        low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
+
+        def project(free):
+            made = {}
+            for at, choice in free[0].items():
+                least, most = ranges[at]
+                below, above = _sides(nodes[at], low[at], high[at])
+                shift = jnp.where(below, jnp.minimum(choice.shift, 0), 0)
+                shift = jnp.where(above, jnp.maximum(choice.shift, 0), shift)
+                made[at] = choice._replace(slope=jnp.clip(choice.slope, least, most), shift=shift)
+            return made, free[1]
+
+        return project if problem.ord == jnp.inf and pieced else (lambda free: free)
+
     def bounded(part: _Part) -> tuple[_Part, Array, Array]:
         """The part with a better bound, its nearest point, and what a split of it is worth."""
         if effort.narrow:
@@ -200,7 +241,12 @@ def branch(
             far = jnp.where(linear.constant > 0, jnp.minimum(far, 2 * most), near)
             return near + jax.lax.stop_gradient(far - near)
 
-        _, free, _ = ascend(lambda free: (value(free), free), begin(part.free), effort.steps + 1)
+        _, free, _ = ascend(
+            lambda free: (value(free), free),
+            begin(part.free),
+            effort.steps + 1,
+            project=within(part),
+        )
         delta, far = _nearest(domain, row(free))
         far = jnp.where(empty, jnp.inf, jnp.where(far >= 0, far, 0))
         split, cut, worth = _promising(nodes, places, seen, low, high)
@@ -433,6 +479,13 @@ def _chosen(node: Node, pieces: Pieces, c: Array, free: Choice, unit: Array) -> 
         slope = jnp.where(weight > 0, slope, plain)
         shift = jnp.where(weight > 0, shift, useful)
     return Choice(slope, log_weight, shift)
+
+
+def _rises(pieces: Pieces) -> tuple[Array, Array]:
+    """The least and the largest slope of a piece; of an empty one, 0."""
+    width = jnp.diff(pieces.points, axis=0)
+    rises = jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)
+    return jnp.min(rises, axis=0), jnp.max(rises, axis=0)
 
 
 def _slope(pieces: Pieces) -> Array:

@@ -162,6 +162,9 @@ def _settings(context: click.Context, _: Any, given: Sequence[str]) -> dict[str,
     help="An option or an axis of the claim; may be repeated.",
 )
 @_dims(help="Dimensions d of the claims.")
+@click.option(
+    "--certify", is_flag=True, help="Short for --set certify=true: judge by lower bounds too."
+)
 @_seeds
 @_key
 @_out
@@ -171,6 +174,7 @@ def reproduce(
     size: str,
     settings: dict[str, str],
     dims: tuple[int, ...] | None,
+    certify: bool,
     seeds: int | None,
     key: int,
     out: Path,
@@ -200,7 +204,7 @@ def reproduce(
     names = tuple(_registry.entries()) if claims == ("all",) else dict.fromkeys(claims)
     for name in names:
         _registry.entry(name)
-    given = settings | ({"dim": dims} if dims else {})
+    given = settings | ({"dim": dims} if dims else {}) | ({"certify": True} if certify else {})
     plan = {name: given for name in names}
     _run(plan, size=size, seeds=seeds, root=key, out=out, whole=claims != ("all",))
 

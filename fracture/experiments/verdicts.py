@@ -141,6 +141,17 @@ def agreement(
     return Verdict(law, True, said, evidence)
 
 
+def bracketed(
+    certified: Mapping[Any, Interval], found: Mapping[Any, Interval]
+) -> dict[Any, Interval]:
+    """What is known of a quantity of which one estimate is a lower bound, and one an upper bound.
+
+    A law that is judged by these intervals holds only if it does at both ends, and does not hold
+    only if no value in between agrees.
+    """
+    return {at: most._replace(low=certified[at].low) for at, most in found.items()}
+
+
 def at_least(
     law: str,
     values: Mapping[Any, Interval],

@@ -9,8 +9,9 @@ import pytest
 from scipy.optimize import linprog, nnls
 
 from fracture._problem import pose
+from fracture.certificates import _branch
 from fracture.certificates._branch import Effort, branch
-from fracture.certificates._certify import prepare, seeds_of
+from fracture.certificates._outputs import prepare, seeds_of
 from fracture.certificates._polyhedron import nearest_point
 from fracture.certificates._result import wanted
 from fracture.perturbation import minimal
@@ -113,6 +114,26 @@ def test_closes_the_radius_that_brute_force_finds(activation, ord, boxed):
         moved = network(*layers, activation)(x + np.asarray(above.delta))
         assert np.argmax(moved) != label
     assert tried >= 8
+
+
+def test_multipliers_in_linf_ascend_without_exact_leaves(monkeypatch):
+    """As for large inputs; one input after the other under `vmap`."""
+    monkeypatch.setattr(_branch, "MOST_ENTRIES", 0)
+    given, exact = [], []
+    for seed in range(16):
+        *layers, x = weights(seed)
+        label = int(np.argmax(network(*layers)(x)))
+        radius = exact_radius(*layers, x, label, np.inf)
+        if 0 < radius < 10:
+            given.append((*layers, x, np.asarray(label), np.asarray(1.2 * radius)))
+            exact.append(radius)
+    batch = [jnp.asarray(np.stack(each)) for each in zip(*given, strict=True)]
+    got = jax.vmap(solver(jax.nn.relu, jnp.inf, None))(*batch)
+    share = got.radius / np.asarray(exact)
+    assert len(exact) >= 8
+    assert (share <= 1 + 1e-9).all()
+    assert np.median(share) > 0.999
+    assert np.min(share) > 0.85  # five units that are all cut, by multipliers alone
 
 
 def test_is_a_bound_wherever_it_stops():

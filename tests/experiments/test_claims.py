@@ -139,6 +139,29 @@ def test_trained_networks_are_judged_on_both_laws():
     np.testing.assert_allclose(product.where(keep), ratio.where(keep), rtol=2e-3)
 
 
+def test_trained_networks_are_judged_between_what_is_certified_and_what_is_found():
+    result = run("trained", seeds=6, dim=(4,), examples=12, certify=True)
+    dataset = result.dataset
+    keep = (dataset["found"] > 0) & (dataset["correct"] > 0)
+    share = (dataset["radius_certified"] / dataset["radius_pair"]).where(keep)
+    assert (share.where(keep, 1) <= 1).all()
+    assert share.median() > 0.99  # eight neurons are taken apart
+    np.testing.assert_allclose(result.summary["certified_share"], share.median("example").median())
+
+    def law_e(factor, certified):
+        """The verdict if the networks' ratios were so many times what they read."""
+        changed = dataset.copy()
+        changed["radius_pair"] = factor * dataset["r_half"] * dataset["rho_net"]
+        changed["radius_certified"] = certified * changed["radius_pair"]
+        return trained.judge(changed).verdicts[-1].holds
+
+    assert law_e(1.0, 0.99) is True
+    assert law_e(1.0, 0.5) is None
+    assert law_e(2.0, 0.9) is False
+    assert law_e(2.0, 0.5) is None  # the truth may be 1
+    assert law_e(0.5, 0.0) is False  # and here it is less
+
+
 @pytest.mark.parametrize("data", trained.FAMILIES)
 def test_every_family_can_be_trained_on(data):
     result = run("trained", seeds=2, dim=(6,), data=data)

@@ -1,6 +1,7 @@
 """Law E, that the pairwise ratio is what the network reads: its verdict and its figures."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import xarray as xr
 
@@ -14,14 +15,25 @@ FACTORS = ("law_e", "midpoint", "secant", "tangent")
 
 
 def law_e_verdict(
-    law: str, middle: xr.Dataset, incomplete: Sequence[int], *, what: str = "ratio over ρ_net"
+    law: str,
+    middle: xr.Dataset,
+    incomplete: Sequence[Any],
+    *,
+    what: str = "ratio over ρ_net",
+    axis: str = "dim",
 ) -> Verdict:
-    """Is the ratio what is read, and which factor is the reason where it is not?"""
+    """Is the ratio what is read, and which factor is the reason where it is not?
+
+    Where there are certified radii, `law_e_certified`, between them and what was found.
+    """
+    factors = statistics.medians(middle["law_e"])
+    if "law_e_certified" in middle:
+        factors = verdicts.bracketed(statistics.medians(middle["law_e_certified"]), factors)
     return verdicts.agreement(
         law,
-        statistics.medians(middle["law_e"]),
+        factors,
         incomplete,
-        axis="dim",
+        axis=axis,
         within=WITHIN,
         what=what,
         parts={name: statistics.medians(middle[name]) for name in FACTORS[1:]},

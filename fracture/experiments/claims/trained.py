@@ -5,6 +5,9 @@ linearly; law E says that the fragility of any network is its own compression ra
 has learned. Networks are trained by full-batch Adam on the squared error and attacked at training
 points. The other point is the twin on the hypercube, which differs in the last coordinate of z
 only, and the nearest training point of another class elsewhere.
+
+Perturbations that are found are upper bounds. With the option `certify` each has a certified lower
+bound beside it, and a law is judged by both: it holds only if it does at both ends.
 """
 
 from collections.abc import Callable
@@ -21,6 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 from ... import data, models, statistics
 from ..._checks import check_counts, check_finite
 from ..._typing import Key
+from ...certificates import certify
 from ...compression import law_factors
 from ...drawing import Drawing, against_axis, distribution
 from ...norms import norm
@@ -47,6 +51,14 @@ class Cell(NamedTuple):
     ]
     r_half: Float[Array, " example"]
     radius_pair: Float[Array, " example"]  # inf where none was found, 0 where misclassified
+    radius_certified: Annotated[
+        Float[Array, " example"],
+        quantity(
+            "radius_certified",
+            meaning="certified radius: no smaller perturbation makes the network prefer the other "
+            "point's class",
+        ),
+    ]  # NaN where it is not asked for
     correct: Bool[Array, " example"]
     found: Bool[Array, " example"]
     rho_net: Float[Array, " example"]
@@ -72,6 +84,7 @@ class Options(NamedTuple):
     steps: int = 1000
     learning_rate: float = 3e-3
     examples: int = 32
+    certify: bool = False
 
 
 _FAMILIES: dict[str, Callable[[Key, int, int, Options], Any]] = {
@@ -125,16 +138,21 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
             return network.apply(trained.params, z)
 
         found = as_solver(options.solver)(logits_fn, x, label, target=other)
+        least = jnp.full((), jnp.nan, x.dtype)
+        if options.certify:  # exact, up to rounding, where the network is small
+            how = {"method": "branch", "effort": "low", "found": found}
+            least = certify(logits_fn, x, label, target=other, **how).radius
         factors = law_factors(logits_fn, x, label, displacement, found.norm, other=other)
-        return found, factors
+        return found, least, factors
 
-    found, factors = jax.vmap(attack)(inputs, labels, displacements, others)
+    found, least, factors = jax.vmap(attack)(inputs, labels, displacements, others)
     best = jax.vmap(partial(optimum, task))(jnp.arange(num))
     return Cell(
         r_opt=best.radius,
         side=best.bound,
         r_half=jax.vmap(norm)(displacements) / 2,
         radius_pair=found.norm,
+        radius_certified=least,
         correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
         found=found.status == Status.FOUND,
         rho_net=factors.rho_net,
@@ -216,7 +234,7 @@ _OPTIMA = {
 
 def judge(dataset: xr.Dataset) -> Findings:
     """Judge law B (of the hypercube) and law E apart, on medians over inputs."""
-    keep, share = statistics.usable(dataset)
+    keep, found_share = statistics.usable(dataset)
     middle = dataset[list(_MEDIANS)].where(keep).median("example", keep_attrs=True)
     ratio = (dataset["radius_pair"] / dataset["r_half"]).where(keep)
     law_e = (ratio / dataset["rho_net"]).median("example")
@@ -232,22 +250,37 @@ def judge(dataset: xr.Dataset) -> Findings:
     )
     middle["ratio_pair"] = ratio.median("example").assign_attrs(quantity("ratio_pair").attrs())
     middle["law_e"] = law_e.assign_attrs(quantity("law_e").attrs())
-    middle = middle.where(share >= 0.9)
+    certified = "radius_certified" in dataset and bool(dataset["radius_certified"].notnull().any())
+    if certified:
+        least = dataset["radius_certified"].where(keep)
+        below = least / dataset["r_half"]
+        middle["ratio_certified"] = below.median("example")
+        middle["law_e_certified"] = (below / dataset["rho_net"]).median("example")
+        middle["radius_certified"] = least.median("example", keep_attrs=True)
+        share = (least / dataset["radius_pair"]).median("example")
+        middle["certified_share"] = share.assign_attrs(_SHARE.attrs())
+    middle = middle.where(found_share >= 0.9)
     names = ["ratio", "ratio_pair", "radius_pair", "r_opt", "r_half", "rho_net", *FACTORS]
     for name in ("rho_theory", "accuracy"):
         if dataset[name].notnull().any():
             middle[name] = dataset[name]
             names.append(name)
-    middle["found"] = share
+    if certified:
+        names += ["radius_certified", "certified_share"]
+    middle["found"] = found_share
     summary = statistics.median_table(middle, [*names, "found"])
     fits = [statistics.exponent(middle[name]) for name in ("ratio", "ratio_pair", "rho_net")]
     failed, found = statistics.incomplete(middle["ratio_pair"], dataset), []
     if "rho_theory" in middle:
         layers = options_of(Options, dataset).layers
+        factors = statistics.medians(middle["ratio_pair"] / middle["rho_theory"])
+        if certified:
+            below = statistics.medians(middle["ratio_certified"] / middle["rho_theory"])
+            factors = verdicts.bracketed(below, factors)
         found.append(
             verdicts.agreement(
                 f"Law {'B' if layers == 1 else 'C'} for trained networks",
-                statistics.medians(middle["ratio_pair"] / middle["rho_theory"]),
+                factors,
                 failed,
                 axis="dim",
                 within=WITHIN,
@@ -269,6 +302,7 @@ def _bound(side: xr.DataArray) -> str:
     return "upper"
 
 
+_SHARE = quantity("certified_share", symbol="r_cert/r_pair")
 _MEDIANS = ("r_half", "radius_pair", "rho_net", *FACTORS[1:])
 
 
@@ -279,6 +313,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
     ratio = (dataset["radius_pair"] / dataset["r_half"]).where(keep)
     ratio = ratio.rename("ratio_pair").assign_attrs(quantity("ratio_pair").attrs())
     rhos = [name for name in ("rho_net", "rho_theory") if name in summary]
+    radii = ["r_opt", "r_half", "radius_pair", "radius_certified"]
     return {
         "scaling": against_axis(
             summary,
@@ -288,7 +323,9 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             guide=True,
         ),
         "radii": against_axis(
-            summary, ["r_opt", "r_half", "radius_pair"], title="Radii against dimension"
+            summary,
+            [name for name in radii if name in summary],
+            title="Radii against dimension",
         ),
         "distribution": distribution(ratio, summary, title="Distribution of the fragility ratio"),
         "law-e": law_e_cloud(summary, dataset["rho_net"], ratio),

@@ -71,6 +71,22 @@ def test_verdicts_on_measurements_that_are_made_up():
 
 
 @pytest.mark.fast
+def test_law_e_holds_only_at_both_ends_of_a_bracket():
+    dataset = made({"tangent": (1.0, 0.05)})
+    verdict = lambda share: law_e.judge(
+        dataset.assign(radius_certified=share * dataset["radius_pair"])
+    ).verdicts[0]
+    assert verdict(0.95).holds is True
+    assert verdict(0.5).holds is None
+    assert verdict(0.5).evidence[0].low < 0.6 < 0.9 < verdict(0.5).evidence[0].high
+
+
+def test_only_networks_that_are_small_are_certified():
+    with pytest.raises(ValueError, match="certify needs network to be of clusters, spiked"):
+        experiments.reproduce("law_e", settings={"network": ("digits",), "certify": True})
+
+
+@pytest.mark.fast
 def test_what_chooses_a_correction_does_not_judge_it():
     dataset = made({"midpoint": (2.0, 0.1), "tangent": (1.0, 0.1)})
     spoiled = dataset.copy(deep=True)
