@@ -1,6 +1,7 @@
 """Grids of axes x seeds in one compiled call per shape: sharded, resumable, labelled."""
 
 from ._atomic import exclusive, write_atomically
+from ._executor import Executor, FailedChunksError
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
 from ._progress import Progress, progress_bar
 from ._run import run, run_each
@@ -9,6 +10,8 @@ from ._store import StoreMismatchError, chunk_store, compare
 
 __all__ = [
     "DamagedFileError",
+    "Executor",
+    "FailedChunksError",
     "Point",
     "Progress",
     "StoreMismatchError",

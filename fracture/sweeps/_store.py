@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import secrets
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import xarray as xr
 from .._files import open_regular
 from ._atomic import exclusive, write_atomically
 from ._netcdf import DamagedFileError, read_dataset, write_dataset
+from ._notes import COMPUTING, FAILED, HOLDER, NOTES, computing, read_note, remove_notes, write_note
 from ._spec import Point, checked_name
 
 _CHUNK, _SWEEP = "chunk", "sweep.json"
@@ -33,6 +35,7 @@ class ChunkStore(NamedTuple):
 
     folder: Path
     provenance: Mapping[str, Any]
+    token: str = ""  # of the process that holds the folder
 
     def path(self, point: Point, start: int) -> Path:
         """Where the chunk of a point that starts at seed `start` is, or will be."""
@@ -70,6 +73,14 @@ class ChunkStore(NamedTuple):
         compare(described, self._description(point, start), f"{path} belongs to another sweep")
         return chunk
 
+    def computing(self, point: Point, start: int) -> contextlib.AbstractContextManager[None]:
+        """A note, for as long as a chunk is computed, and one of its failure."""
+        return computing(self.folder, self.path(point, start).stem)
+
+    def is_seen(self) -> bool:
+        """Whether the folder is, on this machine too, the one that another process holds."""
+        return read_note(self.folder / NOTES / HOLDER).get("token") == self.token
+
     def _description(self, point: Point, start: int) -> dict[str, Any]:
         return {**self.provenance, "chunk_point": point, "chunk_start": start}
 
@@ -91,10 +102,15 @@ def chunk_store(out: Path, provenance: Mapping[str, Any]) -> Iterator[ChunkStore
         stored = _read_description(folder / _SWEEP)
         if stored is not None:
             compare(stored, provenance, f"{out} holds another {name} sweep")
-        store = ChunkStore(folder, provenance)
+        store = ChunkStore(folder, provenance, secrets.token_hex(8))
         if any(folder.glob("*.nc*")):  # else with the first chunk: options that fail leave nothing
             store.describe()
-        yield store
+        remove_notes(folder, HOLDER, COMPUTING, FAILED)  # of processes that are no more
+        write_note(folder / NOTES / HOLDER, token=store.token)
+        try:
+            yield store
+        finally:
+            remove_notes(folder, HOLDER, COMPUTING)
 
 
 def _read_description(path: Path) -> dict[str, Any] | None:
@@ -115,16 +131,21 @@ def _read_description(path: Path) -> dict[str, Any] | None:
 
 def compare(stored: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:
     """Raise a `StoreMismatchError` unless both say the same."""
-    names = sorted(stored.keys() | wanted.keys())
-    changed = [name for name in names if stored.get(name) != wanted.get(name)]
-    if changed:
-        there, here = (
-            ", ".join(f"{name} = {str(said.get(name))[:300]}" for name in changed)
-            for said in (stored, wanted)
-        )
+    if said := differences(stored, wanted):
         raise StoreMismatchError(
-            f"{what} ({there}; now {here}): choose another folder, or go on with the same options."
+            f"{what} ({said}): choose another folder, or go on with the same options."
         )
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """What two descriptions do not say alike; empty where they do."""
+    names = sorted(there.keys() | here.keys())
+    changed = [name for name in names if there.get(name) != here.get(name)]
+    one, other = (
+        ", ".join(f"{name} = {str(said.get(name))[:300]}" for name in changed)
+        for said in (there, here)
+    )
+    return f"{one}; now {other}" if changed else ""
 
 
 def _set_aside(path: Path, error: Exception) -> None:
