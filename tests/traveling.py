@@ -1,6 +1,7 @@
 """Sweeps that other processes can import: this module is on the path of tests."""
 
 import os
+import time
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -37,11 +38,13 @@ def shared(dim):
 
 
 def shared_with_traces(dim, *, folder, fails=None):
-    """Leaves a file for each compilation; fails at one dimension, always or the first time."""
+    """Leaves a file for each compilation; fails, or waits, at one dimension and time."""
     tried = len(list(Path(folder).glob(f"{dim}-*")))
     Path(folder, f"{dim}-{os.getpid()}-{tried}").touch()
     if fails in (f"{dim}", f"{dim} once") and not (fails.endswith("once") and tried):
         raise ArithmeticError("no luck")
+    if fails == f"{dim} waits" and not tried:
+        time.sleep(600)  # to be killed
     return shared(dim)
 
 

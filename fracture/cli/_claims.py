@@ -12,6 +12,7 @@ import click
 
 from .. import _registry
 from .._occasion import occasion
+from ._engine import engine, engines
 from ._process import prepare_jax, resumable, show
 from ._types import COUNT, Integers, out
 
@@ -65,9 +66,17 @@ class _WithDims(click.Command):
 @_key
 @click.option("--quick", is_flag=True, help="A smaller default sweep, for a first look.")
 @_out
+@engines
 @resumable()
 def sweep(
-    out: Path, quick: bool, data: str | None, key: int, seeds: int | None, **options: Any
+    out: Path,
+    quick: bool,
+    data: str | None,
+    key: int,
+    seeds: int | None,
+    workers: int | None,
+    dask: str | None,
+    **options: Any,
 ) -> None:
     """Measure how fragility scales with the dimension, and judge the laws.
 
@@ -92,7 +101,8 @@ def sweep(
     else:
         claim, settings = own_sweep(data, **chosen)
         plan = {claim: settings}
-    _run(plan, size="quick" if quick else "default", seeds=seeds, root=key, out=out)
+    size = "quick" if quick else "default"
+    _run(plan, size=size, seeds=seeds, root=key, out=out, engine=engine(workers, dask))
 
 
 def own_sweep(data: str, *, model: str | None = None, **options: Any) -> tuple[str, dict[str, Any]]:
@@ -165,6 +175,7 @@ def _settings(context: click.Context, _: Any, given: Sequence[str]) -> dict[str,
 @_seeds
 @_key
 @_out
+@engines
 @resumable()
 def reproduce(
     claims: tuple[str, ...],
@@ -174,6 +185,8 @@ def reproduce(
     seeds: int | None,
     key: int,
     out: Path,
+    workers: int | None,
+    dask: str | None,
 ) -> None:
     """Measure claims of the paper and questions about it, and judge them.
 
@@ -183,6 +196,7 @@ def reproduce(
       fracture reproduce linear_points --size quick
       fracture reproduce linear_hypercube --set layers=2 --dims 8,16,32 --out mixing
       fracture reproduce all --size quick --out everything
+      fracture reproduce all --size full --out everything --dask tcp://login:8786
     """
     if not claims:
         raise click.UsageError("name claims, or all; fracture reproduce --list shows them.")
@@ -202,7 +216,8 @@ def reproduce(
         _registry.entry(name)
     given = settings | ({"dim": dims} if dims else {})
     plan = {name: given for name in names}
-    _run(plan, size=size, seeds=seeds, root=key, out=out, whole=claims != ("all",))
+    whole, where = claims != ("all",), engine(workers, dask)
+    _run(plan, size=size, seeds=seeds, root=key, out=out, engine=where, whole=whole)
 
 
 def _run(
@@ -212,6 +227,7 @@ def _run(
     seeds: int | None,
     root: int,
     out: Path,
+    engine: contextlib.AbstractContextManager[Any],
     whole: bool = True,
 ) -> None:
     """Measure claims under settings, store the results, and show them.
@@ -236,10 +252,17 @@ def _run(
     with exclusive(out):
         results = {}
         with (
+            engine as executor,
             progress_bar() as watch,
             contextlib.closing(
                 experiments.reproduce_each(
-                    able, size=size, seeds=seeds, root=root, out=out, progress=watch
+                    able,
+                    size=size,
+                    seeds=seeds,
+                    root=root,
+                    out=out,
+                    progress=watch,
+                    executor=executor,
                 )
             ) as each,
         ):

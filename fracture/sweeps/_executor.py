@@ -36,6 +36,7 @@ _SETTINGS = (
 )
 """What JAX keeps for each thread, and programs depend on."""
 
+_TOLD = 3  # failures in an error
 _KEPT = 32  # programs of a worker
 _PAUSE = 0.02  # seconds between two looks at what is ready
 
@@ -160,11 +161,15 @@ def _answers(
                 failed[f"{label(point)}, seeds {chunk.start} to {chunk.stop - 1}"] = answer.error
                 if store is not None:
                     note_failure(store.folder, store.path(point, chunk.start).stem, answer.error)
-            said = f"{len(waiting)} chunks elsewhere" + f", {len(failed)} failed" * bool(failed)
-            say(f"{sweep.name}, {label(point)}: {said}")
+            said = f"{sweep.name}, {label(point)}, elsewhere"
+            say(f"{said}: {len(failed)} failed" if failed else said)
     if failed:
-        listed = "; ".join(f"{name}: {error}" for name, error in failed.items())
-        raise FailedChunksError(f"{len(failed)} chunks of {sweep.name} failed twice ({listed}).")
+        listed = "; ".join(f"{name}: {error}" for name, error in list(failed.items())[:_TOLD])
+        more = "; …" if len(failed) > _TOLD else ""
+        raise FailedChunksError(
+            f"{len(failed)} chunks of {sweep.name} failed twice ({listed}{more}); all others are "
+            "finished, and stored where there is a folder."
+        )
 
 
 def _answer(future: Any) -> Answer:

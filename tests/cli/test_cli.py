@@ -76,19 +76,26 @@ def test_choices_are_those_of_the_library():
     assert tuple(perturbation.SOLVERS) == _claims._SOLVERS
 
 
+IMAGENET = ["analyze", "imagenet", "--model", "os:getcwd"]
+
+
 @pytest.mark.fast
 @pytest.mark.parametrize(
-    ("package", "install"),
-    [("click", ".[cli]"), ("platformdirs", ".[cli]"), ("foolbox", ".[imagenet]")],
+    ("package", "install", "command"),
+    [
+        *((package, ".[cli]", IMAGENET) for package in ("click", "platformdirs")),
+        ("foolbox", ".[imagenet]", IMAGENET),
+        ("distributed", ".[dask]", ["sweep", "--dask", "tcp://127.0.0.1:1"]),
+    ],
 )
-def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, install):
+def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, install, command):
     monkeypatch.setitem(sys.modules, package, None)
     for name in [name for name in sys.modules if name.startswith("fracture.cli")]:
         monkeypatch.delitem(sys.modules, name)
     find_spec = importlib.util.find_spec
     absent = lambda name, *rest: None if name == package else find_spec(name, *rest)
     monkeypatch.setattr(importlib.util, "find_spec", absent)
-    code, out, err = fracture("analyze", "imagenet", "--model", "os:getcwd")
+    code, out, err = fracture(*command)
     assert (code, out) == (2, "")
     assert err.startswith(f"fracture: error: the package {package} is not installed (")
     assert err.endswith(f': pip install "{install}"\n')
@@ -157,6 +164,8 @@ def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
         (["reproduce", "linear_points", "--dims", "8", "16"], "commas"),
         (["reproduce", "digits", "--set", "dim=49", "--dims", "196"], "give one"),
         (["reproduce", "digits", "--size", "huge"], "'huge' is not one of"),
+        (["sweep", "--workers", "0"], "1<=x<=2147483647"),
+        (["sweep", "--workers", "2", "--dask", "tcp://here:1"], "exclude each other"),
         (["report", "nowhere"], "nowhere"),
         (["report", "."], "no results"),
         (["strengthen"], "strengthen"),
@@ -376,9 +385,9 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
     cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
     environment = {**os.environ, **cache, "JAX_PLATFORMS": "cpu"}
 
-    def start(out):
+    def start(out, *options):
         return subprocess.Popen(
-            [*command, "--out", str(out)], env=environment, stderr=subprocess.DEVNULL
+            [*command, "--out", str(out), *options], env=environment, stderr=subprocess.DEVNULL
         )
 
     killed = start(tmp_path / "killed")
@@ -392,8 +401,8 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
     assert not (tmp_path / "killed" / "index.html").exists()
 
     results = []
-    for name in ("killed", "whole"):
-        assert start(tmp_path / name).wait() == 0
+    for name, options in (("killed", ()), ("whole", ("--workers", "2"))):
+        assert start(tmp_path / name, *options).wait() == 0
         results.append(read_dataset(tmp_path / name / "linear_hypercube.nc"))
     timings = ["compile_seconds", "run_seconds"]
     for result in results:  # when, by which command, with which version

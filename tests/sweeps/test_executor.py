@@ -130,7 +130,7 @@ def test_whatever_submits_is_an_executor(expected):
     xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
     assert [done for _, done, _ in said][-1] == 11
     assert {total for *_, total in said} == {11}
-    assert said[0][0] == "toy, d = 3: 3 chunks elsewhere"
+    assert said[0][0] == "toy, d = 3, elsewhere"
 
 
 class Dying:
