@@ -12,6 +12,7 @@ from .._files import printable
 from ._analyze import analyze
 from ._claims import reproduce, sweep
 from ._report import report
+from ._status import status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -24,7 +25,7 @@ def cli() -> None:
     """
 
 
-for command in (sweep, reproduce, analyze, report):
+for command in (sweep, reproduce, analyze, report, status):
     cli.add_command(command)
 
 

@@ -6,6 +6,7 @@ from ._netcdf import DamagedFileError, read_dataset, write_dataset
 from ._progress import Progress, progress_bar
 from ._run import run, run_each
 from ._spec import Point, Sweep, environment
+from ._status import Status, status
 from ._store import StoreMismatchError, chunk_store, compare
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "FailedChunksError",
     "Point",
     "Progress",
+    "Status",
     "StoreMismatchError",
     "Sweep",
     "chunk_store",
@@ -24,6 +26,7 @@ __all__ = [
     "read_dataset",
     "run",
     "run_each",
+    "status",
     "write_atomically",
     "write_dataset",
 ]

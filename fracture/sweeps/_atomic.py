@@ -11,6 +11,7 @@ import filelock
 
 PARTIAL_FOLDER, PARTIAL = ".fracture-partial", ".partial"
 LOCK = ".fracture-lock"
+_PATIENCE = 0.2  # seconds; whoever only looks whether a folder is held holds it for a moment
 _STALE = 3600  # seconds after which an unfinished file is taken for one of a killed process
 
 
@@ -68,7 +69,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 4)
     except filelock.Timeout:
         raise BlockingIOError(f"another process is writing to {folder}.") from None
     try:

@@ -12,7 +12,7 @@ from typing import Any
 from .._files import open_regular, printable
 
 NOTES = ".fracture-notes"
-HOLDER, COMPUTING, FAILED = ".holder", ".computing", ".failed"
+HOLDER, COMPUTING, FAILED = "sweep.holder", ".computing", ".failed"
 _LONGEST = 2**16  # bytes
 
 

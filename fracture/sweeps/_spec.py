@@ -53,7 +53,7 @@ def environment() -> dict[str, str]:
 _CONCLUDING = (
     *("experiments", "statistics", "report", "drawing", "cli"),
     *("vocabulary.py", "_registry.py", "_signals.py", "_occasion.py", "_concluding.py"),
-    *("sweeps/_executor.py", "sweeps/_notes.py", "sweeps/_progress.py"),
+    *("sweeps/_executor.py", "sweeps/_notes.py", "sweeps/_status.py", "sweeps/_progress.py"),
 )
 
 

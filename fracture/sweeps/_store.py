@@ -18,7 +18,7 @@ from ._netcdf import DamagedFileError, read_dataset, write_dataset
 from ._notes import COMPUTING, FAILED, HOLDER, NOTES, computing, read_note, remove_notes, write_note
 from ._spec import Point, checked_name
 
-_CHUNK, _SWEEP = "chunk", "sweep.json"
+_CHUNK, SWEEP = "chunk", "sweep.json"
 _LONGEST = 2**20  # bytes of a description of a sweep
 
 
@@ -49,9 +49,9 @@ class ChunkStore(NamedTuple):
 
     def describe(self) -> None:
         """Write down what the sweep is, where that does not stand there yet."""
-        if not (self.folder / _SWEEP).exists():
+        if not (self.folder / SWEEP).exists():
             text = json.dumps(self.provenance, indent=1, sort_keys=True)
-            write_atomically(self.folder / _SWEEP, lambda path: path.write_text(text, "utf-8"))
+            write_atomically(self.folder / SWEEP, lambda path: path.write_text(text, "utf-8"))
 
     def read(self, point: Point, start: int) -> xr.Dataset | None:
         """A stored chunk; None where there is none, or a damaged one, which is set aside.
@@ -61,15 +61,19 @@ class ChunkStore(NamedTuple):
         StoreMismatchError
             Where the file of that name is whole and something else.
         """
-        path = self.path(point, start)
         try:
-            chunk = read_dataset(path, checked=True)
+            return self.checked(point, start)
         except FileNotFoundError:
             return None
         except DamagedFileError as error:
-            _set_aside(path, error)
+            _set_aside(self.path(point, start), error)
             return None
-        described = json.loads(chunk.attrs.pop(_CHUNK, "{}"))
+
+    def checked(self, point: Point, start: int) -> xr.Dataset:
+        """A stored chunk, or an error that says why there is none."""
+        path = self.path(point, start)
+        chunk = read_dataset(path, checked=True)
+        described = _told(chunk.attrs.pop(_CHUNK, "{}"))
         compare(described, self._description(point, start), f"{path} belongs to another sweep")
         return chunk
 
@@ -99,7 +103,12 @@ def chunk_store(out: Path, provenance: Mapping[str, Any]) -> Iterator[ChunkStore
     name = checked_name(provenance["experiment"])
     folder = out / "chunks" / name
     with exclusive(folder):
-        stored = _read_description(folder / _SWEEP)
+        stored = None
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                stored = read_description(folder / SWEEP)
+            except ValueError as error:
+                _set_aside(folder / SWEEP, error)
         if stored is not None:
             compare(stored, provenance, f"{out} holds another {name} sweep")
         store = ChunkStore(folder, provenance, secrets.token_hex(8))
@@ -113,20 +122,33 @@ def chunk_store(out: Path, provenance: Mapping[str, Any]) -> Iterator[ChunkStore
             remove_notes(folder, HOLDER, COMPUTING)
 
 
-def _read_description(path: Path) -> dict[str, Any] | None:
-    """What `sweep.json` says; None where there is none, or a damaged one, which is set aside."""
+def read_description(path: Path) -> dict[str, Any]:
+    """What `sweep.json` says.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If it is damaged; the error names it.
+    """
     try:
         with open_regular(path) as file:
             content = file.read(_LONGEST + 1)
         stored = json.loads(content)
         if len(content) > _LONGEST or not isinstance(stored, dict):
             raise ValueError("not a description of a sweep")
-    except FileNotFoundError:
-        return None
     except (ValueError, RecursionError) as error:
-        _set_aside(path, ValueError(f"{path} cannot be read ({type(error).__name__}: {error})."))
-        return None
+        raise ValueError(f"{path} cannot be read ({type(error).__name__}: {error}).") from error
     return stored
+
+
+def _told(text: Any) -> dict[str, Any]:
+    """What a chunk says of itself; nothing, where it is none of ours."""
+    with contextlib.suppress(ValueError, TypeError, RecursionError):
+        if isinstance(told := json.loads(text), dict):
+            return told
+    return {}
 
 
 def compare(stored: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:

@@ -47,7 +47,7 @@ def fracture(monkeypatch, capfd, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["sweep"], ["reproduce"], ["analyze"], ["report"]),
+        *([], ["sweep"], ["reproduce"], ["analyze"], ["report"], ["status"]),
         *(["analyze", "images"], ["analyze", "imagenet"]),
     ],
 )
@@ -167,6 +167,7 @@ def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
         (["sweep", "--workers", "0"], "1<=x<=2147483647"),
         (["sweep", "--workers", "2", "--dask", "tcp://here:1"], "exclude each other"),
         (["report", "nowhere"], "nowhere"),
+        (["status", "nowhere"], "nowhere"),
         (["report", "."], "no results"),
         (["strengthen"], "strengthen"),
         (["analyze", "nowhere.npz", "--network", "os:getcwd"], "nowhere.npz"),
@@ -367,6 +368,11 @@ def test_a_sweep_leaves_results_figures_and_a_page(fracture, tmp_path):
     with xr.open_dataset(run / "linear_points.nc", engine="h5netcdf") as dataset:
         assert dict(dataset.sizes) == {"dim": 2, "seed": 40}
         assert dataset["radius"].attrs["units"] == "input units"
+
+    assert fracture("status", "run")[:2] == (
+        *(0, "linear_points: 2 of 2 chunks done; no process is at it\n"),
+    )
+    assert fracture("status", "cache")[:2] == (0, "cache holds no sweeps.\n")
 
     page = (run / "index.html").read_bytes()
     code, again, err = fracture("report", "run")
