@@ -27,7 +27,9 @@ def write_dataset(path: Path, dataset: xr.Dataset) -> None:
     """One netCDF-4 file, atomically, with a checksum of its contents as an attribute."""
     dataset = _cleaned(dataset)
     dataset = dataset.assign_attrs({CHECKSUM: checksum(dataset)})
-    write_atomically(path, lambda name: dataset.to_netcdf(name, engine="h5netcdf"))
+    # Not by HDF5 itself: on a full disk, it reports no error, or not as one, and crashes later.
+    content = dataset.to_netcdf(engine="h5netcdf")
+    write_atomically(path, lambda name: name.write_bytes(content))
 
 
 def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:

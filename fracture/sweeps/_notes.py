@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._files import open_regular, printable
+from ._atomic import writing
 
 NOTES = ".fracture-notes"
 HOLDER, COMPUTING, FAILED = "sweep.holder", ".computing", ".failed"
@@ -20,8 +21,9 @@ def write_note(path: Path, **said: Any) -> None:
     """Who says something, when, and what; a reader may find half of it."""
     who = {"host": platform.node(), "pid": os.getpid()}
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({**who, "since": now, **said}), "utf-8")
+    with writing(path):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({**who, "since": now, **said}), "utf-8")
 
 
 def read_note(path: Path) -> dict[str, str]:
