@@ -12,7 +12,7 @@ import click
 
 from .. import _registry
 from .._occasion import occasion
-from ._engine import engine, engines
+from ._engine import Engine, engines, executor, join
 from ._process import prepare_jax, resumable, show
 from ._types import COUNT, Integers, out
 
@@ -74,8 +74,7 @@ def sweep(
     data: str | None,
     key: int,
     seeds: int | None,
-    workers: int | None,
-    dask: str | None,
+    engine: Engine,
     **options: Any,
 ) -> None:
     """Measure how fragility scales with the dimension, and judge the laws.
@@ -102,7 +101,7 @@ def sweep(
         claim, settings = own_sweep(data, **chosen)
         plan = {claim: settings}
     size = "quick" if quick else "default"
-    _run(plan, size=size, seeds=seeds, root=key, out=out, engine=engine(workers, dask))
+    _run(plan, size=size, seeds=seeds, root=key, out=out, engine=engine)
 
 
 def own_sweep(data: str, *, model: str | None = None, **options: Any) -> tuple[str, dict[str, Any]]:
@@ -185,8 +184,7 @@ def reproduce(
     seeds: int | None,
     key: int,
     out: Path,
-    workers: int | None,
-    dask: str | None,
+    engine: Engine,
 ) -> None:
     """Measure claims of the paper and questions about it, and judge them.
 
@@ -216,8 +214,8 @@ def reproduce(
         _registry.entry(name)
     given = settings | ({"dim": dims} if dims else {})
     plan = {name: given for name in names}
-    whole, where = claims != ("all",), engine(workers, dask)
-    _run(plan, size=size, seeds=seeds, root=key, out=out, engine=where, whole=whole)
+    whole = claims != ("all",)
+    _run(plan, size=size, seeds=seeds, root=key, out=out, engine=engine, whole=whole)
 
 
 def _run(
@@ -227,7 +225,7 @@ def _run(
     seeds: int | None,
     root: int,
     out: Path,
-    engine: contextlib.AbstractContextManager[Any],
+    engine: Engine,
     whole: bool = True,
 ) -> None:
     """Measure claims under settings, store the results, and show them.
@@ -236,6 +234,7 @@ def _run(
     """
     began = time.perf_counter()
     prepare_jax(x64=True)  # the laws are tested to their last digits
+    process = join(engine)
     from .. import experiments, report as reports
     from ..sweeps import exclusive, progress_bar
 
@@ -249,10 +248,10 @@ def _run(
             click.echo(f"{name} is left out: {error}", err=True)
         else:
             able[name] = settings
-    with exclusive(out):
+    with exclusive(out, process=process):
         results = {}
         with (
-            engine as executor,
+            executor(engine) as elsewhere,
             progress_bar() as watch,
             contextlib.closing(
                 experiments.reproduce_each(
@@ -262,14 +261,18 @@ def _run(
                     root=root,
                     out=out,
                     progress=watch,
-                    executor=executor,
+                    executor=elsewhere,
                 )
             ) as each,
         ):
             for found in each:
                 found = found._replace(dataset=found.dataset.assign_attrs(occasion()))
+                if process:
+                    continue  # the first one puts all together
                 experiments.save(found, out)
                 results[str(found.dataset.attrs["experiment"])] = found
+        if process:
+            return
         show(reports.tables(results), partial(reports.page, results, out))
     timings = [result.dataset for result in results.values()]
     compiled = sum(float(dataset["compile_seconds"].sum()) for dataset in timings)

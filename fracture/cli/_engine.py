@@ -1,6 +1,7 @@
-"""Where chunks are computed: in this process, in others on this machine, or by Dask's workers."""
+"""Where chunks are computed: here, in processes of this machine, by Dask, by a group of equals."""
 
 import contextlib
+import functools
 import importlib.util
 import multiprocessing
 import os
@@ -8,8 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -20,43 +20,85 @@ from ._types import COUNT
 if TYPE_CHECKING:
     from ..sweeps import Executor
 
+_OPTIONS = (
+    click.option("--workers", type=COUNT, help="Processes that compute.  [default: this one]"),
+    click.option("--dask", metavar="ADDRESS", help="Scheduler of Dask whose workers compute."),
+    click.option(
+        "--coordinator",
+        metavar="HOST:PORT|auto",
+        help="This is one of several processes, which compute one sweep into one folder: where the "
+        "first of them listens; auto where JAX finds out, as under Slurm.",
+    ),
+    click.option("--processes", type=COUNT, help="How many processes these are."),
+    click.option("--process", type=click.IntRange(0), help="Which of them this is, from 0."),
+)
 
-def engines(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options --workers and --dask."""
-    for option in (
-        click.option("--dask", metavar="ADDRESS", help="Scheduler of Dask whose workers compute."),
-        click.option("--workers", type=COUNT, help="Processes that compute.  [default: this one]"),
-    ):
-        command = option(command)
-    return command
+
+class Engine(NamedTuple):
+    """What was asked for."""
+
+    workers: int | None
+    dask: str | None
+    coordinator: str | None
+    processes: int | None
+    process: int | None
 
 
-def engine(
-    workers: int | None, dask: str | None
-) -> contextlib.AbstractContextManager["Executor | None"]:
-    """What computes chunks, once JAX is prepared here; None for this process."""
-    if workers is not None and dask is not None:
-        raise click.UsageError("--workers and --dask exclude each other.")
-    if dask is not None and importlib.util.find_spec("distributed") is None:
+def engines(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of an `Engine`, which the command takes as `engine`."""
+
+    @functools.wraps(command)
+    def with_engine(**options: Any) -> None:
+        engine = Engine(*(options.pop(name) for name in Engine._fields))
+        _check(engine)
+        command(**options, engine=engine)
+
+    for option in reversed(_OPTIONS):
+        with_engine = option(with_engine)
+    return with_engine
+
+
+def _check(engine: Engine) -> None:
+    if sum(one is not None for one in engine[:3]) > 1:
+        raise click.UsageError("--workers, --dask and --coordinator exclude each other.")
+    by_hand = engine.coordinator not in (None, "auto")
+    if any((number is not None) != by_hand for number in (engine.processes, engine.process)):
+        raise click.UsageError("--coordinator HOST:PORT, --processes, --process need each other.")
+    if by_hand and not (engine.process or 0) < (engine.processes or 0):
+        raise click.UsageError("--process counts from 0 and must be less than --processes.")
+    if engine.dask is not None and importlib.util.find_spec("distributed") is None:
         raise missing("distributed", "dask", "--dask needs it")
-    return _executor(workers, dask)
+
+
+def join(engine: Engine) -> int:
+    """Join the other processes, once JAX is prepared; returns which of them this is."""
+    if engine.coordinator is None:
+        return 0
+    import jax
+
+    if engine.coordinator == "auto":
+        jax.distributed.initialize()
+    else:
+        jax.distributed.initialize(engine.coordinator, engine.processes, engine.process)
+    return jax.process_index()
 
 
 @contextlib.contextmanager
-def _executor(workers: int | None, dask: str | None) -> Iterator["Executor | None"]:
-    flags = os.environ.get("XLA_FLAGS", "")
-    if workers is not None:
+def executor(engine: Engine) -> Iterator["Executor | None"]:
+    """What computes chunks, once JAX is prepared here; None for this process."""
+    if engine.workers is not None:
         spawn = multiprocessing.get_context("spawn")  # JAX has threads, which no fork survives
-        pool = ProcessPoolExecutor(workers, spawn, initializer=_prepare_process)
+        pool = ProcessPoolExecutor(engine.workers, spawn, initializer=_prepare_process)
         try:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
-    elif dask is not None:
+    elif engine.dask is not None:
         from distributed import Client
 
-        with Client(dask, timeout=10, set_as_default=False) as client:
-            client.register_worker_callbacks(setup=partial(prepare_worker, flags))
+        flags = os.environ.get("XLA_FLAGS", "")
+        with Client(engine.dask, timeout=10, set_as_default=False) as client:
+            client.register_worker_callbacks(setup=functools.partial(prepare_worker, flags))
             yield client.get_executor(pure=False)
     else:
         yield None

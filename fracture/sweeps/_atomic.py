@@ -79,8 +79,16 @@ def _tidy(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, *, process: int = 0) -> Iterator[None]:
     """Hold the lock of a folder, made if need be.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    process
+        Number of this process among those that share the folder by agreement, as of
+        `jax.process_index()`: each has a lock of its own.
 
     Raises
     ------
@@ -88,7 +96,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         Where another process, or another thread, holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / LOCK)
+    lock = filelock.FileLock(folder / (f"{LOCK}-{process}" if process else LOCK))
     try:
         lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 4)
     except filelock.Timeout:

@@ -22,8 +22,13 @@ def write_note(path: Path, **said: Any) -> None:
     who = {"host": platform.node(), "pid": os.getpid()}
     now = datetime.now(UTC).isoformat(timespec="seconds")
     with writing(path):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({**who, "since": now, **said}), "utf-8")
+        while True:
+            path.parent.mkdir(exist_ok=True)
+            try:
+                path.write_text(json.dumps({**who, "since": now, **said}), "utf-8")
+                return
+            except FileNotFoundError:  # another process has just removed the empty folder
+                continue
 
 
 def read_note(path: Path) -> dict[str, str]:

@@ -4,17 +4,21 @@ import collections
 import contextlib
 import functools
 import itertools
+import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
+import jax
 import numpy as np
 import xarray as xr
 
 from ..vocabulary import axis_quantity
-from ._chunk import TIMINGS, Program, chunks, compiled, finished, lower, once
+from ._chunk import TIMINGS, Chunk, Program, chunks, compiled, finished, lower, once
 from ._executor import Begun, Compute, Computed, Executor, FailedChunksError, Say, elsewhere
 from ._netcdf import write_dataset
+from ._notes import FAILED, NOTES, read_note
 from ._progress import Progress, watching
 from ._spec import Sweep, label
 from ._store import chunk_store
@@ -146,7 +150,12 @@ def run_each(
                     return  # it is raised again when its turn has come
                 yield one
 
-        start = _here(begun()) if executor is None else elsewhere(begun(), executor)
+        if executor is not None:
+            start = elsewhere(begun(), executor)
+        elif jax.process_count() > 1:
+            start = _together(begun(), progress)
+        else:
+            start = _here(begun())
         compute, failures = held.enter_context(start), []
         for number, sweep in enumerate(known):
             try:
@@ -161,7 +170,12 @@ def run_each(
 
 def _begin(sweep: Sweep, out: Path | None, held: contextlib.ExitStack) -> Begun:
     """Read what is there of a sweep; its store stays open as long as the others."""
-    store = None if out is None else held.enter_context(chunk_store(out, sweep.provenance()))
+    if out is None and jax.process_count() > 1:
+        raise ValueError("several processes need a folder that all of them see: give out.")
+    store = None
+    if out is not None:
+        opened = chunk_store(out, sweep.provenance(), process=jax.process_index())
+        store = held.enter_context(opened)
     points, stored, missing = sweep.points(), {}, []
     for chunk in chunks(sweep):
         found = None if store is None else store.read(points[chunk.at], chunk.start)
@@ -174,6 +188,13 @@ def _begin(sweep: Sweep, out: Path | None, held: contextlib.ExitStack) -> Begun:
 
 def _parts(begun: Begun, compute: Compute, progress: Progress | None) -> list[list[xr.Dataset]]:
     """The chunks of every point, read or computed."""
+    parts = _computed(begun, compute, progress)
+    by_point = itertools.groupby(chunks(begun.sweep), key=lambda chunk: chunk.at)
+    return [[parts[chunk] for chunk in group] for _, group in by_point]
+
+
+def _computed(begun: Begun, compute: Compute, progress: Progress | None) -> dict[Chunk, xr.Dataset]:
+    """The chunks that are there, and those that were missing."""
     sweep, parts = begun.sweep, dict(begun.stored)
     total = sum(sweep.size(point)[0] for point in sweep.points())
     done = sum(chunk.stop - chunk.start for chunk in parts)
@@ -187,8 +208,7 @@ def _parts(begun: Begun, compute: Compute, progress: Progress | None) -> list[li
             parts[chunk] = result
             done += chunk.stop - chunk.start
     say(sweep.name)
-    by_point = itertools.groupby(chunks(sweep), key=lambda chunk: chunk.at)
-    return [[parts[chunk] for chunk in group] for _, group in by_point]
+    return parts
 
 
 @contextlib.contextmanager
@@ -211,6 +231,45 @@ def _here(begun: Iterable[Begun]) -> Iterator[Compute]:
         yield compute
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _together(begun: Iterable[Begun], progress: Progress | None) -> Iterator[Compute]:
+    """Compute each P-th chunk in this process, one of P under `jax.distributed`, and wait for more.
+
+    No process talks to another: the others' chunks are those that appear in the folder.
+    """
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    count = itertools.count(-jax.process_index())
+    mine = []
+    for one in begun:
+        turns = {chunk: next(count) % jax.process_count() for chunk in chunks(one.sweep)}
+        mine.append(one._replace(missing=[c for c in one.missing if turns[c] == 0]))
+    with _here(mine) as here:
+        done = {one.sweep.name: _computed(one, here, progress) for one in mine}
+
+    def compute(begun: Begun, say: Say) -> Computed:
+        say(f"{begun.sweep.name}, by all processes")
+        for chunk in begun.missing:
+            result = done[begun.sweep.name].pop(chunk, None)
+            yield chunk, _awaited(begun, chunk, since) if result is None else result
+
+    yield compute
+
+
+def _awaited(begun: Begun, chunk: Chunk, since: str) -> xr.Dataset:
+    """A chunk that another process computes, once it is there."""
+    store, point = begun.store, begun.sweep.points()[chunk.at]
+    assert store is not None
+    failure = store.folder / NOTES / f"{store.path(point, chunk.start).stem}{FAILED}"
+    while (found := store.read(point, chunk.start)) is None:
+        note = read_note(failure)
+        if note.get("since", "") >= since:  # else of an earlier run
+            raise FailedChunksError(
+                f"{label(point)} of {begun.sweep.name} failed: {note.get('error')}"
+            )
+        time.sleep(0.1)
+    return found
 
 
 def _programs(begun: Iterable[Begun], pool: ThreadPoolExecutor) -> Iterator[Future[Program]]:

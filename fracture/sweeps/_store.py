@@ -90,8 +90,10 @@ class ChunkStore(NamedTuple):
 
 
 @contextlib.contextmanager
-def chunk_store(out: Path, provenance: Mapping[str, Any]) -> Iterator[ChunkStore]:
-    """The chunks of a sweep in `out`, for this process alone.
+def chunk_store(
+    out: Path, provenance: Mapping[str, Any], *, process: int = 0
+) -> Iterator[ChunkStore]:
+    """The chunks of a sweep in `out`, for this process alone, or each of several by its number.
 
     Raises
     ------
@@ -102,7 +104,7 @@ def chunk_store(out: Path, provenance: Mapping[str, Any]) -> Iterator[ChunkStore
     """
     name = checked_name(provenance["experiment"])
     folder = out / "chunks" / name
-    with exclusive(folder):
+    with exclusive(folder, process=process):
         stored = None
         with contextlib.suppress(FileNotFoundError):
             try:
@@ -114,12 +116,15 @@ def chunk_store(out: Path, provenance: Mapping[str, Any]) -> Iterator[ChunkStore
         store = ChunkStore(folder, provenance, secrets.token_hex(8))
         if any(folder.glob("*.nc*")):  # else with the first chunk: options that fail leave nothing
             store.describe()
+        if process:
+            yield store
+            return
         remove_notes(folder, HOLDER, COMPUTING, FAILED)  # of processes that are no more
         write_note(folder / NOTES / HOLDER, token=store.token)
         try:
             yield store
         finally:
-            remove_notes(folder, HOLDER, COMPUTING)
+            remove_notes(folder, HOLDER)
 
 
 def read_description(path: Path) -> dict[str, Any]:

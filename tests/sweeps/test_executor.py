@@ -1,11 +1,13 @@
 """Chunks that travel: the bits of a run at home, whoever computes them."""
 
 import dataclasses
+import json
 import multiprocessing
 import os
 import subprocess
 import sys
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jax
@@ -225,6 +227,31 @@ def test_a_claim_gives_the_same_bits_elsewhere(threads):
     expected = here.dataset.drop_vars(TIMINGS)
     xr.testing.assert_identical(elsewhere.dataset.drop_vars(TIMINGS), expected)
     assert elsewhere.verdicts == here.verdicts
+
+
+def test_one_of_several_processes_computes_each_second_chunk(tmp_path, expected, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ValueError, match="several processes need a folder"):
+        run(SWEEP)
+    with monkeypatch.context() as alone:
+        alone.setattr(jax, "process_count", lambda: 1)
+        run(SWEEP, out=tmp_path)
+    folder = tmp_path / "chunks" / "toy"
+    names = [f"dim{dim}-seed{start}" for dim, start in ((3, 0), (3, 3), (3, 6), (5, 0))]
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    for name in names[1::2]:
+        (folder / f"{name}.nc").unlink()
+    with exclusive(folder):  # the other process is at it
+        got = run(SWEEP, out=tmp_path)
+    xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
+    # What is the other's is waited for, until it says that it failed.
+    (folder / f"{names[2]}.nc").unlink()
+    since = datetime.now(UTC) + timedelta(minutes=1)
+    (folder / NOTES).mkdir(exist_ok=True)
+    note = {"since": since.isoformat(timespec="seconds"), "error": "ArithmeticError: no luck"}
+    (folder / NOTES / f"{names[2]}{FAILED}").write_text(json.dumps(note))
+    with pytest.raises(FailedChunksError, match="d = 3 of toy failed: ArithmeticError: no luck"):
+        run(SWEEP, out=tmp_path)
 
 
 @pytest.mark.fast
