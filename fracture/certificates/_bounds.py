@@ -171,13 +171,9 @@ def improved(
     ascent: Ascent,
     steps: int,
     plain: Linear,
-    rough: Callable[[PyTree], Linear] | None = None,
 ) -> tuple[Linear, Ascent]:
-    """The better of a bound, and of one whose multipliers are improved; and where to go on from.
-
-    They are improved by the bounds themselves, or by something close that is cheaper.
-    """
-    best, ascent = ascend(lambda given: lowest(domain, (rough or row)(given)), ascent, steps)
+    """The better of a bound, and of one whose multipliers are improved; and where to go on from."""
+    best, ascent = ascend(lambda given: lowest(domain, row(given)), ascent, steps)
     other = row(best)
     better = lowest(domain, other) > lowest(domain, plain)
     return jax.tree.map(lambda p, q: jnp.where(better, p, q), other, plain), ascent

@@ -1,66 +1,26 @@
 """A radius that no perturbation undercuts."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array
 
 from .._problem import Problem, pose
 from .._typing import Bounds, LogitsFn, Order
 from ..logits import as_logits
-from ..norms import dual_order, halfspace_step, norm, positive
+from ..norms import dual_order, norm, positive
 from ..perturbation import Perturbation
-from ._bounds import Known, Linear, Relaxation, best_linear, fixed, lowest, relax, substitute
+from ._bounds import Known
 from ._branch import EFFORTS as BRANCH_EFFORTS, branch
 from ._domain import Domain
-from ._graph import read_network
+from ._methods import budget_of
+from ._outputs import distance, margins_on, outputs, prepare, seeds_of
+from ._quadratic import raised
 from ._result import Certificate, conclude, wanted
 from ._search import search
-from ._shor import Link, best_quadratic, chain
+from ._shor import chain
 
-
-class Budget(NamedTuple):
-    """What a method spends."""
-
-    substituted: bool  # bounds of hidden layers by substitution, or by intervals
-    steps: int  # of the choices for the outputs
-    hidden_steps: int  # of those for the hidden layers
-    rounds: int  # radii tried
-    quadratic_steps: int = 0  # of the multipliers of Shor's relaxation
-    branched: bool = False  # whether small networks are taken apart
-
-
-METHODS: dict[str, dict[str, Budget]] = {
-    "interval": {effort: Budget(False, 0, 0, 24) for effort in ("low", "medium", "high")},
-    "crown": {effort: Budget(True, 0, 0, 24) for effort in ("low", "medium", "high")},
-    "offset": {
-        "low": Budget(True, 6, 0, 6),
-        "medium": Budget(True, 10, 0, 8),
-        "high": Budget(True, 20, 0, 12),
-    },
-    "alpha": {
-        "low": Budget(True, 10, 2, 8),
-        "medium": Budget(True, 10, 5, 8),
-        "high": Budget(True, 20, 10, 12),
-    },
-    "shor": {
-        "low": Budget(True, 6, 0, 6, 6),
-        "medium": Budget(True, 10, 0, 8, 10),
-        "high": Budget(True, 20, 5, 10, 20),
-    },
-    "branch": {effort: Budget(True, 6, 0, 6, 0, True) for effort in ("low", "medium", "high")},
-    "best": {
-        "low": Budget(True, 6, 0, 6),
-        "medium": Budget(True, 10, 0, 8),
-        "high": Budget(True, 20, 5, 10, 20, True),
-    },
-}
-QUADRATIC_CLASSES = 2  # the nearest ones, for which Shor's relaxation is tried
 BRANCHED = 256  # most activations of a network that is taken apart
-EFFORTS = ("low", "medium", "high")
 
 
 def certify(
@@ -147,23 +107,17 @@ def certify(
     budget = budget_of(method, effort)
     problem = pose(logits_fn, x, label, ord, bounds, target)
     known, room = prepare(problem)
-    links = chain(known) if budget.quadratic_steps and problem.ord == 2 else None
+    links = chain(known) if budget.quadratic_rounds and problem.ord == 2 else None
 
     @jax.jit  # traced once, wherever it is called from
-    def evaluate(radius, state):
+    def evaluate(radius, choices):
         domain = Domain(known.center[0], radius, problem.ord, room)
-        linear, quadratic = state or (None, None)
-        rows, relaxed, linear = outputs(known, domain, seeds_of(problem), budget, linear)
-        if links is not None:
-            rows, quadratic = _improved(
-                problem, known, links, relaxed, domain, rows, quadratic, budget
-            )
-        state = linear, quadratic
+        rows, _, choices = outputs(known, domain, seeds_of(problem), budget, choices)
         distances = jax.vmap(lambda row: distance(domain, row))(rows)
         least = lambda values: jnp.min(jnp.where(wanted(problem), values, jnp.inf))
         nearest, smallest = least(distances), least(margins_on(domain, rows))
         within = domain._replace(radius=jnp.minimum(nearest, radius))
-        return nearest, smallest, margins_on(within, rows), state
+        return nearest, smallest, margins_on(within, rows), choices
 
     first = _first_radius(problem)
     most = jnp.full_like(first, jnp.inf) if found is None else found.norm.astype(first.dtype)
@@ -171,12 +125,18 @@ def certify(
     first = jnp.minimum(first / 2 if budget.steps else first, most)
     # No steps were made: the first radius begins with the closest lines.
     shapes = jax.eval_shape(lambda radius: evaluate(radius, None), first)[-1]
-    state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-    result = search(evaluate, problem.start.margin, first, most, state, budget.rounds)
-    closest = jnp.argmin(jnp.where(wanted(problem), result[1], jnp.inf))
+    choices = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    radius, margins, count, choices = search(
+        evaluate, problem.start.margin, first, most, choices, budget.rounds
+    )
+    if links is not None:
+        domain = Domain(known.center[0], radius, problem.ord, room)
+        radius, margins = raised(problem, known, links, domain, budget, margins, choices, most)
+        count += budget.quadratic_rounds
     if budget.branched and found is not None and _small(known):
-        result = _apart(problem, known, room, found, effort, *result)
-    return conclude(problem, *result, closest, found)
+        radius, margins, count = _apart(problem, known, room, found, effort, radius, margins, count)
+    closest = jnp.argmin(jnp.where(wanted(problem), margins, jnp.inf))
+    return conclude(problem, radius, margins, count, closest, found)
 
 
 def _small(known: Known) -> bool:
@@ -194,104 +154,6 @@ def _apart(problem, known, room, found, effort, radius, margins, count):
     unknown = seeds_of(problem).any(axis=1) & ~wanted(problem)
     margins = jnp.where(branched.radius > radius, jnp.where(unknown, -jnp.inf, 0), margins)
     return jnp.maximum(radius, branched.radius), margins, count + branched.num_parts
-
-
-def budget_of(method: str, effort: str) -> Budget:
-    """What a method spends at an effort; `ValueError` for those that there are not."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {tuple(METHODS)}, got {method!r}.")
-    if effort not in EFFORTS:
-        raise ValueError(f"effort must be one of {EFFORTS}, got {effort!r}.")
-    return METHODS[method][effort]
-
-
-def outputs(
-    known: Known, domain: Domain, seeds: Float[Array, "n k"], budget: Budget, state: PyTree
-) -> tuple[Linear, Relaxation, PyTree]:
-    """Linear lower bounds of functions of the logits, what they rest on, and where choices go on.
-
-    Parameters
-    ----------
-    known
-        From `fixed`.
-    domain
-        Where the input moves.
-    seeds
-        Coefficients of the logits.
-    budget
-        What is spent.
-    state
-        From another domain; None to begin.
-    """
-    nodes, x, at = known.nodes, known.center[0], len(known.nodes) - 1
-    choices, hidden = state or (None, None)
-    relaxed, hidden = relax(
-        known, domain, substituted=budget.substituted, hidden=hidden, steps=budget.hidden_steps
-    )
-    if not budget.steps:
-        rows = jax.vmap(lambda seed: substitute(nodes, relaxed, at, seed, x))(seeds)
-        return rows, relaxed, None
-    one = lambda seed, given: best_linear(nodes, relaxed, at, seed, x, domain, given, budget.steps)
-    rows, choices = jax.vmap(one)(seeds, choices)
-    return rows, relaxed, (choices, hidden)
-
-
-def margins_on(domain: Domain, rows: Linear) -> Array:
-    """The least values of linear bounds on a domain."""
-    return jax.vmap(lambda row: lowest(domain, row))(rows)
-
-
-def _improved(
-    problem: Problem,
-    known: Known,
-    links: Sequence[Link],
-    relaxed: Relaxation,
-    domain: Domain,
-    rows: Linear,
-    state: PyTree,
-    budget: Budget,
-) -> tuple[Linear, PyTree]:
-    """The bounds of the classes that are nearest, by Shor's relaxation where that is better."""
-    seeds = seeds_of(problem)
-    distances = jax.vmap(lambda row: distance(domain, row))(rows)
-    count = min(QUADRATIC_CLASSES, problem.num_classes - 1)
-    nearest = jax.lax.top_k(-jnp.where(wanted(problem), distances, jnp.inf), count)[1]
-    pick = lambda tree: jax.tree.map(lambda leaf: leaf[nearest], tree)
-    put = lambda tree, new: jax.tree.map(lambda leaf, own: leaf.at[nearest].set(own), tree, new)
-    one = lambda seed, row, before: best_quadratic(
-        known, links, relaxed, domain, seed, row, before, budget.quadratic_steps
-    )
-    if state is None:  # of which only the shapes are asked
-        made, state = jax.vmap(lambda seed, row: one(seed, row, None))(seeds, rows)
-        return made, state
-    made, after = jax.vmap(one)(seeds[nearest], pick(rows), pick(state))
-    return put(rows, made), put(state, after)
-
-
-def distance(domain: Domain, row: Linear) -> Array:
-    """How far the nearest point is at which the bound is not positive; 0 where it is not at x."""
-    _, length = halfspace_step(row.constant, row.slope, room=domain.room, ord=domain.ord)
-    safe = 1 - 4 * (row.slope.size + 8) * jnp.finfo(length.dtype).eps
-    return jnp.where(row.constant > 0, length * safe, 0)
-
-
-def prepare(problem: Problem) -> tuple[Known, tuple[Array, Array] | None]:
-    """The network of a problem, read once, and how far the bounds let the input move."""
-    nodes = read_network(lambda z: as_logits(problem.logits_fn(z)), problem.x)
-    known = fixed(nodes, problem.x)
-    room = problem.room(problem.origin)
-    if room is not None:
-        # A box that x is outside of is left out: what is certified without it holds within it.
-        inside = jnp.all((room[0] <= 0) & (room[1] >= 0))
-        room = jnp.where(inside, room[0], -jnp.inf), jnp.where(inside, room[1], jnp.inf)
-    return known, room
-
-
-def seeds_of(problem: Problem) -> Array:
-    """Coefficients of the label's logit minus each other one, shape (K, K)."""
-    dtype = problem.center.dtype
-    own = jax.nn.one_hot(problem.label, problem.num_classes, dtype=dtype)
-    return own[None] - jnp.eye(problem.num_classes, dtype=dtype)
 
 
 def _steepness(problem: Problem) -> tuple[Array, Array]:

@@ -6,8 +6,9 @@ from jaxtyping import Array, Float
 
 from .._problem import pose
 from .._typing import Bounds, LogitsFn, Order
-from ._certify import budget_of, margins_on, outputs, prepare, seeds_of
 from ._domain import Domain
+from ._methods import budget_of
+from ._outputs import margins_on, outputs, prepare, seeds_of
 
 
 def margins(

@@ -33,7 +33,7 @@ def search(
     most: Array,
     state: PyTree,
     rounds: int,
-) -> tuple[Array, Array, Array]:
+) -> tuple[Array, Array, Array, PyTree]:
     """The largest radius that is certified.
 
     Whatever radius is tried, the smaller of it and of the distance to the boundary of what was
@@ -56,8 +56,8 @@ def search(
 
     Returns
     -------
-    radius, margins, count
-        The radius, the margins within it, and how many radii were tried.
+    radius, margins, count, state
+        The radius, the margins within it, how many radii were tried, and what the last one left.
     """
 
     def bounded(smallest):
@@ -107,4 +107,4 @@ def search(
         margins=jnp.full(margins.shape, -jnp.inf, margins.dtype),
     )
     last = jax.lax.while_loop(going, step, loop_init(start, first + most + margin))
-    return last.low, last.margins, last.tried
+    return last.low, last.margins, last.tried, last.state

@@ -21,8 +21,8 @@ adversarial examples", arXiv:1811.01057. Dathathri et al. (2020), arXiv:2010.116
 (2025), "SDP-CROWN", arXiv:2506.06665, has one weight for a layer.
 """
 
+import functools
 from collections.abc import Sequence
-from functools import partial
 from math import isinf
 from typing import NamedTuple
 
@@ -38,8 +38,8 @@ from ._graph import Node
 from ._pieces import ULPS, Pieces
 
 WIDEST = 2048  # neurons of a layer: an eigenproblem of that size is solved in every step
-BLOCK = 32  # terms that are summed at once
-_SLACK = 0.02  # of an eigenvalue that is only close
+BLOCK = 4096  # terms that are summed at once
+SQUARINGS = 6  # to the power of 64: what is not the largest eigenvalue is gone
 _FAR = 4.0  # logarithm of the share of a neuron that does not move: its μ costs nothing
 
 
@@ -154,7 +154,6 @@ def bound(
     domain: Domain,
     seed: Array,
     multipliers: Multipliers,
-    certain: bool = True,
 ) -> Linear:
     """A lower bound of <seed, outputs>, for any multipliers.
 
@@ -168,8 +167,6 @@ def bound(
         Coefficients of the outputs.
     multipliers
         Any.
-    certain
-        Whether it is a bound, or only close to one, which is cheaper and enough to ascend by.
 
     Returns
     -------
@@ -196,7 +193,7 @@ def bound(
         else:
             # A bound in x − x̂: its coefficients are of x, too.
             split = multipliers.splits[link.place]
-            c, mu, added = _split(c, quadratic, split, values, pieces, certain)
+            c, mu, added = _split(c, quadratic, split, values, pieces)
             constant += added
         weight = own + mu * pieces.steepness**2
         g = c * choice.slope + choice.shift
@@ -207,7 +204,7 @@ def bound(
         c, at = g, link.inner
     c, added = _back(nodes, relaxed, at, 0, c)
     split = multipliers.splits[0]
-    return _at_input(known, relaxed, domain, c, constant + added, quadratic, split, certain)
+    return _at_input(known, relaxed, domain, c, constant + added, quadratic, split)
 
 
 class _Quadratic(NamedTuple):
@@ -237,12 +234,12 @@ def _pulled(link, relaxed, pieces, weight, center, radius, useful):
     )
 
 
-def _split(c, quadratic, split, values, pieces, certain):
+def _split(c, quadratic, split, values, pieces):
     """Coefficients of x, μ, and a constant, from <c, x> − ½ (x − x̂)ᵀQ(x − x̂)."""
     shape, flat = c.shape, c.ravel()
     excess, share = jnp.exp(split.log_excess), jnp.exp(split.log_share)
     wanted = split.push * norm(c) * jnp.sqrt(1 / c.size).astype(c.dtype)
-    mu, moved, cost, wrong = _dominated(quadratic, share, excess, wanted, certain)
+    mu, moved, cost, wrong = _dominated(quadratic, share, excess, wanted)
     ends = jnp.maximum(pieces.high - values, values - pieces.low).ravel()
     eps = jnp.finfo(c.dtype).eps
     lost = jnp.sum(wrong * ends) + eps * (c.size + 8) * jnp.sum(jnp.abs(moved * values.ravel()))
@@ -251,7 +248,7 @@ def _split(c, quadratic, split, values, pieces, certain):
     return (flat - moved).reshape(shape), mu.reshape(shape), given
 
 
-def _dominated(quadratic: _Quadratic, share, excess, wanted, certain, unit=None):
+def _dominated(quadratic: _Quadratic, share, excess, wanted, unit=None):
     """μ in proportion to the shares with A = diag(μ) − Q positive; A y near what is wanted.
 
     Returns μ, A y, at least ½ yᵀAy, and how far A y may be from what it should be. The y need not
@@ -260,28 +257,20 @@ def _dominated(quadratic: _Quadratic, share, excess, wanted, certain, unit=None)
     root, eps = quadratic.root, jnp.finfo(wanted.dtype).eps
     n, m = root.shape
     scaled = root / jnp.sqrt(share)
-    gram = jax.lax.stop_gradient(_gram(scaled) if certain else jnp.dot(scaled, scaled.T))
-    largest = jnp.sum((_top(gram) @ scaled) ** 2)
-    if certain:
-        values = jnp.linalg.eigvalsh(gram)
-        largest += values[-1] - jax.lax.stop_gradient(largest)
-        # Of the Gram matrix: an entry to as many roundings of ‖a_i‖ ‖a_j‖ as its sums are long, the
-        # eigenvalues to a few n of its norm.
-        length = BLOCK + -(-m // BLOCK) + 16
-        most = jnp.maximum(largest, -values[0])
-        error = eps / 2 * (length * jnp.trace(gram) + 32 * n * most)
-    else:
-        error = _SLACK * jax.lax.stop_gradient(largest)
-    least = jnp.maximum(largest, 0) + error + jnp.finfo(wanted.dtype).tiny ** 0.5
+    powers = _powers(jax.lax.stop_gradient(_gram(scaled)))
+    near = jnp.sum((_top(powers) @ scaled) ** 2)
+    # Of the Gram matrix: an entry to as many roundings of ‖a_i‖ ‖a_j‖ as its sums are long.
+    length = min(m, BLOCK) + -(-m // BLOCK) + 16
+    error = eps / 2 * length * jnp.sum(scaled**2) * (1 + (n * m + 8) * eps)
+    # In value the bound, with the derivative of what it bounds.
+    largest = near + jax.lax.stop_gradient(_largest(powers) - near)
+    least = largest + error + jnp.finfo(wanted.dtype).tiny ** 0.5
     factor = least + excess * (least if unit is None else unit)
-    fixed, mu = jax.lax.stop_gradient((root, factor * share))
-    lower = jnp.linalg.cholesky(jnp.eye(n, dtype=gram.dtype) - gram / jax.lax.stop_gradient(factor))
-    lower = jnp.where(jnp.isfinite(lower).all(), lower, jnp.eye(n, dtype=gram.dtype))
+    fixed, mu, final = jax.lax.stop_gradient((root, factor * share, factor))
 
     def solved(v):
-        """A⁻¹ v by Woodbury's identity, in fixed numbers."""
-        inner = jax.scipy.linalg.cho_solve((lower, True), fixed @ (v / mu))
-        return v / mu + (fixed.T @ inner) / mu
+        """Near A⁻¹ v by Woodbury's identity, in fixed numbers."""
+        return v / mu + fixed.T @ _summed(powers, final, fixed @ (v / mu)) / mu
 
     def applied(y):
         return factor * share * y - root.T @ (root @ y)
@@ -297,22 +286,56 @@ def _dominated(quadratic: _Quadratic, share, excess, wanted, certain, unit=None)
     return mu, moved, cost, wrong
 
 
-def _top(gram: Array) -> Array:
-    """A unit vector close to that of the largest eigenvalue: 80 steps of the power method."""
-    for _ in range(3):
-        gram = gram / positive(jnp.trace(gram))
-        gram = jnp.dot(gram, gram)
-    start = jnp.cos(jnp.arange(len(gram), dtype=gram.dtype) ** 2)
-    unit = lambda v: v / positive(norm(v))
-    return jax.lax.fori_loop(0, 10, lambda _, v: unit(gram @ v), unit(start))
+class _Powers(NamedTuple):
+    """Of a symmetric matrix G: all that is asked of its spectrum comes of matrix products."""
+
+    matrices: list[Float[Array, "n n"]]  # the powers 1, 2, 4, … of G, each over its own norm
+    norms: list[Float[Array, ""]]  # Frobenius norms: of G, and of the squares of the matrices
+
+
+def _powers(gram: Float[Array, "n n"]) -> _Powers:
+    """Six squarings."""
+    matrices, norms = [], []
+    for _ in range(SQUARINGS + 1):
+        norms.append(positive(jnp.sqrt(jnp.sum(gram**2))))
+        matrices.append(gram / norms[-1])
+        gram = jnp.dot(matrices[-1], matrices[-1], precision=jax.lax.Precision.HIGHEST)
+    return _Powers(matrices, norms)
+
+
+def _largest(powers: _Powers) -> Array:
+    """At least the largest eigenvalue of G, in absolute value: that of G² is its square."""
+    n, eps = len(powers.matrices[0]), jnp.finfo(powers.norms[0].dtype).eps
+    whole = 1 + (n**2 + 16) * eps  # at least the norm of a matrix that was divided by its own
+    most = jnp.full((), whole, powers.norms[0].dtype)
+    for size in powers.norms[:0:-1]:
+        most = jnp.sqrt(size * most + eps / 2 * (n + 16) * whole**2) * (1 + 8 * eps)
+    return powers.norms[0] * most
+
+
+def _top(powers: _Powers) -> Array:
+    """A unit vector close to that of the largest eigenvalue, of which the last power consists."""
+    last = powers.matrices[-1]
+    v = last[jnp.argmax(jnp.diagonal(last))]
+    v = powers.matrices[-1] @ v
+    return v / positive(norm(v))
+
+
+def _summed(powers: _Powers, factor: Array, v: Array) -> Array:
+    """(1 − G/factor)⁻¹ v: the geometric series up to a power of 127, as a product of sums."""
+    share = 1 / factor
+    for matrix, size in zip(powers.matrices, powers.norms, strict=True):
+        share = size * share
+        v = v + share * (matrix @ v)
+        share = share**2
+    return v
 
 
 def _gram(a: Array) -> Array:
     """A Aᵀ, summed in blocks: rounding grows with the length of a sum."""
-    n, m = a.shape
-    blocks = jnp.pad(a, [(0, 0), (0, -m % BLOCK)]).reshape(n, -1, BLOCK)
-    one = lambda b: jnp.dot(b, b.T, precision=jax.lax.Precision.HIGHEST)
-    return jnp.sum(jax.vmap(one, in_axes=1)(blocks), axis=0)
+    blocks = jnp.split(a, list(range(BLOCK, a.shape[1], BLOCK)), axis=1)
+    exactly = jax.lax.Precision.HIGHEST
+    return functools.reduce(jnp.add, (jnp.dot(b, b.T, precision=exactly) for b in blocks))
 
 
 def _back(nodes, relaxed, start, stop, c):
@@ -330,7 +353,7 @@ def _back(nodes, relaxed, start, stop, c):
     return c, constant - rounding
 
 
-def _at_input(known, relaxed, domain, c, constant, quadratic, split, certain) -> Linear:
+def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
     """The diagonal is paid for by the ball, or by the box."""
     x, eps = known.center[0], jnp.finfo(c.dtype).eps
     constant += jnp.sum(c * x)
@@ -342,7 +365,7 @@ def _at_input(known, relaxed, domain, c, constant, quadratic, split, certain) ->
     low, high = spread(domain)
     most = jnp.maximum(-low, high)
     unit = norm(slope) / positive(norm(most) if isinf(domain.ord) else domain.radius)
-    mu, moved, cost, wrong = _dominated(quadratic, share, excess, push * slope, certain, unit)
+    mu, moved, cost, wrong = _dominated(quadratic, share, excess, push * slope, unit)
     wrong = (wrong + eps * (jnp.abs(slope) + jnp.abs(moved))) * (1 + 1e-3)
     dual = dual_order(domain.ord)
     constant -= cost + jnp.minimum(jnp.sum(wrong * most), norm(wrong, dual) * domain.radius)
@@ -426,6 +449,6 @@ def best_quadratic(
     linear, ascent
         The bound, and from where to go on.
     """
-    row = partial(bound, known, links, relaxed, domain, seed)
+    row = functools.partial(bound, known, links, relaxed, domain, seed)
     ascent = resume(before, begin(known, links, relaxed, domain, seed))
-    return improved(row, domain, ascent, steps, plain, rough=partial(row, certain=False))
+    return improved(row, domain, ascent, steps, plain)
