@@ -106,18 +106,23 @@ def elsewhere(begun: Iterable[Begun], executor: Executor) -> Iterator[Compute]:
     others compile others, and find it later in JAX's compilation cache, where they share one.
     """
     waiting: dict[str, dict[Any, Task]] = {}
-    for one in begun:
-        described = describe(one.sweep)
-        folder = None if one.store is None else str(one.store.folder.resolve())
-        token = "" if one.store is None else one.store.token
-        tasks = [Task(described, chunk, folder, token, 0) for chunk in _spread(one.missing)]
-        waiting[one.sweep.name] = {_submit(executor, task): task for task in tasks}
     try:
+        for one in begun:
+            futures = waiting.setdefault(one.sweep.name, {})
+            for task in _tasks(one):
+                futures[_submit(executor, task)] = task
         yield lambda one, say: _answers(one, waiting[one.sweep.name], executor, say)
     finally:
         for future in (future for futures in waiting.values() for future in futures):
             if hasattr(future, "cancel"):
                 future.cancel()
+
+
+def _tasks(begun: Begun) -> list[Task]:
+    described, store = describe(begun.sweep), begun.store
+    folder = None if store is None else str(store.folder.resolve())
+    token = "" if store is None else store.token
+    return [Task(described, chunk, folder, token, 0) for chunk in _spread(begun.missing)]
 
 
 def _spread(missing: list[Chunk]) -> list[Chunk]:
@@ -131,7 +136,7 @@ def _submit(executor: Executor, task: Task) -> Any:
         return executor.submit(compute_chunk, task)
     except BrokenExecutor as error:
         raise ChildProcessError(
-            f"the executor is broken, as a worker of it died ({error}) "
+            f"the executor is broken, as a worker of it died ({error}). "
             "What was finished is stored where there is a folder for it: start again."
         ) from error
 
@@ -223,7 +228,7 @@ def _identity(sweep: Sweep, name: str) -> dict[str, Any]:
     file = found and found.origin
     identity = {
         "cell": getattr(sweep.cell, "__qualname__", ""),
-        "file": digest_of_files(Path(file)) if file else "",
+        "file": digest_of_files(Path(file)) if file and file.endswith(".py") else "",
         **sweep.provenance(),
     }
     return {"identity": json.loads(json.dumps(identity))}

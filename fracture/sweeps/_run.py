@@ -235,7 +235,7 @@ def _here(begun: Iterable[Begun]) -> Iterator[Compute]:
 
 @contextlib.contextmanager
 def _together(begun: Iterable[Begun], progress: Progress | None) -> Iterator[Compute]:
-    """Compute each P-th chunk in this process, one of P under `jax.distributed`, and wait for more.
+    """Compute each P-th chunk in this process, one of P under `jax.distributed`; await others.
 
     No process talks to another: the others' chunks are those that appear in the folder.
     """
@@ -293,7 +293,7 @@ def _programs(begun: Iterable[Begun], pool: ThreadPoolExecutor) -> Iterator[Futu
 
 def _joined(sweep: Sweep, parts: list[list[xr.Dataset]]) -> xr.Dataset:
     """All points of a sweep in one dataset, which says what it is."""
-    joined = [_join(chunks) for chunks in parts]
+    joined = [_join(point) for point in parts]
     truths = {name for name in sweep.variables if joined[0][name].dtype == bool}
     for axis, values in reversed(list(sweep.axes.items())):
         starts = range(0, len(joined), len(values))
@@ -312,7 +312,7 @@ def _joined(sweep: Sweep, parts: list[list[xr.Dataset]]) -> xr.Dataset:
     return dataset
 
 
-def _join(chunks: list[xr.Dataset]) -> xr.Dataset:
+def _join(parts: list[xr.Dataset]) -> xr.Dataset:
     """All seeds of one point; the timings of its chunks add up and become coordinates."""
-    part = xr.concat([chunk.drop_vars(TIMINGS) for chunk in chunks], "seed")
-    return part.assign_coords({name: sum(chunk[name] for chunk in chunks) for name in TIMINGS})
+    part = xr.concat([chunk.drop_vars(TIMINGS) for chunk in parts], "seed")
+    return part.assign_coords({name: sum(chunk[name] for chunk in parts) for name in TIMINGS})

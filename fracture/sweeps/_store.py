@@ -179,5 +179,8 @@ def _set_aside(path: Path, error: Exception) -> None:
     """Rename a damaged file, and say so."""
     names = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
     aside = next(name for name in names if not os.path.lexists(name))
-    path.rename(aside)
+    try:
+        path.rename(aside)
+    except FileNotFoundError:  # another process, of those that share the folder, was first
+        return
     warnings.warn(f"{error} It is now called {aside.name}, and made again.", stacklevel=4)

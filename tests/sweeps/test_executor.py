@@ -143,7 +143,7 @@ class Dying:
 
     def submit(self, function, argument):
         if len(self.submitted) == 4:
-            raise BrokenExecutor("a child process terminated abruptly.")
+            raise BrokenExecutor("a child process terminated abruptly")
         self.submitted.append(Future())
         self.submitted[-1].set_exception(BrokenExecutor())
         return self.submitted[-1]
@@ -151,7 +151,7 @@ class Dying:
 
 @pytest.mark.fast
 def test_an_executor_that_breaks_is_one_line():
-    with pytest.raises(ChildProcessError, match=r"is broken, .* terminated abruptly\."):
+    with pytest.raises(ChildProcessError, match=r"is broken, .* terminated abruptly\)\."):
         run(SWEEP, executor=Dying())
 
 
@@ -219,14 +219,6 @@ def test_every_claim_travels():
     assert len(sent) == len(plan)
     made = [_executor._sweep(one) for one in sent]
     assert {sweep.root for sweep in made} == {3}
-
-
-def test_a_claim_gives_the_same_bits_elsewhere(threads):
-    asked = {"name": "linear_points", "settings": {"dim": "4,8"}, "seeds": 20}
-    elsewhere, here = (experiments.reproduce(**asked, executor=e) for e in (threads, None))
-    expected = here.dataset.drop_vars(TIMINGS)
-    xr.testing.assert_identical(elsewhere.dataset.drop_vars(TIMINGS), expected)
-    assert elsewhere.verdicts == here.verdicts
 
 
 def test_one_of_several_processes_computes_each_second_chunk(tmp_path, expected, monkeypatch):
