@@ -151,6 +151,7 @@ def measured(out: Path) -> xr.Dataset:
 def main(kills: int, key: int) -> None:
     """Kill, resume and compare; an assertion fails where something was lost."""
     random, tried, sweeps = np.random.default_rng(key), 0, 0
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # of a fork that has no handlers yet, too
     moments: list[int] = []  # chunks that were finished at each kill
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
