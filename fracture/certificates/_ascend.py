@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, PyTree
 
-RATE, DECAY = 0.1, 0.98  # the first step's length in each entry, and the next one's over it
+LENGTH, DECAY = 0.1, 0.98  # of the first step in each entry, and of the next one over it
 FAST, SLOW = 0.9, 0.999  # memory of the mean and of the mean square of the gradients
 
 
@@ -34,50 +34,57 @@ def resume(before: Ascent | None, start: PyTree) -> Ascent:
     return jax.tree.map(lambda p, q: jnp.where(before.time > 0, p, q), before, fresh)
 
 
-def ascend(value: Callable[[PyTree], Array], ascent: Ascent, steps: int) -> tuple[PyTree, Ascent]:
+def ascend(
+    value: Callable[[PyTree], tuple[Array, PyTree]],
+    ascent: Ascent,
+    steps: int,
+    lengths: PyTree = LENGTH,
+) -> tuple[Array, PyTree, Ascent]:
     """So many steps of Adam towards a maximum.
 
     Parameters
     ----------
     value
-        A scalar function of a tree of arrays, differentiable almost everywhere.
+        A scalar function of a tree of arrays, differentiable almost everywhere, and what is to be
+        kept of where it is largest.
     ascent
         Where to begin.
     steps
-        Gradients.
+        Values and gradients; the last step is for those who go on.
+    lengths
+        Of the first step, in each entry: a number for all, or for each leaf of the tree.
 
     Returns
     -------
-    best
-        Where the function was largest, the start among them.
+    most, best
+        The largest value, and what was kept there; zeros where all values are NaN.
     ascent
         Where to go on.
     """
+    if isinstance(lengths, float):
+        lengths = jax.tree.map(lambda _: lengths, ascent.here)
 
     def step(carry, _):
-        (here, mean, square, time), best, most = carry
-        now, grad = jax.value_and_grad(value)(here)
-        best, most = _larger(now, here, most, best)
+        (here, mean, square, time), most, best = carry
+        (now, kept), grad = jax.value_and_grad(value, has_aux=True)(here)
+        better = now > most
+        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), kept, best)
+        most = jnp.where(better, now, most)
         grad = jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0), grad)
         mean = jax.tree.map(lambda m, g: FAST * m + (1 - FAST) * g, mean, grad)
         square = jax.tree.map(lambda s, g: SLOW * s + (1 - SLOW) * g**2, square, grad)
         passed = time.astype(now.dtype)
-        length = RATE * DECAY**passed / (1 - FAST ** (passed + 1))
+        decay = DECAY**passed / (1 - FAST ** (passed + 1))
 
-        def move(p, m, s):
+        def move(length, p, m, s):
             root = jnp.sqrt(s / (1 - SLOW ** (passed + 1)))
-            return p + length * m / jnp.where(root > 0, root, 1)
+            return p + length * decay * m / jnp.where(root > 0, root, 1)
 
-        here = jax.tree.map(move, here, mean, square)
-        return (Ascent(here, mean, square, time + 1), best, most), None
+        here = jax.tree.map(move, lengths, here, mean, square)
+        return (Ascent(here, mean, square, time + 1), most, best), None
 
-    most = jnp.full_like(jax.eval_shape(value, ascent.here), -jnp.inf)
-    (ascent, best, most), _ = jax.lax.scan(step, (ascent, ascent.here, most), length=steps)
-    best, _ = _larger(value(ascent.here), ascent.here, most, best)
-    return best, ascent
-
-
-def _larger(now: Array, here: PyTree, most: Array, best: PyTree) -> tuple[PyTree, Array]:
-    better = now > most
-    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), here, best)
-    return best, jnp.where(better, now, most)
+    shapes = jax.eval_shape(value, ascent.here)
+    most, best = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    start = ascent, most - jnp.inf, best
+    (ascent, most, best), _ = jax.lax.scan(step, start, length=steps)
+    return most, best, ascent

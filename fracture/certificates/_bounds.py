@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ..norms import norm
-from ._ascend import Ascent, ascend, resume
+from ._ascend import LENGTH, Ascent, ascend, resume
 from ._domain import Domain, least, spread
 from ._graph import Node, values
 from ._lipschitz import gains, reach
@@ -171,12 +171,17 @@ def improved(
     ascent: Ascent,
     steps: int,
     plain: Linear,
+    lengths: PyTree = LENGTH,
 ) -> tuple[Linear, Ascent]:
     """The better of a bound, and of one whose multipliers are improved; and where to go on from."""
-    best, ascent = ascend(lambda given: lowest(domain, row(given)), ascent, steps)
-    other = row(best)
-    better = lowest(domain, other) > lowest(domain, plain)
-    return jax.tree.map(lambda p, q: jnp.where(better, p, q), other, plain), ascent
+
+    def value(given):
+        made = row(given)
+        return lowest(domain, made), made
+
+    most, best, ascent = ascend(value, ascent, steps, lengths)
+    better = most > lowest(domain, plain)
+    return jax.tree.map(lambda p, q: jnp.where(better, p, q), best, plain), ascent
 
 
 def lowest(domain: Domain, row: Linear) -> Array:

@@ -200,7 +200,7 @@ def branch(
             far = jnp.where(linear.constant > 0, jnp.minimum(far, 2 * most), near)
             return near + jax.lax.stop_gradient(far - near)
 
-        free, _ = ascend(value, begin(part.free), effort.steps)
+        _, free, _ = ascend(lambda free: (value(free), free), begin(part.free), effort.steps + 1)
         delta, far = _nearest(domain, row(free))
         far = jnp.where(empty, jnp.inf, jnp.where(far >= 0, far, 0))
         split, cut, worth = _promising(nodes, places, seen, low, high)

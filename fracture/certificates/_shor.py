@@ -130,15 +130,15 @@ def begin(
     splits: dict[int, Split] = {}
     for link in links:
         slope = choices[link.place].slope
-        made[link.place] = Choice(slope, jnp.full_like(slope, -3), jnp.zeros_like(slope))
-        balls[link.place] = jnp.full((), -5, dtype)
+        made[link.place] = Choice(slope, jnp.full_like(slope, -2.3), jnp.zeros_like(slope))
+        balls[link.place] = jnp.full((), -4.5, dtype)
         size = known.nodes[link.source].size
         share, push = jnp.zeros(size, dtype), jnp.zeros(size, dtype)
         if link.source > 0:
             pieces = relaxed.pieces[link.source]
             still = pieces.high - pieces.low <= 4 * ULPS * jnp.finfo(dtype).eps * pieces.size
             share = jnp.where(still.ravel(), _FAR, share)
-        excess = jnp.full((), -2 if link.source else -0.5, dtype)
+        excess = jnp.full((), -3 if link.source else -2.4, dtype)
         splits[link.source] = Split(share, excess, push)
     return Multipliers(made, balls, splits)
 
@@ -380,6 +380,15 @@ def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
     return Linear(slope * (size / positive(norm(slope, dual))), constant)
 
 
+def _lengths(multipliers: Multipliers) -> Multipliers:
+    """First steps: logarithms go far, what is in units of coefficients does not."""
+    return Multipliers(
+        {place: Choice(0.03, 0.3, 0.01) for place in multipliers.choices},
+        {place: 0.3 for place in multipliers.balls},
+        {place: Split(0.3, 0.3, 0.03) for place in multipliers.splits},
+    )
+
+
 def least_of_pieces(
     pieces: Pieces,
     scale: Array,
@@ -451,4 +460,4 @@ def best_quadratic(
     """
     row = functools.partial(bound, known, links, relaxed, domain, seed)
     ascent = resume(before, begin(known, links, relaxed, domain, seed))
-    return improved(row, domain, ascent, steps, plain)
+    return improved(row, domain, ascent, steps, plain, _lengths(ascent.here))
