@@ -10,6 +10,7 @@ import click
 from .. import __version__
 from .._files import printable
 from ._analyze import analyze
+from ._cache import cache
 from ._claims import reproduce, sweep
 from ._report import report
 from ._status import status
@@ -25,7 +26,7 @@ def cli() -> None:
     """
 
 
-for command in (sweep, reproduce, analyze, report, status):
+for command in (sweep, reproduce, analyze, report, status, cache):
     cli.add_command(command)
 
 

@@ -47,7 +47,7 @@ def fracture(monkeypatch, capfd, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["sweep"], ["reproduce"], ["analyze"], ["report"], ["status"]),
+        *([], ["sweep"], ["reproduce"], ["analyze"], ["report"], ["status"], ["cache"]),
         *(["analyze", "images"], ["analyze", "imagenet"]),
     ],
 )
@@ -62,6 +62,21 @@ def test_help_explains_every_option(fracture, command):
     options = [option for option in documented.params if isinstance(option, click.Option)]
     assert all(option.help for option in options)
     assert all(option.opts[0] in out for option in options)
+
+
+@pytest.mark.fast
+def test_compiled_programs_are_counted_and_removed_and_nothing_else(fracture, tmp_path):
+    folder = tmp_path / "cache"
+    empty = f"{folder}: 0 programs, 0.0 MB"
+    assert fracture("cache") == (0, f"{empty}\n", "")
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    for name in ("jit_a-1f-cache", "jit_a-1f-atime", "jit_b-2e-cache"):
+        (folder / name).write_bytes(bytes(10**6))
+    assert fracture("cache")[1] == f"{folder}: 2 programs, 3.0 MB\n"
+    assert fracture("cache", "--clear")[1] == f"{folder}: 2 programs, 3.0 MB removed\n"
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert fracture("cache")[1] == f"{empty}\n"
 
 
 @pytest.mark.fast
