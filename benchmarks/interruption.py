@@ -168,7 +168,8 @@ def main(kills: int, key: int) -> None:
                 number = SIGNALS[tried % len(SIGNALS)]
                 # Half of them at any time, half soon after some chunk, where most is written.
                 late, more = random.uniform(0, seconds), random.integers(len(before), 13)
-                moment = (late, 0) if random.integers(2) else (0.02 * late, more)
+                anytime = len(before) == 12 or random.integers(2)
+                moment = (late, 0) if anytime else (0.02 * late, more)
                 if not killed(out, number, *moment):
                     break
                 tried += 1

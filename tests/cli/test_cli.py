@@ -391,7 +391,7 @@ def test_a_sweep_leaves_results_figures_and_a_page(fracture, tmp_path):
     assert fracture("status", "run")[:2] == (
         *(0, "linear_points: 2 of 2 chunks done; no process is at it\n"),
     )
-    assert fracture("status", "cache")[:2] == (0, "cache holds no sweeps.\n")
+    assert fracture("status", "run/figures")[:2] == (0, "run/figures holds no sweeps.\n")
 
     page = (run / "index.html").read_bytes()
     code, again, err = fracture("report", "run")
