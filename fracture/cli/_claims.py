@@ -12,6 +12,7 @@ import click
 
 from .. import _registry
 from .._occasion import occasion
+from ._engine import Engine, engines, executor, join
 from ._process import prepare_jax, resumable, show
 from ._types import COUNT, Integers, out
 
@@ -65,9 +66,16 @@ class _WithDims(click.Command):
 @_key
 @click.option("--quick", is_flag=True, help="A smaller default sweep, for a first look.")
 @_out
+@engines
 @resumable()
 def sweep(
-    out: Path, quick: bool, data: str | None, key: int, seeds: int | None, **options: Any
+    out: Path,
+    quick: bool,
+    data: str | None,
+    key: int,
+    seeds: int | None,
+    engine: Engine,
+    **options: Any,
 ) -> None:
     """Measure how fragility scales with the dimension, and judge the laws.
 
@@ -92,7 +100,8 @@ def sweep(
     else:
         claim, settings = own_sweep(data, **chosen)
         plan = {claim: settings}
-    _run(plan, size="quick" if quick else "default", seeds=seeds, root=key, out=out)
+    size = "quick" if quick else "default"
+    _run(plan, size=size, seeds=seeds, root=key, out=out, engine=engine)
 
 
 def own_sweep(data: str, *, model: str | None = None, **options: Any) -> tuple[str, dict[str, Any]]:
@@ -168,6 +177,7 @@ def _settings(context: click.Context, _: Any, given: Sequence[str]) -> dict[str,
 @_seeds
 @_key
 @_out
+@engines
 @resumable()
 def reproduce(
     claims: tuple[str, ...],
@@ -178,6 +188,7 @@ def reproduce(
     seeds: int | None,
     key: int,
     out: Path,
+    engine: Engine,
 ) -> None:
     """Measure claims of the paper and questions about it, and judge them.
 
@@ -187,6 +198,7 @@ def reproduce(
       fracture reproduce linear_points --size quick
       fracture reproduce linear_hypercube --set layers=2 --dims 8,16,32 --out mixing
       fracture reproduce all --size quick --out everything
+      fracture reproduce all --size full --out everything --dask tcp://login:8786
     """
     if not claims:
         raise click.UsageError("name claims, or all; fracture reproduce --list shows them.")
@@ -206,7 +218,8 @@ def reproduce(
         _registry.entry(name)
     given = settings | ({"dim": dims} if dims else {}) | ({"certify": True} if certify else {})
     plan = {name: given for name in names}
-    _run(plan, size=size, seeds=seeds, root=key, out=out, whole=claims != ("all",))
+    whole = claims != ("all",)
+    _run(plan, size=size, seeds=seeds, root=key, out=out, engine=engine, whole=whole)
 
 
 def _run(
@@ -216,6 +229,7 @@ def _run(
     seeds: int | None,
     root: int,
     out: Path,
+    engine: Engine,
     whole: bool = True,
 ) -> None:
     """Measure claims under settings, store the results, and show them.
@@ -224,6 +238,7 @@ def _run(
     """
     began = time.perf_counter()
     prepare_jax(x64=True)  # the laws are tested to their last digits
+    process = join(engine)
     from .. import experiments, report as reports
     from ..sweeps import exclusive, progress_bar
 
@@ -237,20 +252,31 @@ def _run(
             click.echo(f"{name} is left out: {error}", err=True)
         else:
             able[name] = settings
-    with exclusive(out):
+    with exclusive(out, process=process):
         results = {}
         with (
+            executor(engine) as elsewhere,
             progress_bar() as watch,
             contextlib.closing(
                 experiments.reproduce_each(
-                    able, size=size, seeds=seeds, root=root, out=out, progress=watch
+                    able,
+                    size=size,
+                    seeds=seeds,
+                    root=root,
+                    out=out,
+                    progress=watch,
+                    executor=elsewhere,
                 )
             ) as each,
         ):
             for found in each:
                 found = found._replace(dataset=found.dataset.assign_attrs(occasion()))
+                if process:
+                    continue  # the first one puts all together
                 experiments.save(found, out)
                 results[str(found.dataset.attrs["experiment"])] = found
+        if process:
+            return
         show(reports.tables(results), partial(reports.page, results, out))
     timings = [result.dataset for result in results.values()]
     compiled = sum(float(dataset["compile_seconds"].sum()) for dataset in timings)

@@ -10,8 +10,10 @@ import click
 from .. import __version__
 from .._files import printable
 from ._analyze import analyze
+from ._cache import cache
 from ._claims import reproduce, sweep
 from ._report import report
+from ._status import status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -24,7 +26,7 @@ def cli() -> None:
     """
 
 
-for command in (sweep, reproduce, analyze, report):
+for command in (sweep, reproduce, analyze, report, status, cache):
     cli.add_command(command)
 
 

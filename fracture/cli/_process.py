@@ -41,12 +41,18 @@ def prepare_jax(*, x64: bool, spread: bool = True) -> None:
         os.environ.setdefault("NPROC", str(8 * cores))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     import jax
-    import platformdirs
 
     jax.config.update("jax_enable_x64", x64)
-    cache = os.environ.get("JAX_COMPILATION_CACHE_DIR") or platformdirs.user_cache_dir("fracture")
-    jax.config.update("jax_compilation_cache_dir", cache)
+    jax.config.update("jax_compilation_cache_dir", str(compilation_cache()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def compilation_cache() -> Path:
+    """The folder of compiled programs, on every backend."""
+    import platformdirs
+
+    named = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    return Path(named or platformdirs.user_cache_dir("fracture"))
 
 
 def show(tables: Sequence[Any], draw: Callable[[], Path]) -> None:

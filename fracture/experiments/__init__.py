@@ -14,8 +14,8 @@ from typing import Any
 from .. import _registry
 from .._concluding import concluding
 from ..statistics import Fit
-from ..sweeps import Progress, read_dataset, run_each, write_dataset
-from ._claim import Claim, Size, claim, labelled, of_module, settle, sweep_of
+from ..sweeps import Executor, Progress, read_dataset, run_each, write_dataset
+from ._claim import Claim, Size, claim, labelled, of_module, settle, sweep_of, traveling
 from ._findings import Evidence, Findings, Verdict
 from ._own_sweep import is_sweep, of_sweep
 
@@ -52,6 +52,7 @@ def reproduce(
     root: int = 0,
     out: Path | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Findings:
     """Measure a claim, or what is missing of it, and draw the conclusions.
 
@@ -72,6 +73,8 @@ def reproduce(
         left there, as of `save`.
     progress
         Called before and after every chunk, such as `sweeps.progress_bar` gives.
+    executor
+        What computes it, in other processes or on other machines, as of `sweeps.run`.
 
     Returns
     -------
@@ -84,9 +87,18 @@ def reproduce(
         For a name, size, option or axis that there is not, or a value that does not fit.
     StoreMismatchError
         Where `out` holds chunks of other options, or of other code.
+    FailedChunksError
+        Where chunks failed twice in an executor.
     """
-    given = {name: settings or {}}
-    (found,) = reproduce_each(given, size=size, seeds=seeds, root=root, out=out, progress=progress)
+    (found,) = reproduce_each(
+        {name: settings or {}},
+        size=size,
+        seeds=seeds,
+        root=root,
+        out=out,
+        progress=progress,
+        executor=executor,
+    )
     if out is not None:
         save(found, out)
     return found
@@ -100,6 +112,7 @@ def reproduce_each(
     root: int = 0,
     out: Path | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Generator[Findings, None, None]:
     """`reproduce` several claims one after the other: while one computes, the next ones compile.
 
@@ -107,7 +120,7 @@ def reproduce_each(
     ----------
     plan
         Settings of each claim by its name, such as `{"digits": {}, "trained": {"dim": (8, 16)}}`.
-    size, seeds, root, progress
+    size, seeds, root, progress, executor
         As of `reproduce`, for all of them.
     out
         Folder in which finished chunks are kept. Whole results are the caller's to `save`.
@@ -121,17 +134,25 @@ def reproduce_each(
     ------
     ValueError, StoreMismatchError
         As `reproduce`; settings are checked for all claims before one is measured.
+    FailedChunksError
+        As `reproduce`, after all claims of which nothing failed.
     """
-    settled = []
+    sweeps, settled = [], {}
     for name, settings in plan.items():
         what = claim(name)
-        settled.append((what, *settle(what, size=size, settings=settings, seeds=seeds)))
-    sweeps = [sweep_of(what, options, chosen, root=root) for what, options, chosen in settled]
+        options, chosen = settle(what, size=size, settings=settings, seeds=seeds)
+        sweep = traveling(
+            sweep_of(what, options, chosen, root=root),
+            {"name": name, "size": size, "settings": settings, "seeds": seeds, "root": root},
+        )
+        sweeps.append(sweep)
+        settled[sweep.name] = what, options
 
     def findings() -> Generator[Findings, None, None]:
-        measured = run_each(sweeps, out=out, progress=progress)
+        measured = run_each(sweeps, out=out, progress=progress, executor=executor)
         with contextlib.closing(measured):
-            for (what, options, _), dataset in zip(settled, measured, strict=True):
+            for dataset in measured:
+                what, options = settled[dataset.attrs["experiment"]]
                 yield what.judge(labelled(what, options, dataset))
 
     return findings()

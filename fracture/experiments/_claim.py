@@ -1,6 +1,7 @@
 """The contract of a claim: what its file declares, and what is made of that."""
 
 import contextlib
+import dataclasses
 import inspect
 import json
 import operator
@@ -212,6 +213,22 @@ def sweep_of(what: Claim, options: Any, size: Size, *, root: int = 0) -> Sweep:
         numbered=what.units is not None,
         root=root,
     )
+
+
+def traveling(sweep: Sweep, by: Mapping[str, Any]) -> Sweep:
+    """A sweep of a claim that other processes can make: by the arguments of `traveled`."""
+    known = {**sweep.options, **sweep.axes}  # as they were read: plain, whatever was given
+    plain = {name: known[name] for name in by["settings"]}
+    origin = f"{__name__}:{traveled.__name__}", {**by, "settings": plain}
+    return dataclasses.replace(sweep, origin=origin)
+
+
+def traveled(
+    *, name: str, size: str, settings: Mapping[str, Any], seeds: int | None, root: int
+) -> Sweep:
+    """What `traveling` was given, made again."""
+    what = claim(name)
+    return sweep_of(what, *settle(what, size=size, settings=settings, seeds=seeds), root=root)
 
 
 def labelled(what: Claim, options: Any, dataset: xr.Dataset) -> xr.Dataset:

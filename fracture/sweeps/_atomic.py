@@ -1,6 +1,7 @@
 """Files that are whole whenever a process dies, and folders that one process writes to."""
 
 import contextlib
+import errno
 import os
 import tempfile
 import time
@@ -11,6 +12,7 @@ import filelock
 
 PARTIAL_FOLDER, PARTIAL = ".fracture-partial", ".partial"
 LOCK = ".fracture-lock"
+_PATIENCE = 0.2  # seconds; whoever only looks whether a folder is held holds it for a moment
 _STALE = 3600  # seconds after which an unfinished file is taken for one of a killed process
 
 
@@ -19,21 +21,41 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Whenever the process dies, `path` is whole: what it was before, or what it is now. Unfinished
     files are in a folder of their own, from which those of killed processes are removed an hour
-    later; nothing else is ever removed.
+    later; nothing else is ever removed. File systems need not know hard links.
+
+    Raises
+    ------
+    OSError
+        Where it cannot be written, as the disk is full, say; the error names `path`.
     """
     folder = path.parent / PARTIAL_FOLDER
-    unfinished = _unfinished(folder, path.name)
+    with writing(path):
+        unfinished = _unfinished(folder, path.name)
+        try:
+            write(unfinished)
+            with open(unfinished, "rb") as file:
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(unfinished, 0o666 & ~umask)  # mkstemp hides its files from others
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+            _tidy(folder)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Where a file cannot be written, the error names it, and says what to do."""
     try:
-        write(unfinished)
-        with open(unfinished, "rb") as file:
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(unfinished, 0o666 & ~umask)  # mkstemp hides its files from others
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-        _tidy(folder)
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        do = "make room" if full else "make it possible to write there"
+        said = f"{os.strerror(error.errno)}; {do}, and start again"
+        raise OSError(error.errno, said, str(path)) from error
 
 
 def _unfinished(folder: Path, name: str) -> Path:
@@ -57,8 +79,16 @@ def _tidy(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path, *, process: int = 0) -> Iterator[None]:
     """Hold the lock of a folder, made if need be.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    process
+        Number of this process among those that share the folder by agreement, as of
+        `jax.process_index()`: each has a lock of its own.
 
     Raises
     ------
@@ -66,9 +96,9 @@ def exclusive(folder: Path) -> Iterator[None]:
         Where another process, or another thread, holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / LOCK)
+    lock = filelock.FileLock(folder / (f"{LOCK}-{process}" if process else LOCK))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 4)
     except filelock.Timeout:
         raise BlockingIOError(f"another process is writing to {folder}.") from None
     try:

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import xarray as xr
+from xarray.backends import H5NetCDFStore
 
 from .._files import check_expansion, open_regular, printable
 from ._atomic import write_atomically
@@ -27,7 +29,12 @@ def write_dataset(path: Path, dataset: xr.Dataset) -> None:
     """One netCDF-4 file, atomically, with a checksum of its contents as an attribute."""
     dataset = _cleaned(dataset)
     dataset = dataset.assign_attrs({CHECKSUM: checksum(dataset)})
-    write_atomically(path, lambda name: dataset.to_netcdf(name, engine="h5netcdf"))
+    # Not by HDF5 itself: on a full disk, it reports no error, or not as one, and crashes later.
+    memory = io.BytesIO()
+    store = H5NetCDFStore.open(memory, mode="w", lock=False)  # in Dask's workers, none would do
+    dataset.dump_to_store(store)
+    store.close()
+    write_atomically(path, lambda name: name.write_bytes(memory.getbuffer()))
 
 
 def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:

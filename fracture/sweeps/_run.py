@@ -1,45 +1,37 @@
-"""Run a sweep: `jit(shard_map(vmap(cell)))` for each point, chunk after chunk."""
+"""Run sweeps: read the chunks that are there, compute the missing ones, put all together."""
 
 import collections
 import contextlib
 import functools
-import os
+import itertools
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
 import xarray as xr
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ..vocabulary import axis_quantity
+from ._chunk import TIMINGS, Chunk, Program, chunks, compiled, finished, lower, once
+from ._executor import Begun, Compute, Computed, Executor, FailedChunksError, Say, elsewhere
 from ._netcdf import write_dataset
+from ._notes import FAILED, NOTES, read_note
 from ._progress import Progress, watching
-from ._spec import Point, Sweep, label
-from ._store import ChunkStore, chunk_store
-
-_TIMINGS = ["compile_seconds", "run_seconds"]
-
+from ._spec import Sweep, label
+from ._store import chunk_store
 
 _AHEAD = 6  # programs that are traced, and compile, before the one that runs
 
-_Compute: TypeAlias = Callable[[int], Any]
-
-
-class _Begun(NamedTuple):
-    """A sweep, and what is there of it."""
-
-    sweep: Sweep
-    store: ChunkStore | None
-    stored: dict[tuple[int, int], xr.Dataset]  # by number of the point and first seed
-    missing: list[int]  # points of which a chunk is
-
 
 def run(
-    sweep: Sweep, *, out: Path | None = None, progress: Progress | bool | None = None
+    sweep: Sweep,
+    *,
+    out: Path | None = None,
+    progress: Progress | bool | None = None,
+    executor: Executor | None = None,
 ) -> xr.Dataset:
     """Compute every cell of a sweep, or what is missing of it.
 
@@ -54,6 +46,12 @@ def run(
         `fracture report` shows. Nothing is written where it is None.
     progress
         Called before and after every chunk; True for a bar, `progress_bar`.
+    executor
+        What computes the missing chunks, in other processes or on other machines: any
+        `concurrent.futures.Executor` of processes, such as Dask's or MPI's, or whatever has its
+        `submit`. Numbers have the same bits as without. A chunk is submitted as plain data, so the
+        workers must be able to import the sweep, as `Sweep.origin` says; they must have as many
+        devices as there are here, and the same versions. None for this process.
 
     Returns
     -------
@@ -69,6 +67,10 @@ def run(
         Where `out` holds chunks of a sweep with other axes, options or versions.
     BlockingIOError
         Where another process runs this sweep in `out`.
+    FailedChunksError
+        Where chunks failed twice in an executor, when all others are finished.
+    ValueError
+        Where an executor is given, and other processes could not import the sweep.
 
     Notes
     -----
@@ -95,14 +97,18 @@ def run(
     {'dim': 2, 'seed': 100} r_nn
     """
     with watching(progress) as watch:
-        (dataset,) = run_each([sweep], out=out, progress=watch)
+        (dataset,) = run_each([sweep], out=out, progress=watch, executor=executor)
     if out is not None:
         write_dataset(out / f"{sweep.name}.nc", dataset)
     return dataset
 
 
 def run_each(
-    sweeps: Iterable[Sweep], *, out: Path | None = None, progress: Progress | None = None
+    sweeps: Iterable[Sweep],
+    *,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Generator[xr.Dataset, None, None]:
     """`run` several sweeps one after the other: while one computes, the next ones compile.
 
@@ -114,6 +120,8 @@ def run_each(
         As of `run`.
     progress
         Called before and after every chunk.
+    executor
+        As of `run`; the chunks of all sweeps are submitted at once.
 
     Yields
     ------
@@ -123,55 +131,157 @@ def run_each(
     ------
     StoreMismatchError, BlockingIOError
         As `run`, once the sweeps before are complete.
+    FailedChunksError
+        As `run`, once all other sweeps are complete; what failed is not among what is yielded.
 
     Notes
     -----
     The folders of the sweeps stay locked until the last one is complete or the generator is closed.
     """
     with contextlib.ExitStack() as held:
-        pool = ThreadPoolExecutor(max_workers=2)
-        held.callback(pool.shutdown, wait=False, cancel_futures=True)
         known = tuple(sweeps)
         begin = functools.cache(lambda number: _begin(known[number], out, held))
 
-        def missing() -> Iterator[tuple[Sweep, int]]:
-            for number, sweep in enumerate(known):
+        def begun() -> Iterator[Begun]:
+            for number in range(len(known)):
                 try:
-                    begun = begin(number)
+                    one = begin(number)
                 except Exception:
                     return  # it is raised again when its turn has come
-                yield from ((sweep, at) for at in begun.missing)
+                yield one
 
-        programs = _programs(missing(), pool)
+        if executor is not None:
+            start = elsewhere(begun(), executor)
+        elif jax.process_count() > 1:
+            start = _together(begun(), progress)
+        else:
+            start = _here(begun())
+        compute, failures = held.enter_context(start), []
         for number, sweep in enumerate(known):
-            yield _joined(sweep, _parts(begin(number), programs, progress))
+            try:
+                parts = _parts(begin(number), compute, progress)
+            except FailedChunksError as error:
+                failures.append(str(error))  # the others go on
+            else:
+                yield _joined(sweep, parts)
+        if failures:
+            raise FailedChunksError(" ".join(failures))
 
 
-def _begin(sweep: Sweep, out: Path | None, held: contextlib.ExitStack) -> _Begun:
+def _begin(sweep: Sweep, out: Path | None, held: contextlib.ExitStack) -> Begun:
     """Read what is there of a sweep; its store stays open as long as the others."""
-    store = None if out is None else held.enter_context(chunk_store(out, sweep.provenance()))
+    if out is None and jax.process_count() > 1:
+        raise ValueError("several processes need a folder that all of them see: give out.")
+    store = None
+    if out is not None:
+        opened = chunk_store(out, sweep.provenance(), process=jax.process_index())
+        store = held.enter_context(opened)
     points, stored, missing = sweep.points(), {}, []
-    for at, start, _ in _chunks(sweep):
-        chunk = None if store is None else store.read(points[at], start)
-        if chunk is not None:
-            stored[at, start] = chunk
-        elif at not in missing:
-            missing.append(at)
-    return _Begun(sweep, store, stored, missing)
+    for chunk in chunks(sweep):
+        found = None if store is None else store.read(points[chunk.at], chunk.start)
+        if found is None:
+            missing.append(chunk)
+        else:
+            stored[chunk] = found
+    return Begun(sweep, store, stored, missing)
 
 
-def _programs(
-    points: Iterable[tuple[Sweep, int]], pool: ThreadPoolExecutor
-) -> Iterator[Future[tuple[_Compute, float]]]:
-    """The compiled call of every point, in their order; the next ones compile meanwhile.
+def _parts(begun: Begun, compute: Compute, progress: Progress | None) -> list[list[xr.Dataset]]:
+    """The chunks of every point, read or computed."""
+    parts = _computed(begun, compute, progress)
+    by_point = itertools.groupby(chunks(begun.sweep), key=lambda chunk: chunk.at)
+    return [[parts[chunk] for chunk in group] for _, group in by_point]
+
+
+def _computed(begun: Begun, compute: Compute, progress: Progress | None) -> dict[Chunk, xr.Dataset]:
+    """The chunks that are there, and those that were missing."""
+    sweep, parts = begun.sweep, dict(begun.stored)
+    total = sum(sweep.size(point)[0] for point in sweep.points())
+    done = sum(chunk.stop - chunk.start for chunk in parts)
+
+    def say(what: str) -> None:
+        if progress is not None:
+            progress(what, done, total)
+
+    with contextlib.closing(compute(begun, say)) as computed:
+        for chunk, result in computed:
+            parts[chunk] = result
+            done += chunk.stop - chunk.start
+    say(sweep.name)
+    return parts
+
+
+@contextlib.contextmanager
+def _here(begun: Iterable[Begun]) -> Iterator[Compute]:
+    """Compute in this process: while one point computes, the next ones compile."""
+    pool = ThreadPoolExecutor(max_workers=2)
+    programs = _programs(begun, pool)
+
+    def compute(begun: Begun, say: Say) -> Computed:
+        points = begun.sweep.points()
+        for at, missing in itertools.groupby(begun.missing, key=lambda chunk: chunk.at):
+            said = f"{begun.sweep.name}, {label(points[at])}"
+            say(f"{said}: compiling")
+            program, saying = once(next(programs).result), functools.partial(say, said)
+            for chunk in missing:
+                result = finished(begun.sweep, chunk, program, begun.store, saying)
+                yield chunk, result
+
+    try:
+        yield compute
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _together(begun: Iterable[Begun], progress: Progress | None) -> Iterator[Compute]:
+    """Compute each P-th chunk in this process, one of P under `jax.distributed`; await others.
+
+    No process talks to another: the others' chunks are those that appear in the folder.
+    """
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    count = itertools.count(-jax.process_index())
+    mine = []
+    for one in begun:
+        turns = {chunk: next(count) % jax.process_count() for chunk in chunks(one.sweep)}
+        mine.append(one._replace(missing=[c for c in one.missing if turns[c] == 0]))
+    with _here(mine) as here:
+        done = {one.sweep.name: _computed(one, here, progress) for one in mine}
+
+    def compute(begun: Begun, say: Say) -> Computed:
+        say(f"{begun.sweep.name}, by all processes")
+        for chunk in begun.missing:
+            result = done[begun.sweep.name].pop(chunk, None)
+            yield chunk, _awaited(begun, chunk, since) if result is None else result
+
+    yield compute
+
+
+def _awaited(begun: Begun, chunk: Chunk, since: str) -> xr.Dataset:
+    """A chunk that another process computes, once it is there."""
+    store, point = begun.store, begun.sweep.points()[chunk.at]
+    assert store is not None
+    failure = store.folder / NOTES / f"{store.path(point, chunk.start).stem}{FAILED}"
+    while (found := store.read(point, chunk.start)) is None:
+        note = read_note(failure)
+        if note.get("since", "") >= since:  # else of an earlier run
+            raise FailedChunksError(
+                f"{label(point)} of {begun.sweep.name} failed: {note.get('error')}"
+            )
+        time.sleep(0.1)
+    return found
+
+
+def _programs(begun: Iterable[Begun], pool: ThreadPoolExecutor) -> Iterator[Future[Program]]:
+    """The compiled call of every missing point, in their order; the next ones compile meanwhile.
 
     Traced here, where the caller's settings hold, which JAX keeps for each thread; compilation uses
     one core and needs no device. What cannot be traced raises in its turn, not in that of others.
     """
-    waiting: collections.deque[Future[tuple[_Compute, float]]] = collections.deque()
-    for sweep, at in points:
+    waiting: collections.deque[Future[Program]] = collections.deque()
+    for sweep, at in ((one.sweep, at) for one in begun for at in one.points()):
         try:
-            waiting.append(pool.submit(_compile, _lower(sweep, sweep.points()[at])))
+            waiting.append(pool.submit(compiled, lower(sweep, sweep.points()[at])))
         except Exception as error:
             waiting.append(Future())
             waiting[-1].set_exception(error)
@@ -181,51 +291,16 @@ def _programs(
     yield from waiting
 
 
-def _parts(
-    begun: _Begun, programs: Iterator[Future[tuple[_Compute, float]]], progress: Progress | None
-) -> list[list[xr.Dataset]]:
-    """The chunks of every point, read or computed."""
-    sweep, store, stored = begun.sweep, begun.store, begun.stored
-    points, missing, done = sweep.points(), set(begun.missing), 0
-    total = sum(sweep.size(point)[0] for point in points)
-    parts: list[list[xr.Dataset]] = [[] for _ in points]
-    compiled: dict[int, _Compute] = {}  # of one point, the current one
-    for at, start, stop in _chunks(sweep):
-        said = f"{sweep.name}, {label(points[at])}"
-        chunk = stored.pop((at, start), None)
-        first = chunk is None and at in missing
-        if progress is not None:
-            progress(f"{said}: compiling" if first else said, done, total)
-        if chunk is None:
-            seconds = 0.0
-            if first:
-                missing.remove(at)
-                compute, seconds = next(programs).result()
-                compiled = {at: compute}
-                if progress is not None:
-                    progress(said, done, total)
-            result = _timed(compiled[at], start, stop)
-            chunk = _label(sweep, points[at], np.arange(start, stop), *result)
-            chunk["compile_seconds"] = chunk["run_seconds"] * 0 + seconds
-            if store is not None:
-                store.write(points[at], start, chunk)
-        parts[at].append(chunk)
-        done += stop - start
-    if progress is not None:
-        progress(sweep.name, done, total)
-    return parts
-
-
 def _joined(sweep: Sweep, parts: list[list[xr.Dataset]]) -> xr.Dataset:
     """All points of a sweep in one dataset, which says what it is."""
-    joined = [_join(chunks) for chunks in parts]
+    joined = [_join(point) for point in parts]
     truths = {name for name in sweep.variables if joined[0][name].dtype == bool}
     for axis, values in reversed(list(sweep.axes.items())):
         starts = range(0, len(joined), len(values))
         joined = [xr.concat(joined[at : at + len(values)], axis, join="outer") for at in starts]
     (dataset,) = joined
     dataset = dataset.transpose(*sweep.axes, "seed", ...)
-    for name in (*sweep.axes, "seed", *_TIMINGS):
+    for name in (*sweep.axes, "seed", *TIMINGS):
         dataset[name].attrs = axis_quantity(name).attrs()
     for name, variable in sweep.variables.items():  # as they are called today
         dataset[name].attrs = variable.quantity.attrs()
@@ -237,108 +312,7 @@ def _joined(sweep: Sweep, parts: list[list[xr.Dataset]]) -> xr.Dataset:
     return dataset
 
 
-def _chunks(sweep: Sweep) -> Iterator[tuple[int, int, int]]:
-    """Every chunk as (number of the point, first seed, one past the last seed)."""
-    for at, point in enumerate(sweep.points()):
-        num_seeds, size = sweep.size(point)
-        for start in range(0, num_seeds, size):
-            yield at, start, min(start + size, num_seeds)
-
-
-def _join(chunks: list[xr.Dataset]) -> xr.Dataset:
+def _join(parts: list[xr.Dataset]) -> xr.Dataset:
     """All seeds of one point; the timings of its chunks add up and become coordinates."""
-    part = xr.concat([chunk.drop_vars(_TIMINGS) for chunk in chunks], "seed")
-    return part.assign_coords({name: sum(chunk[name] for chunk in chunks) for name in _TIMINGS})
-
-
-class _Lowered(NamedTuple):
-    """The traced call of all seeds of a chunk, and what it is called with."""
-
-    lowered: jax.stages.Lowered
-    seeds: np.ndarray
-    shared: Any
-    mesh: Mesh
-    seconds: float  # that it took
-
-
-def _lower(sweep: Sweep, point: Point) -> _Lowered:
-    began = time.perf_counter()
-    mesh = Mesh(np.array(jax.devices()), ("seed",))
-    shared = jax.device_put(sweep.shared(**point), NamedSharding(mesh, PartitionSpec()))
-    lanes = -(-sweep.size(point)[1] // mesh.size) * mesh.size
-
-    def cell(seed, shared):
-        number = {"seed": seed} if sweep.numbered else {}
-        return sweep.cell(sweep.cell_key(point, seed), shared, **number, **point)
-
-    def cells(seeds, shared):
-        return jax.vmap(cell, (0, None))(seeds, shared)
-
-    cells.__name__ = f"{sweep.name}, {label(point)}"  # what profilers call the program
-    spread = jax.shard_map(
-        cells,
-        mesh=mesh,
-        in_specs=(PartitionSpec("seed"), PartitionSpec()),
-        out_specs=PartitionSpec("seed"),
-        check_vma=False,  # the loops inside start from constants, which do not vary over devices
-    )
-    seeds = np.arange(lanes, dtype=np.uint32)
-    lowered = jax.jit(spread).lower(seeds, shared)
-    return _Lowered(lowered, seeds, shared, mesh, time.perf_counter() - began)
-
-
-def _least_effort() -> dict[str, str | bool]:
-    """Options of the CPU compiler, but those that `XLA_FLAGS` chooses.
-
-    A program that runs for a second or two is not worth its last efforts. LLVM's level 1 takes two
-    thirds of the time. Fusions that do not go through MLIR, and code in one piece, as programs
-    compile side by side, save a sixth to a half of what is left; programs run up to 4 % longer. XLA
-    refuses options that it does not know: these two are for the releases that were seen to have
-    them.
-    """
-    options: dict[str, str | bool] = {"xla_backend_optimization_level": "1"}
-    if jax.__version__.startswith("0.10."):
-        options["xla_cpu_use_fusion_emitters"] = False
-        options["xla_cpu_parallel_codegen_split_count"] = "1"
-    chosen = os.environ.get("XLA_FLAGS", "")
-    return {name: value for name, value in options.items() if name not in chosen}
-
-
-def _compile(program: _Lowered) -> tuple[_Compute, float]:
-    """Compiled call from the first seed of a chunk to its results; the seconds that it all took."""
-    began = time.perf_counter()
-    options = _least_effort() if jax.default_backend() == "cpu" else {}
-    compiled = program.lowered.compile(compiler_options=options)
-    sharding = NamedSharding(program.mesh, PartitionSpec("seed"))
-
-    def compute(start: int) -> Any:
-        return compiled(jax.device_put(program.seeds + np.uint32(start), sharding), program.shared)
-
-    return compute, program.seconds + time.perf_counter() - began
-
-
-def _timed(compute: _Compute, start: int, stop: int) -> tuple[Any, float]:
-    """Results of the cells `start` to `stop` as NumPy arrays, and the seconds they took."""
-    began = time.perf_counter()
-    record = jax.device_get(compute(start))
-    return jax.tree.map(lambda a: a[: stop - start], record), time.perf_counter() - began
-
-
-def _label(
-    sweep: Sweep, point: Point, seeds: np.ndarray, record: Any, seconds: float
-) -> xr.Dataset:
-    fields = record._asdict()
-    if fields.keys() != sweep.variables.keys():
-        raise ValueError(
-            f"the cell of {sweep.name} must return the fields {sorted(sweep.variables)}, "
-            f"got {sorted(fields)}."
-        )
-    ahead = tuple(None for _ in point)
-    variables = {
-        name: ((*point, "seed", *variable.dims), fields[name][ahead], variable.quantity.attrs())
-        for name, variable in sweep.variables.items()
-    }
-    coordinates = {axis: [value] for axis, value in point.items()}
-    dataset = xr.Dataset(variables, {**coordinates, "seed": seeds})
-    dataset["run_seconds"] = (tuple(point), np.full((1,) * len(point), seconds))
-    return dataset
+    part = xr.concat([chunk.drop_vars(TIMINGS) for chunk in parts], "seed")
+    return part.assign_coords({name: sum(chunk[name] for chunk in parts) for name in TIMINGS})

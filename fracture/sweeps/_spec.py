@@ -41,7 +41,7 @@ def environment() -> dict[str, str]:
     """What the numbers depend on besides what was asked for: versions, backend, precision."""
     return {
         "float": jnp.zeros(()).dtype.name,
-        "backend": f"{jax.default_backend()} x {jax.device_count()}",
+        "backend": f"{jax.default_backend()} x {jax.local_device_count()}",
         "python": platform.python_version(),
         "fracture": f"{__version__}+{_code()}",
         "jax": jax.__version__,
@@ -49,10 +49,11 @@ def environment() -> dict[str, str]:
     }
 
 
-# What draws conclusions, and shows them: no number that is stored depends on it.
+# What draws conclusions, shows them, or says who computes: no number that is stored depends on it.
 _CONCLUDING = (
     *("experiments", "statistics", "report", "drawing", "cli"),
     *("vocabulary.py", "_registry.py", "_signals.py", "_occasion.py", "_concluding.py"),
+    *("sweeps/_executor.py", "sweeps/_notes.py", "sweeps/_status.py", "sweeps/_progress.py"),
 )
 
 
@@ -60,12 +61,9 @@ _CONCLUDING = (
 def _code() -> str:
     """Digest of the code that measures: chunks of different code never end up in one result."""
     package = Path(__file__).parents[1]
-    paths = [
-        path
-        for path in sorted(package.rglob("*.py"))
-        if path.relative_to(package).parts[0] not in _CONCLUDING
-    ]
-    return digest_of_files(*paths)
+    names = sorted(path.relative_to(package) for path in package.rglob("*.py"))
+    measuring = (name for name in names if {name.parts[0], str(name)}.isdisjoint(_CONCLUDING))
+    return digest_of_files(*(package / name for name in measuring))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,6 +102,10 @@ class Sweep:
         that are given, such as photographs, of which `shared` has one for each.
     root
         Integer from which the key of every cell is derived.
+    origin
+        How other processes make this sweep: `module:name` of it, or of a function that returns it,
+        and that one's arguments, plain data, such as `("my_sweep:make", {"width": 3})`. It may be
+        None where the sweep stands under a name at the top of the module of `cell`.
 
     Raises
     ------
@@ -123,6 +125,7 @@ class Sweep:
     code: str = ""
     numbered: bool = False
     root: int = 0
+    origin: tuple[str, Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         checked_name(self.name)

@@ -47,7 +47,7 @@ def fracture(monkeypatch, capfd, tmp_path):
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["sweep"], ["reproduce"], ["analyze"], ["report"]),
+        *([], ["sweep"], ["reproduce"], ["analyze"], ["report"], ["status"], ["cache"]),
         *(["analyze", "images"], ["analyze", "imagenet"]),
     ],
 )
@@ -65,6 +65,21 @@ def test_help_explains_every_option(fracture, command):
 
 
 @pytest.mark.fast
+def test_compiled_programs_are_counted_and_removed_and_nothing_else(fracture, tmp_path):
+    folder = tmp_path / "cache"
+    empty = f"{folder}: 0 programs, 0.0 MB"
+    assert fracture("cache") == (0, f"{empty}\n", "")
+    folder.mkdir()
+    (folder / "notes.txt").write_text("mine")
+    for name in ("jit_a-1f-cache", "jit_a-1f-atime", "jit_b-2e-cache"):
+        (folder / name).write_bytes(bytes(10**6))
+    assert fracture("cache")[1] == f"{folder}: 2 programs, 3.0 MB\n"
+    assert fracture("cache", "--clear")[1] == f"{folder}: 2 programs, 3.0 MB removed\n"
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+    assert fracture("cache")[1] == f"{empty}\n"
+
+
+@pytest.mark.fast
 def test_alone_it_prints_its_help(fracture):
     assert fracture() == fracture("--help")
 
@@ -76,19 +91,26 @@ def test_choices_are_those_of_the_library():
     assert tuple(perturbation.SOLVERS) == _claims._SOLVERS
 
 
+IMAGENET = ["analyze", "imagenet", "--model", "os:getcwd"]
+
+
 @pytest.mark.fast
 @pytest.mark.parametrize(
-    ("package", "install"),
-    [("click", ".[cli]"), ("platformdirs", ".[cli]"), ("foolbox", ".[imagenet]")],
+    ("package", "install", "command"),
+    [
+        *((package, ".[cli]", IMAGENET) for package in ("click", "platformdirs")),
+        ("foolbox", ".[imagenet]", IMAGENET),
+        ("distributed", ".[dask]", ["sweep", "--dask", "tcp://127.0.0.1:1"]),
+    ],
 )
-def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, install):
+def test_without_an_extra_one_line_says_so(fracture, monkeypatch, package, install, command):
     monkeypatch.setitem(sys.modules, package, None)
     for name in [name for name in sys.modules if name.startswith("fracture.cli")]:
         monkeypatch.delitem(sys.modules, name)
     find_spec = importlib.util.find_spec
     absent = lambda name, *rest: None if name == package else find_spec(name, *rest)
     monkeypatch.setattr(importlib.util, "find_spec", absent)
-    code, out, err = fracture("analyze", "imagenet", "--model", "os:getcwd")
+    code, out, err = fracture(*command)
     assert (code, out) == (2, "")
     assert err.startswith(f"fracture: error: the package {package} is not installed (")
     assert err.endswith(f': pip install "{install}"\n')
@@ -157,7 +179,14 @@ def test_a_missing_dependency_is_no_extra(fracture, monkeypatch):
         (["reproduce", "linear_points", "--dims", "8", "16"], "commas"),
         (["reproduce", "digits", "--set", "dim=49", "--dims", "196"], "give one"),
         (["reproduce", "digits", "--size", "huge"], "'huge' is not one of"),
+        (["sweep", "--workers", "0"], "1<=x<=2147483647"),
+        (["sweep", "--workers", "2", "--dask", "tcp://here:1"], "exclude each other"),
+        (["sweep", "--coordinator", "here:1", "--processes", "2"], "need each other"),
+        (["sweep", "--processes", "2", "--process", "0"], "need each other"),
+        (["sweep", "--coordinator", "auto", "--process", "0"], "need each other"),
+        (["sweep", "--coordinator", "h:1", "--processes", "2", "--process", "2"], "less than"),
         (["report", "nowhere"], "nowhere"),
+        (["status", "nowhere"], "nowhere"),
         (["report", "."], "no results"),
         (["strengthen"], "strengthen"),
         (["analyze", "nowhere.npz", "--network", "os:getcwd"], "nowhere.npz"),
@@ -359,6 +388,11 @@ def test_a_sweep_leaves_results_figures_and_a_page(fracture, tmp_path):
         assert dict(dataset.sizes) == {"dim": 2, "seed": 40}
         assert dataset["radius"].attrs["units"] == "input units"
 
+    assert fracture("status", "run")[:2] == (
+        *(0, "linear_points: 2 of 2 chunks done; no process is at it\n"),
+    )
+    assert fracture("status", "run/figures")[:2] == (0, "run/figures holds no sweeps.\n")
+
     page = (run / "index.html").read_bytes()
     code, again, err = fracture("report", "run")
     assert code == 0, err
@@ -376,9 +410,9 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
     cache = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
     environment = {**os.environ, **cache, "JAX_PLATFORMS": "cpu"}
 
-    def start(out):
+    def start(out, *options):
         return subprocess.Popen(
-            [*command, "--out", str(out)], env=environment, stderr=subprocess.DEVNULL
+            [*command, "--out", str(out), *options], env=environment, stderr=subprocess.DEVNULL
         )
 
     killed = start(tmp_path / "killed")
@@ -392,8 +426,8 @@ def test_killed_and_started_again_it_ends_with_the_same_bits(tmp_path):
     assert not (tmp_path / "killed" / "index.html").exists()
 
     results = []
-    for name in ("killed", "whole"):
-        assert start(tmp_path / name).wait() == 0
+    for name, options in (("killed", ()), ("whole", ("--workers", "2"))):
+        assert start(tmp_path / name, *options).wait() == 0
         results.append(read_dataset(tmp_path / name / "linear_hypercube.nc"))
     timings = ["compile_seconds", "run_seconds"]
     for result in results:  # when, by which command, with which version

@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import json
 import os
+import resource
 import time
 
 import h5py
@@ -275,6 +276,37 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path):
         write_atomically(path, fail)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.fast
+def test_a_full_disk_leaves_no_half_of_a_file(tmp_path):
+    """Of the operating system: files may not grow, and HDF5 itself would not say so."""
+    path = tmp_path / "a.nc"
+    small, large = (xr.Dataset({"a": ("x", np.arange(float(n)))}) for n in (1, 10**4))
+    write_dataset(path, small)
+    before, limits = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large; .* and start again: '.*a\.nc'"):
+            write_dataset(path, large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
+def test_a_truncated_chunk_is_set_aside(tmp_path, share):
+    folder = stored(tmp_path)
+    path = folder / "dim8-seed0.nc"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with chunk_store(tmp_path, PROVENANCE) as store:
+        with pytest.warns(UserWarning, match=r"dim8-seed0\.nc .* now called .*, and made again"):
+            assert store.read({"dim": 8}, 0) is None
+        assert store.read({"dim": 8}, 4) is not None
+    assert (folder / "dim8-seed0.nc.damaged").stat().st_size == int(share * len(content))
 
 
 @pytest.mark.fast

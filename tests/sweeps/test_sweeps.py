@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,15 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fracture.sweeps import StoreMismatchError, Sweep, exclusive, read_dataset, run, run_each
+from fracture.sweeps import (
+    StoreMismatchError,
+    Sweep,
+    exclusive,
+    read_dataset,
+    run,
+    run_each,
+    status,
+)
 from fracture.vocabulary import QUANTITIES, Quantity, Variable
 
 
@@ -173,6 +182,34 @@ def test_a_damaged_chunk_is_set_aside_and_computed_again(tmp_path):
     (folder / "dim3-seed0.nc").write_bytes(content)  # another chunk of the same sweep
     with pytest.raises(StoreMismatchError, match=r"chunk_start = 3; now chunk_start = 0"):
         run(sweep(), out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [(errno.ENOSPC, "No space .*; make room, and"), (errno.EACCES, "Permission denied; make it")],
+)
+def test_what_cannot_be_written_is_named_and_what_was_finished_stays(
+    tmp_path, monkeypatch, number, says
+):
+    sync, written = os.fsync, []
+
+    def fail(file):
+        written.append(file)
+        if len(written) == 4:  # the description of the sweep, two chunks, and this one
+            raise OSError(number, os.strerror(number))
+        sync(file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match=rf"{says}.*start again: '.*dim3-seed6\.nc'"):
+            run(sweep(), out=tmp_path)
+    (failed,) = status(tmp_path)[0].remarks
+    assert failed[:2] == ("dim3-seed6", "failed")
+    times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("chunks/toy/*.nc")}
+    assert len(times) == 2
+    resumed = run(sweep(), out=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    xr.testing.assert_identical(resumed.drop_vars(TIMINGS), run(sweep()).drop_vars(TIMINGS))
 
 
 def test_a_sweep_that_another_process_runs_is_not_touched(tmp_path):

@@ -1,0 +1,252 @@
+"""Chunks that travel: the bits of a run at home, whoever computes them."""
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+from traveling import SWEEP, make
+
+from fracture import experiments
+from fracture.sweeps import FailedChunksError, _executor, _spec, exclusive, run, run_each
+from fracture.sweeps._notes import FAILED, NOTES, read_note
+from fracture.sweeps._store import ChunkStore
+
+TIMINGS = ["compile_seconds", "run_seconds"]
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return run(SWEEP).drop_vars(TIMINGS)
+
+
+@pytest.fixture
+def threads():
+    """An executor without other processes: what travels is the same."""
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def test_other_processes_compute_the_same_bits_and_compile_once(tmp_path, expected):
+    (tmp_path / "traces").mkdir()
+    traced = make(folder=str(tmp_path / "traces"))
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        xr.testing.assert_identical(run(SWEEP, executor=pool).drop_vars(TIMINGS), expected)
+        got = run(traced, executor=pool, out=tmp_path)
+    xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
+    compiled = [path.name.split("-") for path in (tmp_path / "traces").iterdir()]
+    assert len({(dim, pid) for dim, pid, _ in compiled}) == len(compiled)
+    assert str(os.getpid()) not in {pid for _, pid, _ in compiled}
+    assert len(list(tmp_path.glob("chunks/toy/dim*.nc"))) == 4
+    assert not (tmp_path / "chunks" / "toy" / NOTES).exists()
+    xr.testing.assert_identical(run(make(), out=tmp_path), got)  # goes on at home: all is there
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_chunks_are_stored_by_whoever_sees_the_folder(
+    tmp_path, expected, threads, monkeypatch, seen
+):
+    wrote = []
+    write = ChunkStore.write
+    monkeypatch.setattr(ChunkStore, "is_seen", lambda store: seen)
+    monkeypatch.setattr(ChunkStore, "write", lambda *args: wrote.append(args) or write(*args))
+    got = run(SWEEP, executor=threads, out=tmp_path)
+    xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
+    assert len(wrote) == 4
+    monkeypatch.undo()
+    xr.testing.assert_identical(run(SWEEP, out=tmp_path), got)
+
+
+def test_settings_of_the_caller_hold_in_workers(threads):
+    with jax.enable_x64(False):
+        narrow = run(SWEEP, executor=threads)
+    assert narrow["draw"].dtype == np.float32
+    assert run(SWEEP, executor=threads)["draw"].dtype == np.float64
+
+
+@pytest.mark.parametrize("fails", ["5 once", "5"])
+def test_a_chunk_that_fails_is_tried_again_and_the_others_go_on(tmp_path, threads, fails):
+    (tmp_path / "traces").mkdir()
+    sweeps = [make(folder=str(tmp_path / "traces"), fails=fails), make(name="other")]
+    folder = tmp_path / "chunks" / "toy"
+    each = run_each(sweeps, executor=threads, out=tmp_path)
+    if fails == "5":
+        assert next(each).attrs["experiment"] == "other"
+        with pytest.raises(FailedChunksError, match=r"toy .*d = 5, seeds 0 to 3: Arith"):
+            next(each)
+        note = read_note(folder / NOTES / f"dim5-seed0{FAILED}")
+        assert note["error"].startswith("ArithmeticError: no luck (on ")
+        assert len(list(folder.glob("dim3-*.nc"))) == 3
+        each = run_each([make(), make(name="other")], executor=threads, out=tmp_path)
+    assert [one.attrs["experiment"] for one in each] == ["toy", "other"]
+    assert not (folder / NOTES).exists()
+
+
+def test_what_is_not_submitted_in_time_is_not_computed(tmp_path, threads):
+    """Whoever closes the generator waits for nothing but what runs."""
+    each = run_each([make(), make(name="other")], executor=threads, out=tmp_path)
+    next(each)
+    each.close()
+    with exclusive(tmp_path / "chunks" / "other"):
+        pass
+
+
+@pytest.mark.fast
+def test_a_worker_with_another_sweep_says_what_differs(threads):
+    with pytest.raises(FailedChunksError, match=r"another sweep .*root = 1; now root = 0"):
+        run(make(claimed={"root": 1}), executor=threads)
+    with pytest.raises(FailedChunksError, match=r"cell = other; now cell = cell"):
+        run(make(claimed={"other_cell": True}), executor=threads)
+
+
+class Later:
+    """As of submitit: no future of Python's, and nothing that can be cancelled."""
+
+    def __init__(self, function, argument):
+        self.asked, self.call = 0, lambda: function(argument)
+
+    def done(self):
+        self.asked += 1
+        return self.asked > 2
+
+    def result(self):
+        return self.call()
+
+
+class Resembling:
+    submit = staticmethod(Later)
+
+
+def test_whatever_submits_is_an_executor(expected):
+    said = []
+    got = run(SWEEP, executor=Resembling(), progress=lambda *what: said.append(what))
+    xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
+    assert [done for _, done, _ in said][-1] == 11
+    assert {total for *_, total in said} == {11}
+    assert said[0][0] == "toy, d = 3, elsewhere"
+
+
+class Dying:
+    """Its workers die, as of a pool of processes for which the memory is too small."""
+
+    def __init__(self):
+        self.submitted = []
+
+    def submit(self, function, argument):
+        if len(self.submitted) == 4:
+            raise BrokenExecutor("a child process terminated abruptly")
+        self.submitted.append(Future())
+        self.submitted[-1].set_exception(BrokenExecutor())
+        return self.submitted[-1]
+
+
+@pytest.mark.fast
+def test_an_executor_that_breaks_is_one_line():
+    with pytest.raises(ChildProcessError, match=r"is broken, .* terminated abruptly\)\."):
+        run(SWEEP, executor=Dying())
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    "changes", [{"root": 1}, {"cell": lambda key, shared, dim: None}, {"cell": max}]
+)
+def test_a_sweep_that_cannot_be_imported_is_refused(threads, changes):
+    with pytest.raises(ValueError, match="other processes cannot make the sweep toy"):
+        run(dataclasses.replace(SWEEP, **changes), executor=threads)
+
+
+@pytest.mark.fast
+def test_a_folder_at_which_another_process_is_stays_untouched(tmp_path, threads):
+    with (
+        exclusive(tmp_path / "chunks" / "toy"),
+        pytest.raises(BlockingIOError, match="another process is writing to"),
+    ):
+        run(SWEEP, executor=threads, out=tmp_path)
+
+
+def test_a_script_is_imported_by_its_file(tmp_path):
+    """What `python script.py` runs is called __main__ there, and only there."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, check=True)
+
+
+SCRIPT = """
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+import jax.numpy as jnp
+from traveling import Cell, VARIABLES
+from fracture.sweeps import Sweep, run
+
+def cell(key, shared, *, dim):
+    return Cell(1.0 * dim, jnp.zeros(2) + shared)
+
+SWEEP = Sweep("toy", cell, {"dim": (3,)}, 2, 2, VARIABLES, lambda dim: 3.0)
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert (run(SWEEP, executor=pool)["draw"] == 3).all()
+"""
+
+
+class Noting:
+    """Computes nothing."""
+
+    def __init__(self):
+        self.tasks = []
+
+    def submit(self, function, task):
+        self.tasks.append(task)
+        return Resembling.submit(lambda _: _executor.Answer(None, False, "no"), task)
+
+
+def test_every_claim_travels():
+    """A worker makes the same sweep from what is sent, whatever the settings were given as."""
+    executor, plan = Noting(), {name: {} for name in experiments.names()}
+    plan["linear_hypercube"] = {"layers": "2", "dim": np.array([8, 16])}
+    with pytest.raises(FailedChunksError):
+        list(experiments.reproduce_each(plan, size="quick", root=3, executor=executor))
+    sent = {task.sweep for task in executor.tasks}
+    assert len(sent) == len(plan)
+    made = [_executor._sweep(one) for one in sent]
+    assert {sweep.root for sweep in made} == {3}
+
+
+def test_one_of_several_processes_computes_each_second_chunk(tmp_path, expected, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ValueError, match="several processes need a folder"):
+        run(SWEEP)
+    with monkeypatch.context() as alone:
+        alone.setattr(jax, "process_count", lambda: 1)
+        run(SWEEP, out=tmp_path)
+    folder = tmp_path / "chunks" / "toy"
+    names = [f"dim{dim}-seed{start}" for dim, start in ((3, 0), (3, 3), (3, 6), (5, 0))]
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    for name in names[1::2]:
+        (folder / f"{name}.nc").unlink()
+    with exclusive(folder):  # the other process is at it
+        got = run(SWEEP, out=tmp_path)
+    xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
+    # What is the other's is waited for, until it says that it failed.
+    (folder / f"{names[2]}.nc").unlink()
+    since = datetime.now(UTC) + timedelta(minutes=1)
+    (folder / NOTES).mkdir(exist_ok=True)
+    note = {"since": since.isoformat(timespec="seconds"), "error": "ArithmeticError: no luck"}
+    (folder / NOTES / f"{names[2]}{FAILED}").write_text(json.dumps(note))
+    with pytest.raises(FailedChunksError, match="d = 3 of toy failed: ArithmeticError: no luck"):
+        run(SWEEP, out=tmp_path)
+
+
+@pytest.mark.fast
+def test_what_voids_no_stored_chunk_is_there():
+    package = Path(_spec.__file__).parents[1]
+    assert all((package / name).exists() for name in _spec._CONCLUDING)
