@@ -296,8 +296,9 @@ class _Powers(NamedTuple):
 def _powers(gram: Float[Array, "n n"]) -> _Powers:
     """Six squarings."""
     matrices, norms = [], []
+    small = len(gram) * jnp.finfo(gram.dtype).tiny ** 0.5  # squares of smaller entries may vanish
     for _ in range(SQUARINGS + 1):
-        norms.append(positive(jnp.sqrt(jnp.sum(gram**2))))
+        norms.append(jnp.maximum(jnp.sqrt(jnp.sum(gram**2)), small))
         matrices.append(gram / norms[-1])
         gram = jnp.dot(matrices[-1], matrices[-1], precision=jax.lax.Precision.HIGHEST)
     return _Powers(matrices, norms)

@@ -135,8 +135,15 @@ def measure(key: Key, given: Any, options: Options, *, network: str) -> Cell:
         found = as_solver(options.solver)(logits_fn, x, label, target=other, bounds=bounds)
         least = jnp.full((), jnp.nan, x.dtype)
         if options.certify:
-            how = {"method": "branch", "effort": "low", "found": found}
-            least = certify(logits_fn, x, label, target=other, bounds=bounds, **how).radius
+            proven = certify(
+                *(logits_fn, x, label),
+                target=other,
+                bounds=bounds,
+                method="branch",
+                effort="low",
+                found=found,
+            )
+            least = proven.radius
         towards = partial(crossing, logits_fn, x, label, displacement, other=other)
         factors = law_factors(
             logits_fn, x, label, displacement, found.norm, other=other, bounds=bounds

@@ -140,8 +140,10 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
         found = as_solver(options.solver)(logits_fn, x, label, target=other)
         least = jnp.full((), jnp.nan, x.dtype)
         if options.certify:  # exact, up to rounding, where the network is small
-            how = {"method": "branch", "effort": "low", "found": found}
-            least = certify(logits_fn, x, label, target=other, **how).radius
+            proven = certify(
+                logits_fn, x, label, target=other, method="branch", effort="low", found=found
+            )
+            least = proven.radius
         factors = law_factors(logits_fn, x, label, displacement, found.norm, other=other)
         return found, least, factors
 
@@ -275,8 +277,8 @@ def judge(dataset: xr.Dataset) -> Findings:
         layers = options_of(Options, dataset).layers
         factors = statistics.medians(middle["ratio_pair"] / middle["rho_theory"])
         if certified:
-            below = statistics.medians(middle["ratio_certified"] / middle["rho_theory"])
-            factors = verdicts.bracketed(below, factors)
+            low_ends = statistics.medians(middle["ratio_certified"] / middle["rho_theory"])
+            factors = verdicts.bracketed(low_ends, factors)
         found.append(
             verdicts.agreement(
                 f"Law {'B' if layers == 1 else 'C'} for trained networks",
