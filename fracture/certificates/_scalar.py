@@ -7,6 +7,7 @@ chord; where pieces meet is found symbolically, so that cells do not contain kin
 """
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -599,7 +600,7 @@ def _wave(function: Callable[[Array], Array], f: Jet, slope: Callable, curve: Ca
     return _chain(around(function), around(slope), around(curve), f)
 
 
-def _exponential(f: Jet, base: float | int = np.e) -> Enclosure:
+def _exponential(f: Jet, base: float | int = math.e) -> Enclosure:
     rate = float(np.log(base))
     value = _rising(lambda x: jnp.exp(x * rate))(f.value)
     return _chain(value, _scaled(value, rate), _scaled(value, rate**2), f)
