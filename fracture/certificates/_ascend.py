@@ -53,7 +53,7 @@ def ascend(
     steps
         Values and gradients; the last step is for those who go on.
     lengths
-        Of the first step, in each entry: a number for all, or for each leaf of the tree.
+        Of the first step, in each entry: a float for all, or for each leaf of the tree.
     project
         Back to where multipliers may be. Where a function is flat beyond, no gradient leads back.
 

@@ -10,10 +10,10 @@ from jaxtyping import Array, Float
 
 from .._problem import Problem
 from ..norms import loop_init
-from ._bounds import Known, lowest
+from ._bounds import Known, Linear
 from ._domain import Domain
 from ._methods import Budget
-from ._outputs import distance, outputs, seeds_of
+from ._outputs import distance, margins_on, outputs, seeds_of
 from ._result import wanted
 from ._shor import Link, best_quadratic
 
@@ -25,8 +25,8 @@ class _Reached(NamedTuple):
     """By class."""
 
     radius: Float[Array, " k"]  # certified
-    margin: Float[Array, " k"]  # the least value of its bound on the ball of that radius
-    aim: Float[Array, " k"]  # about the radius that could be; inf where none was tried
+    rows: Linear  # its bound, which holds on the ball of that radius
+    aim: Float[Array, " k"]  # the radius to try; inf where none was tried
 
 
 def by_classes(
@@ -62,7 +62,11 @@ def by_classes(
     seeds, asked = seeds_of(problem), wanted(problem)
     count = min(AT_ONCE, problem.num_classes - 1)
     zeros = jnp.zeros(problem.num_classes, first.dtype)
-    start = _Reached(zeros, jnp.where(seeds.any(axis=1), -jnp.inf, zeros), zeros + jnp.inf)
+    nothing = Linear(
+        jnp.zeros((problem.num_classes, problem.x.size), first.dtype),
+        jnp.where(seeds.any(axis=1), -jnp.inf, zeros),
+    )
+    start = _Reached(zeros, nothing, zeros + jnp.inf)
     of_asked = lambda values: jnp.where(asked, values, jnp.inf)
 
     def linear(radius, choices):
@@ -78,12 +82,15 @@ def by_classes(
         far = jax.vmap(lambda row: distance(within, row))(rows)
         far = jnp.where(far >= 0, far, 0)  # NaN certifies nothing
         radius = jnp.minimum(far, within.radius)
-        margin = jax.vmap(lambda row, own: lowest(within._replace(radius=own), row))(rows, radius)
         better = radius > reached.radius
-        keep = lambda new, old: jnp.where(better, new, old)
-        new = _Reached(keep(radius, reached.radius), keep(margin, reached.margin), reached.aim)
-        aim = within.radius + TOWARDS * (far - within.radius)
-        return new, jnp.where(far > 0, aim, within.radius / 4)
+        keep = lambda up, new, old: jax.tree.map(functools.partial(jnp.where, up), new, old)
+        rows, radius = jax.vmap(keep)(better, (rows, radius), (reached.rows, reached.radius))
+        aim = jnp.minimum(within.radius + TOWARDS * (far - within.radius), 4 * within.radius)
+        aim = jnp.where(far > 0, aim, within.radius / 4)
+        # What is certified already is not tried again, whatever came of this radius.
+        failed = within.radius > radius
+        middle = jnp.where(failed, (radius + within.radius) / 2, 1.25 * radius)
+        return _Reached(radius, rows, reached.aim), jnp.where(aim > radius, aim, middle)
 
     def step(_, carry):
         reached, choices, multipliers = carry
@@ -111,5 +118,6 @@ def by_classes(
     radius = jnp.min(of_asked(reached.radius))
     # Of the others it may be unknown what they do on that ball.
     unknown = seeds.any(axis=1) & (reached.radius < radius)
-    margins = jnp.where(unknown, -jnp.inf, reached.margin)
+    within = Domain(known.center[0], radius, problem.ord, room)
+    margins = jnp.where(unknown, -jnp.inf, margins_on(within, reached.rows))
     return radius, margins, jnp.full((), budget.rounds, jnp.int32)

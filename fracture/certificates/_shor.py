@@ -37,7 +37,7 @@ from ._domain import Domain, spread
 from ._graph import Node
 from ._pieces import ULPS, Pieces
 
-WIDEST = 2048  # neurons of a layer: an eigenproblem of that size is solved in every step
+WIDEST = 2048  # neurons of a layer: matrices of that size are squared in every step
 BLOCK = 4096  # terms that are summed at once
 SQUARINGS = 6  # to the power of 64: what is not the largest eigenvalue is gone
 _LENGTHS = {"slope": 0.03, "shift": 0.01, "push": 0.03}
@@ -264,7 +264,7 @@ def _dominated(quadratic: _Quadratic, share, excess, wanted, unit=None):
     error = eps / 2 * length * jnp.sum(scaled**2) * (1 + (n * m + 8) * eps)
     # In value the bound, with the derivative of what it bounds.
     largest = near + jax.lax.stop_gradient(_largest(powers) - near)
-    least = largest + error + jnp.finfo(wanted.dtype).tiny ** 0.5
+    least = largest + error + _vanishing(powers.matrices[0])
     factor = least + excess * (least if unit is None else unit)
     fixed, mu, final = jax.lax.stop_gradient((root, factor * share, factor))
 
@@ -296,12 +296,17 @@ class _Powers(NamedTuple):
 def _powers(gram: Float[Array, "n n"]) -> _Powers:
     """Six squarings."""
     matrices, norms = [], []
-    small = len(gram) * jnp.finfo(gram.dtype).tiny ** 0.5  # squares of smaller entries may vanish
+    small = _vanishing(gram)
     for _ in range(SQUARINGS + 1):
         norms.append(jnp.maximum(jnp.sqrt(jnp.sum(gram**2)), small))
         matrices.append(gram / norms[-1])
         gram = jnp.dot(matrices[-1], matrices[-1], precision=jax.lax.Precision.HIGHEST)
     return _Powers(matrices, norms)
+
+
+def _vanishing(gram: Array) -> float:
+    """Four times what the norm of a matrix may be if the squares of its entries vanish."""
+    return 4 * len(gram) * float(jnp.finfo(gram.dtype).tiny) ** 0.5
 
 
 def _largest(powers: _Powers) -> Array:
@@ -378,7 +383,10 @@ def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
     # Convex in the radius, and so below its chord; only the size of a slope matters here.
     size = norm(rest, dual) + paid / positive(domain.radius)
     size = size * (1 + (x.size + 16) * eps)
-    return Linear(slope * (size / positive(norm(slope, dual))), constant)
+    length = norm(slope, dual)
+    # A slope that vanishes cannot pay.
+    constant -= jnp.where(length > 0, 0, size * domain.radius)
+    return Linear(slope * (size / positive(length)), constant)
 
 
 def _lengths(multipliers: Multipliers) -> PyTree:

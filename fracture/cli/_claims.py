@@ -172,7 +172,9 @@ def _settings(context: click.Context, _: Any, given: Sequence[str]) -> dict[str,
 )
 @_dims(help="Dimensions d of the claims.")
 @click.option(
-    "--certify", is_flag=True, help="Short for --set certify=true: judge by lower bounds too."
+    "--certify",
+    is_flag=True,
+    help="Judge by lower bounds too: trained, and law_e with --set network=clusters,spiked.",
 )
 @_seeds
 @_key

@@ -29,7 +29,7 @@ _OPTIONS = (
         help="This is one of several processes, which compute one sweep into one folder: where the "
         "first of them listens; auto where JAX finds out, as under Slurm.",
     ),
-    click.option("--processes", type=COUNT, help="How many processes these are."),
+    click.option("--processes", type=COUNT, help="How many processes there are."),
     click.option("--process", type=click.IntRange(0), help="Which of them this is, from 0."),
 )
 

@@ -23,6 +23,6 @@ def status(folder: Path) -> None:
         states = {"done": 0, **sweep.counts}
         parts = [f"{states.pop('done')} of {sum(sweep.counts.values())} chunks done"]
         parts += [f"{count} {state}" for state, count in sorted(states.items())]
-        click.echo(f"{sweep.name}: {', '.join(parts)}; {sweep.holder or 'no process is at it'}")
+        click.echo(f"{sweep.name}: {', '.join(parts)}; {sweep.holder or 'nothing is running'}")
         for name, state, why in sweep.remarks:
             click.echo(f"  {state:9}  {name}: {' '.join(printable(why).split())}")

@@ -165,7 +165,10 @@ def _answers(
             else:
                 failed[f"{label(point)}, seeds {chunk.start} to {chunk.stop - 1}"] = answer.error
                 if store is not None:
-                    note_failure(store.folder, store.path(point, chunk.start).stem, answer.error)
+                    with contextlib.suppress(OSError):  # a full disk, say: it is raised below, too
+                        note_failure(
+                            store.folder, store.path(point, chunk.start).stem, answer.error
+                        )
             said = f"{sweep.name}, {label(point)}, elsewhere"
             say(f"{said}: {len(failed)} failed" if failed else said)
     if failed:

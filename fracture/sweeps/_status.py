@@ -131,5 +131,5 @@ def _stored(
 
 def _who(note: Mapping[str, str]) -> str:
     if not note:
-        return "who, cannot be read"
+        return "by an unreadable note"
     return "{host}, process {pid}, since {since}".format_map(collections.defaultdict(str, note))

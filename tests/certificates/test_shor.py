@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fracture.certificates import certify
 from fracture.certificates._ascend import begin as begin_ascent
 from fracture.certificates._bounds import best_linear, fixed, relax, substitute
 from fracture.certificates._domain import Domain, least
@@ -304,3 +305,42 @@ def test_eigenvalues_come_of_squares(dtype):
     for gram, most, got in zip(matrices[:-1], largest, inverse, strict=False):
         wanted = np.linalg.solve(np.eye(n) - gram.astype(np.float64) / (1.1 * most), v)
         np.testing.assert_allclose(got, wanted, atol=1e-3 * np.abs(wanted).max())
+
+
+@DTYPES
+def test_where_slopes_vanish(dtype):
+    """At the middle of an even function no slope pays for the diagonal; dead units need none."""
+    x, near = np.zeros(2, dtype), dtype(0.48)
+    w = np.array([[1, 0.5]], dtype)
+    size = np.linalg.norm(w).astype(dtype)
+
+    def even(z):
+        return jnp.stack([(near * size) ** 2, jnp.square(jnp.dot(jnp.asarray(w), z))[0]])
+
+    def dead(z):
+        return jnp.stack(
+            [jnp.ones((), dtype), jnp.sum(jax.nn.relu(jnp.dot(jnp.asarray(w), z) - 9))]
+        )
+
+    radius = lambda f: float(certify(f, x, 0, method="shor", effort="low").radius)
+    assert 0.25 < radius(even) <= near
+    assert 7 < radius(dead) <= 10 / size * (1 + 1e-6)
+
+
+def test_margins_belong_to_the_radius_and_the_closest_class_limits_it():
+    """Among sampled points of the ball no margin is below; the closest class is least certified."""
+    rng = np.random.default_rng(31)
+    weights = layers(rng, (4, 10, 6), np.float64)
+    function = network(weights, jax.nn.relu)
+    x = rng.normal(size=4)
+    label = int(np.argmax(function(x)))
+    got = certify(function, x, label, method="shor", effort="low")
+    points = rng.normal(size=(2000, 4))
+    points = x + got.radius * points / np.linalg.norm(points, axis=1, keepdims=True)
+    logits = np.asarray(jax.vmap(function)(jnp.asarray(points)))
+    margins = logits[:, [label]] - logits
+    assert (np.asarray(got.margins) <= margins.min(axis=0) + 1e-9).all()
+    others = np.arange(6) != label
+    assert int(got.closest) == np.flatnonzero(others)[np.argmin(np.asarray(got.margins)[others])]
+    alone = certify(function, x, label, target=int(got.closest), method="shor", effort="low")
+    np.testing.assert_allclose(alone.radius, got.radius, rtol=0.1)

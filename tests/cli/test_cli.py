@@ -389,7 +389,7 @@ def test_a_sweep_leaves_results_figures_and_a_page(fracture, tmp_path):
         assert dataset["radius"].attrs["units"] == "input units"
 
     assert fracture("status", "run")[:2] == (
-        *(0, "linear_points: 2 of 2 chunks done; no process is at it\n"),
+        *(0, "linear_points: 2 of 2 chunks done; nothing is running\n"),
     )
     assert fracture("status", "run/figures")[:2] == (0, "run/figures holds no sweeps.\n")
 

@@ -97,4 +97,4 @@ def test_half_of_a_note_is_no_error(tmp_path, content):
         store.write(POINTS[0], 0, CHUNK)
         (store.folder / NOTES / f"dim5-seed0{COMPUTING}").write_bytes(content)
         (found,) = status(tmp_path)
-    assert found.remarks == [("dim5-seed0", "computing", "who, cannot be read")]
+    assert found.remarks == [("dim5-seed0", "computing", "by an unreadable note")]

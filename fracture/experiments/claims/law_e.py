@@ -181,7 +181,7 @@ def check(options, axes):
     large = [name for name in axes["network"] if NETWORKS[name][0] not in SYNTHETIC]
     if options.certify and large:
         small = ", ".join(name for name in ALL if NETWORKS[name][0] in SYNTHETIC)
-        raise ValueError(f"certify needs network to be of {small}, got {large[0]}.")
+        raise ValueError(f"certify is possible where network is one of {small}, got {large[0]}.")
     names = ("points", "steps", "batch_size", "examples")
     check_counts(**{name: getattr(options, name) for name in names})
 

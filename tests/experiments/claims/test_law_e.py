@@ -82,7 +82,7 @@ def test_law_e_holds_only_at_both_ends_of_a_bracket():
 
 
 def test_only_networks_that_are_small_are_certified():
-    with pytest.raises(ValueError, match="certify needs network to be of clusters, spiked"):
+    with pytest.raises(ValueError, match="possible where network is one of clusters, spiked"):
         experiments.reproduce("law_e", settings={"network": ("digits",), "certify": True})
 
 
