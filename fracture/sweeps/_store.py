@@ -82,8 +82,9 @@ class ChunkStore(NamedTuple):
         return computing(self.folder, self.path(point, start).stem)
 
     def is_seen(self) -> bool:
-        """Whether the folder is, on this machine too, the one that another process holds."""
-        return read_note(self.folder / NOTES / HOLDER).get("token") == self.token
+        """Whether the folder that another process holds is here too, and may be written."""
+        held = read_note(self.folder / NOTES / HOLDER).get("token") == self.token
+        return held and os.access(self.folder, os.W_OK)
 
     def _description(self, point: Point, start: int) -> dict[str, Any]:
         return {**self.provenance, "chunk_point": point, "chunk_start": start}
