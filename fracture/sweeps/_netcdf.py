@@ -34,7 +34,8 @@ def write_dataset(path: Path, dataset: xr.Dataset) -> None:
     store = H5NetCDFStore.open(memory, mode="w", lock=False)  # in Dask's workers, none would do
     dataset.dump_to_store(store)
     store.close()
-    write_atomically(path, lambda name: name.write_bytes(memory.getbuffer()))
+    contents = memory.getvalue()  # a view would outlive the memory where writing fails
+    write_atomically(path, lambda name: name.write_bytes(contents))
 
 
 def read_dataset(path: Path, *, checked: bool = False) -> xr.Dataset:
