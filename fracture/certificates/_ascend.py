@@ -88,7 +88,7 @@ def ascend(
 
     ascent = ascent._replace(here=project(ascent.here))
     shapes = jax.eval_shape(value, ascent.here)
-    most, best = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    most, best = jax.tree.map(jnp.zeros_like, shapes)
     start = ascent, most - jnp.inf, best
     (ascent, most, best), _ = jax.lax.scan(step, start, length=steps)
     return most, best, ascent

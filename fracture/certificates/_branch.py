@@ -36,7 +36,7 @@ from ._bounds import (
 )
 from ._domain import Domain
 from ._graph import Node
-from ._pieces import Pieces, chords, lines
+from ._pieces import Pieces, chords, lines, rises
 from ._polyhedron import nearest_point
 from ._scalar import evaluate, kinks
 
@@ -186,7 +186,7 @@ def _branch(
         return choices, units
 
     choices, units = jax.vmap(first)(seeds)
-    ranges = {at: _rises(relaxed.pieces[at]) for at in choices}
+    slopes = {at: rises(relaxed.pieces[at]) for at in choices}
 
     def function(part: _Part, here: Relaxation):
         """The linear function of multipliers, and where coefficients and slopes are left."""
@@ -215,11 +215,9 @@ def _branch(
         def project(free):
             made = {}
             for at, choice in free[0].items():
-                least, most = ranges[at]
-                below, above = _sides(nodes[at], low[at], high[at])
-                shift = jnp.where(below, jnp.minimum(choice.shift, 0), 0)
-                shift = jnp.where(above, jnp.maximum(choice.shift, 0), shift)
-                made[at] = choice._replace(slope=jnp.clip(choice.slope, least, most), shift=shift)
+                slope = jnp.clip(choice.slope, slopes[at].min(axis=0), slopes[at].max(axis=0))
+                shift = _useful(nodes[at], low[at], high[at], choice.shift)
+                made[at] = choice._replace(slope=slope, shift=shift)
             return made, free[1]
 
         return project if problem.ord == jnp.inf and pieced else (lambda free: free)
@@ -466,26 +464,22 @@ def _chosen(node: Node, pieces: Pieces, c: Array, free: Choice, unit: Array) -> 
     slope, shift = free.slope, free.shift * unit
     where, forms = kinks(node.expr)
     if forms is not None and len(where) == 1:
-        (low, _, high), width = pieces.points, jnp.diff(pieces.points, axis=0)
-        rises = jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)
+        (low, _, high), (first, second) = pieces.points, rises(pieces)
         chord = _slope(pieces)
-        linear = jnp.any(width <= 0, axis=0)
-        convex = c * (rises[1] - rises[0]) > 0
-        between = jnp.clip(slope, jnp.minimum(*rises), jnp.maximum(*rises))
+        linear = jnp.any(jnp.diff(pieces.points, axis=0) <= 0, axis=0)
+        convex = c * (second - first) > 0
+        between = jnp.clip(slope, jnp.minimum(first, second), jnp.maximum(first, second))
         plain = jnp.where(linear | ~convex, chord, between)
-        below, above = _sides(node, low, high)
-        useful = jnp.where(below, jnp.minimum(shift, 0), 0)
-        useful = jnp.where(above, jnp.maximum(shift, 0), useful)
         slope = jnp.where(weight > 0, slope, plain)
-        shift = jnp.where(weight > 0, shift, useful)
+        shift = jnp.where(weight > 0, shift, _useful(node, low, high, shift))
     return Choice(slope, log_weight, shift)
 
 
-def _rises(pieces: Pieces) -> tuple[Array, Array]:
-    """The least and the largest slope of a piece; of an empty one, 0."""
-    width = jnp.diff(pieces.points, axis=0)
-    rises = jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)
-    return jnp.min(rises, axis=0), jnp.max(rises, axis=0)
+def _useful(node: Node, low: Array, high: Array, shift: Array) -> Array:
+    """The part of a shift that is of use on an interval."""
+    below, above = _sides(node, low, high)
+    useful = jnp.where(below, jnp.minimum(shift, 0), 0)
+    return jnp.where(above, jnp.maximum(shift, 0), useful)
 
 
 def _slope(pieces: Pieces) -> Array:

@@ -138,7 +138,7 @@ def _by_search(problem, known, room, budget, first, most):
 
     # No steps were made: the first radius begins with the closest lines.
     shapes = jax.eval_shape(lambda radius: evaluate(radius, None), first)[-1]
-    choices = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    choices = jax.tree.map(jnp.zeros_like, shapes)
     return search(evaluate, problem.start.margin, first, most, choices, budget.rounds)
 
 

@@ -255,6 +255,12 @@ def _support(points: Array, values: Array) -> Array:
     return slope_of(*jax.lax.fori_loop(0, count, cut, ends)) if count else slope_of(*ends)
 
 
+def rises(pieces: Pieces) -> Array:
+    """The slope of each piece; of an empty one, 0."""
+    width = jnp.diff(pieces.points, axis=0)
+    return jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)
+
+
 def least(pieces: Pieces, scale: Array, slope: Array, weight: Array, center: Array) -> Array:
     """The least of scale·f(x) − slope·x + weight (x − center)²/2 on the interval.
 
@@ -270,8 +276,7 @@ def least(pieces: Pieces, scale: Array, slope: Array, weight: Array, center: Arr
         jnp.broadcast_to(v, plain.shape)[None] for v in (scale, slope, weight, center)
     )
     start, stop = pieces.points[:-1], pieces.points[1:]
-    width = stop - start
-    rise = jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)
+    rise = rises(pieces)
     tilt = scale * rise - slope
     small = jnp.finfo(tilt.dtype).tiny ** 0.5
     # By the envelope theorem it does not count how it moves: without a weight, it jumps.

@@ -112,7 +112,7 @@ def by_classes(
         return choices, jax.vmap(one)(seeds, rows)[1]
 
     # Nothing has made steps yet.
-    none = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(fresh))
+    none = jax.tree.map(jnp.zeros_like, jax.eval_shape(fresh))
     carry = loop_init((start, *none), first)
     reached, *_ = jax.lax.fori_loop(0, budget.rounds, step, carry)
     radius = jnp.min(of_asked(reached.radius))

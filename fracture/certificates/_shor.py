@@ -35,7 +35,7 @@ from ._ascend import Ascent, resume
 from ._bounds import _THROUGH, Choice, Known, Linear, Relaxation, closest, improved
 from ._domain import Domain, spread
 from ._graph import Node
-from ._pieces import ULPS, Pieces
+from ._pieces import ULPS, Pieces, rises
 
 WIDEST = 2048  # neurons of a layer: matrices of that size are squared in every step
 BLOCK = 4096  # terms that are summed at once
@@ -409,8 +409,7 @@ def least_of_pieces(
     Entry by entry on the interval; neither bend nor weight is negative.
     """
     start, stop = pieces.points[:-1], pieces.points[1:]
-    width = stop - start
-    rise = jnp.diff(pieces.values, axis=0) / jnp.where(width > 0, width, 1)
+    rise = rises(pieces)
     # On a piece f is rise·(z − center) + e.
     e = pieces.values[:-1] + rise * (center - start) - value
     curve = weight - bend * rise**2

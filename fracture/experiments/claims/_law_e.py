@@ -3,15 +3,55 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax.numpy as jnp
 import xarray as xr
+from jaxtyping import Array, Float
 
 from ... import statistics
+from ..._typing import Bounds, LogitsFn
+from ...certificates import certify
 from ...drawing import Drawing, against_axis, scatter
+from ...perturbation import Perturbation
+from ...vocabulary import quantity
 from .. import verdicts
 from .._findings import Verdict
 
 WITHIN = 1.25  # two radii agree if their ratio is within this factor
 FACTORS = ("law_e", "midpoint", "secant", "tangent")
+
+
+CERTIFIED = quantity(
+    "radius_certified",
+    meaning="certified radius: no smaller perturbation makes the network prefer the other point's "
+    "class",
+)
+CERTIFIED_SHARE = quantity("certified_share", symbol="r_cert/r_pair")
+
+
+def certified_radius(
+    wanted: bool,
+    logits_fn: LogitsFn,
+    x: Array,
+    label: Array,
+    other: Array,
+    found: Perturbation,
+    bounds: Bounds | None = None,
+) -> Float[Array, ""]:
+    """A certified radius towards a class, beside the one that was found; NaN if it is not wanted.
+
+    By branch and bound: exact, up to rounding, where the network is small.
+    """
+    if not wanted:
+        return jnp.full((), jnp.nan, x.dtype)
+    proven = certify(
+        *(logits_fn, x, label),
+        target=other,
+        bounds=bounds,
+        method="branch",
+        effort="low",
+        found=found,
+    )
+    return proven.radius
 
 
 def law_e_verdict(

@@ -31,7 +31,6 @@ from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Bool, Float
@@ -39,7 +38,6 @@ from jaxtyping import Array, Bool, Float
 from ... import models, statistics
 from ..._checks import check_counts
 from ..._typing import Key
-from ...certificates import certify
 from ...compression import crossing, law_factors
 from ...drawing import Drawing, against_axis, scatter
 from ...norms import norm
@@ -49,7 +47,7 @@ from ...vocabulary import Quantity, quantity
 from .. import verdicts
 from .._claim import Size
 from .._findings import Findings
-from ._law_e import law_e_verdict
+from ._law_e import CERTIFIED, CERTIFIED_SHARE, certified_radius, law_e_verdict
 from ._recipes import NUM_CLASSES, SYNTHETIC, digits, draw_recipe, train
 
 SOURCE = "a question about arXiv:2406.16200, Section 6"
@@ -72,7 +70,9 @@ class Cell(NamedTuple):
 
     r_half: Float[Array, " example"]
     radius_pair: Float[Array, " example"]
-    radius_certified: Float[Array, " example"]  # NaN where it is not asked for
+    radius_certified: Annotated[
+        Float[Array, " example"], CERTIFIED
+    ]  # NaN where it is not asked for
     correct: Bool[Array, " example"]
     found: Bool[Array, " example"]
     rho_net: Float[Array, " example"]
@@ -133,17 +133,7 @@ def measure(key: Key, given: Any, options: Options, *, network: str) -> Cell:
 
     def at(x, label, displacement, other):
         found = as_solver(options.solver)(logits_fn, x, label, target=other, bounds=bounds)
-        least = jnp.full((), jnp.nan, x.dtype)
-        if options.certify:
-            proven = certify(
-                *(logits_fn, x, label),
-                target=other,
-                bounds=bounds,
-                method="branch",
-                effort="low",
-                found=found,
-            )
-            least = proven.radius
+        least = certified_radius(options.certify, logits_fn, x, label, other, found, bounds)
         towards = partial(crossing, logits_fn, x, label, displacement, other=other)
         factors = law_factors(
             logits_fn, x, label, displacement, found.norm, other=other, bounds=bounds
@@ -238,7 +228,7 @@ def judge(dataset: xr.Dataset) -> Findings:
         middle["certified_share"] = share.median("example")
     middle["covered"] = ratio.notnull().sum("example") / every.notnull().sum("example")
     told = {"law_e": _LAW_E, "law_e_certified": _LAW_E, "covered": _COVERED}
-    told["certified_share"] = quantity("certified_share", symbol="r_cert/r_pair")
+    told["certified_share"] = CERTIFIED_SHARE
     for name in middle:
         middle[name].attrs = (told.get(str(name)) or quantity(str(name))).attrs()
     middle.attrs = dataset.attrs

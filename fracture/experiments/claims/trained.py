@@ -24,7 +24,6 @@ from jaxtyping import Array, Bool, Float, Int
 from ... import data, models, statistics
 from ..._checks import check_counts, check_finite
 from ..._typing import Key
-from ...certificates import certify
 from ...compression import law_factors
 from ...drawing import Drawing, against_axis, distribution
 from ...norms import norm
@@ -35,7 +34,16 @@ from ...vocabulary import Quantity, quantity
 from .. import verdicts
 from .._claim import Size, options_of
 from .._findings import Findings
-from ._law_e import FACTORS, WITHIN, law_e_cloud, law_e_factors, law_e_verdict
+from ._law_e import (
+    CERTIFIED,
+    CERTIFIED_SHARE,
+    FACTORS,
+    WITHIN,
+    certified_radius,
+    law_e_cloud,
+    law_e_factors,
+    law_e_verdict,
+)
 from ._resolved import require_resolved
 
 SOURCE = "arXiv:2406.16200, Sections 5 and 6"
@@ -52,12 +60,7 @@ class Cell(NamedTuple):
     r_half: Float[Array, " example"]
     radius_pair: Float[Array, " example"]  # inf where none was found, 0 where misclassified
     radius_certified: Annotated[
-        Float[Array, " example"],
-        quantity(
-            "radius_certified",
-            meaning="certified radius: no smaller perturbation makes the network prefer the other "
-            "point's class",
-        ),
+        Float[Array, " example"], CERTIFIED
     ]  # NaN where it is not asked for
     correct: Bool[Array, " example"]
     found: Bool[Array, " example"]
@@ -138,12 +141,7 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
             return network.apply(trained.params, z)
 
         found = as_solver(options.solver)(logits_fn, x, label, target=other)
-        least = jnp.full((), jnp.nan, x.dtype)
-        if options.certify:  # exact, up to rounding, where the network is small
-            proven = certify(
-                logits_fn, x, label, target=other, method="branch", effort="low", found=found
-            )
-            least = proven.radius
+        least = certified_radius(options.certify, logits_fn, x, label, other, found)
         factors = law_factors(logits_fn, x, label, displacement, found.norm, other=other)
         return found, least, factors
 
@@ -260,7 +258,7 @@ def judge(dataset: xr.Dataset) -> Findings:
         middle["law_e_certified"] = (below / dataset["rho_net"]).median("example")
         middle["radius_certified"] = least.median("example", keep_attrs=True)
         share = (least / dataset["radius_pair"]).median("example")
-        middle["certified_share"] = share.assign_attrs(_SHARE.attrs())
+        middle["certified_share"] = share.assign_attrs(CERTIFIED_SHARE.attrs())
     middle = middle.where(found_share >= 0.9)
     names = ["ratio", "ratio_pair", "radius_pair", "r_opt", "r_half", "rho_net", *FACTORS]
     for name in ("rho_theory", "accuracy"):
@@ -304,7 +302,6 @@ def _bound(side: xr.DataArray) -> str:
     return "upper"
 
 
-_SHARE = quantity("certified_share", symbol="r_cert/r_pair")
 _MEDIANS = ("r_half", "radius_pair", "rho_net", *FACTORS[1:])
 
 
