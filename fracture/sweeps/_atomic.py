@@ -2,11 +2,13 @@
 
 import contextlib
 import errno
+import functools
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import filelock
 
@@ -14,6 +16,8 @@ PARTIAL_FOLDER, PARTIAL = ".fracture-partial", ".partial"
 LOCK = ".fracture-lock"
 _PATIENCE = 0.2  # seconds; whoever only looks whether a folder is held holds it for a moment
 _STALE = 3600  # seconds after which an unfinished file is taken for one of a killed process
+_TRIES = 100  # to make a file; each is lost only where another process is as fast
+Made = TypeVar("Made")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -58,23 +62,29 @@ def writing(path: Path) -> Iterator[None]:
         raise OSError(error.errno, said, str(path)) from error
 
 
+def make_inside(folder: Path, make: Callable[[], Made]) -> Made:
+    """Make a file in a folder that other processes remove whenever they find it empty."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(FileExistsError):  # `exist_ok` looks twice: it may be gone by then
+            folder.mkdir(parents=True)
+        with contextlib.suppress(FileNotFoundError):
+            return make()
+    return make()
+
+
 def _unfinished(folder: Path, name: str) -> Path:
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            handle, path = tempfile.mkstemp(PARTIAL, f"{name[:100]}-", folder)
-        except FileNotFoundError:  # another process has just removed the empty folder
-            continue
-        os.close(handle)
-        return Path(path)
+    make = functools.partial(tempfile.mkstemp, PARTIAL, f"{name[:100]}-", folder)
+    handle, path = make_inside(folder, make)
+    os.close(handle)
+    return Path(path)
 
 
 def _tidy(folder: Path) -> None:
-    for path in folder.glob(f"*{PARTIAL}"):
-        with contextlib.suppress(OSError):  # another process may be as tidy
-            if time.time() - path.stat().st_mtime > _STALE:
-                path.unlink()
-    with contextlib.suppress(OSError):  # not empty: others are writing
+    with contextlib.suppress(OSError):  # gone, or not empty: others are writing
+        for path in folder.glob(f"*{PARTIAL}"):
+            with contextlib.suppress(OSError):  # another process may be as tidy
+                if time.time() - path.stat().st_mtime > _STALE:
+                    path.unlink()
         folder.rmdir()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .._files import open_regular, printable
-from ._atomic import writing
+from ._atomic import make_inside, writing
 
 NOTES = ".fracture-notes"
 HOLDER, COMPUTING, FAILED = "sweep.holder", ".computing", ".failed"
@@ -21,14 +21,9 @@ def write_note(path: Path, **said: Any) -> None:
     """Who says something, when, and what; a reader may find half of it."""
     who = {"host": platform.node(), "pid": os.getpid()}
     now = datetime.now(UTC).isoformat(timespec="seconds")
+    text = json.dumps({**who, "since": now, **said})
     with writing(path):
-        while True:
-            path.parent.mkdir(exist_ok=True)
-            try:
-                path.write_text(json.dumps({**who, "since": now, **said}), "utf-8")
-                return
-            except FileNotFoundError:  # another process has just removed the empty folder
-                continue
+        make_inside(path.parent, lambda: path.write_text(text, "utf-8"))
 
 
 def read_note(path: Path) -> dict[str, str]:
@@ -43,8 +38,9 @@ def read_note(path: Path) -> dict[str, str]:
 def remove_notes(folder: Path, *kinds: str) -> None:
     """Remove the notes of some kinds in the folder of a sweep."""
     for kind in kinds:
-        for path in (folder / NOTES).glob(f"*{kind}"):
-            path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process removed the empty folder
+            for path in (folder / NOTES).glob(f"*{kind}"):
+                path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # not empty, or not there
         (folder / NOTES).rmdir()
 

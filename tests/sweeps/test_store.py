@@ -7,6 +7,8 @@ import json
 import os
 import resource
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -15,6 +17,7 @@ import xarray as xr
 
 from fracture.sweeps import DamagedFileError, StoreMismatchError, read_dataset, write_dataset
 from fracture.sweeps._atomic import PARTIAL, PARTIAL_FOLDER, write_atomically
+from fracture.sweeps._notes import computing, remove_notes
 from fracture.sweeps._store import chunk_store
 
 PROVENANCE = {"experiment": "toy", "options": "{}", "root": 0}
@@ -343,3 +346,16 @@ def test_more_strings_than_a_file_can_hold_are_not_read(tmp_path):
         file.create_dataset("names", (10**9,), h5py.string_dtype())
     with pytest.raises(DamagedFileError, match=r"many\.nc .*more strings than it can hold"):
         read_dataset(tmp_path / "many.nc")
+
+
+@pytest.mark.fast
+def test_files_beside_each_other_do_not_miss_the_folders_that_others_remove(tmp_path):
+    def write(number):
+        for _ in range(300):
+            with computing(tmp_path, str(number)):
+                write_atomically(tmp_path / str(number), Path.touch)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    remove_notes(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set("0123")
