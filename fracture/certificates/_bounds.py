@@ -12,13 +12,15 @@ functions", arXiv:1811.00866. Xu et al. (2020), arXiv:2002.12920.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import isinf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ..batching import in_chunks
 from ..norms import norm
 from ._ascend import LENGTH, Ascent, ascend, resume
 from ._domain import Domain, least, spread
@@ -26,6 +28,8 @@ from ._graph import Node, values
 from ._lipschitz import gains, reach
 from ._pieces import Lines, Pieces, chords, least as least_of_pieces, lines
 
+AT_ONCE = 2**20  # numbers of one step, in all rows that are substituted at once
+KEPT = 2**26  # numbers of a matrix that is computed once, for all inputs and radii
 _FIRST_WEIGHT = -1.0  # logarithm of the weight that a ball starts with, in its natural units
 
 
@@ -69,6 +73,13 @@ class Choice(NamedTuple):
     shift: Array | None = None  # where c vanishes and g shall not
 
 
+class Matrix(NamedTuple):
+    """An affine step, row by row: all of its entries in terms of its parents."""
+
+    parts: tuple[Array, ...]  # for each parent: entries, then its shape
+    start: Float[Array, " n"]  # where all parents are 0
+
+
 class Known(NamedTuple):
     """What does not depend on the radius."""
 
@@ -76,6 +87,7 @@ class Known(NamedTuple):
     center: list[Array]  # values at the input
     rows: dict[int, Linear]  # steps that are affine in the input, exactly
     terms: dict[int, int]  # how many roundings the slopes of these have, at most
+    matrices: dict[int, Matrix]  # of other affine steps whose range has to be known
     gains: list[tuple[Array, ...]]  # of affine steps, for each parent: at least its l2 norm
 
 
@@ -93,9 +105,44 @@ def fixed(nodes: Sequence[Node], x: Array) -> Known:
         known = at in affine and node.parents
         sizes.append(node.magnitude(*inputs) if known else jnp.abs(center[at]))
     exact = Relaxation(sizes, {}, {}, {}, {})
-    rows = {at: every_row(nodes, exact, at, center[0]) for at in sorted(affine & _activated(nodes))}
+    rows, matrices = {}, {}
+    for at in sorted(_activated(nodes)):
+        node = nodes[at]
+        if at in affine and node.size * x.size <= KEPT:
+            rows[at] = every_row(nodes, exact, at, center[0])
+        elif node.kind == "affine" and node.size * _width(nodes, at) <= KEPT:
+            matrices[at] = _matrix(nodes, at)
     terms = {at: sum(nodes[p].terms + 8 for p in affine if p <= at) for at in rows}
-    return Known(nodes, center, rows, terms, gains(nodes))
+    return Known(nodes, center, rows, terms, matrices, gains(nodes))
+
+
+def _width(nodes: Sequence[Node], at: int) -> int:
+    """The most numbers that a step, or one that it rests on, has."""
+    return max(node.size for node in nodes[: at + 1])
+
+
+def _matrix(nodes: Sequence[Node], at: int) -> Matrix:
+    node = nodes[at]
+    zeros = [jnp.zeros(nodes[p].shape, nodes[p].dtype) for p in node.parents]
+    start, pullback = jax.vjp(node.apply, *zeros)
+    one = lambda entry: pullback(_unit(node, entry, start.dtype))
+    return Matrix(in_chunks(one, jnp.arange(node.size), _chunk(nodes, at)), start.ravel())
+
+
+def _unit(node: Node, entry: Array, dtype: Any) -> Array:
+    """1 at one entry of a step."""
+    return (jnp.arange(node.size) == entry).astype(dtype).reshape(node.shape)
+
+
+def _even(count: int, most: int) -> int | None:
+    """The size of the fewest chunks of at most so many; None where one is enough."""
+    return None if count <= most else -(-count // -(-count // most))
+
+
+def _chunk(nodes: Sequence[Node], at: int) -> int | None:
+    """Of how many entries of a step rows are substituted at once; None for all."""
+    most = max(1, AT_ONCE // _width(nodes, at))
+    return _even(nodes[at].size, most)
 
 
 def _activated(nodes: Sequence[Node]) -> set[int]:
@@ -103,11 +150,40 @@ def _activated(nodes: Sequence[Node]) -> set[int]:
     return {p for node in nodes if node.kind in ("scalar", "product") for p in node.parents}
 
 
-def every_row(nodes: Sequence[Node], relaxed: Relaxation, at: int, x: Array) -> Linear:
-    """A lower bound of each entry of a step, and of its negative: leading axis 2, then entries."""
-    return jax.vmap(jax.vmap(lambda seed: substitute(nodes, relaxed, at, seed, x)))(
-        _signed_units(nodes[at], x)
-    )
+def every_row(
+    nodes: Sequence[Node],
+    relaxed: Relaxation,
+    at: int,
+    x: Array,
+    matrix: Matrix | None = None,
+    then: Callable[[Linear], PyTree] = lambda row: row,
+) -> PyTree:
+    """A lower bound of each entry of a step, and of its negative: leading axis 2, then entries.
+
+    Parameters
+    ----------
+    nodes, relaxed, at, x
+        As of `substitute`.
+    matrix
+        Of the step, where it is known: the first step back is made already.
+    then
+        What is wanted of each bound. Of wide steps not all of them exist at the same time.
+    """
+    node, eps = nodes[at], jnp.finfo(x.dtype).eps
+
+    def one(sign, given):
+        entry, size, known = given
+        if known is None:
+            seed = sign * _unit(node, entry, x.dtype)
+            return then(substitute(nodes, relaxed, at, seed, x))
+        coefficients: dict[int, Array] = {}
+        pass_on(coefficients, node, [sign * part for part in known.parts])
+        lost = eps * node.roundings * size
+        return then(_to_input(nodes, relaxed, coefficients, x, sign * known.start, lost))
+
+    given = jnp.arange(node.size), relaxed.sizes[at].ravel(), matrix
+    every = lambda sign: in_chunks(partial(one, sign), given, _chunk(nodes, at))
+    return jax.vmap(every)(jnp.array([1, -1], x.dtype))
 
 
 def _signed_units(node: Node, x: Array) -> Array:
@@ -189,6 +265,12 @@ def lowest(domain: Domain, row: Linear) -> Array:
     return row.constant + least(domain, row.slope)
 
 
+def _every_lowest(domain: Domain, rows: Linear) -> Array:
+    """The least value of each of the rows of `every_row`."""
+    chunk = _even(rows.constant.shape[1], max(1, AT_ONCE // domain.x.size))
+    return jax.vmap(lambda part: in_chunks(partial(lowest, domain), part, chunk))(rows)
+
+
 def weighted(
     nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array, domain: Domain
 ) -> dict[int, Choice]:
@@ -223,10 +305,14 @@ def substitute(
     choices
         By step, or made of the step's coefficient; None for the lines that are closest.
     """
+    zero = jnp.zeros((), x.dtype)
+    return _to_input(nodes, relaxed, {at: seed}, x, zero, zero, choices)
+
+
+def _to_input(nodes, relaxed, coefficients, x, constant, rounding, choices=None):
+    """The sum of linear functions of several steps, and of a constant, as one of the input."""
     eps = jnp.finfo(x.dtype).eps
-    coefficients = {at: seed}
-    constant, rounding = jnp.zeros((), x.dtype), jnp.zeros((), x.dtype)
-    for place in range(at, -1, -1):
+    for place in range(max(coefficients), -1, -1):
         if place not in coefficients:
             continue
         c, node = coefficients.pop(place), nodes[place]
@@ -370,8 +456,11 @@ def relax(
             if rows is None and steps:
                 before = None if hidden is None else hidden[at]
                 rows, made[at] = every_row_ascended(nodes, relaxed, at, x, domain, before, steps)
-            rows = every_row(nodes, relaxed, at, x) if rows is None else rows
-            bound = jax.vmap(jax.vmap(lambda row: lowest(domain, row)))(rows)
+            bound = (
+                every_row(nodes, relaxed, at, x, known.matrices.get(at), partial(lowest, domain))
+                if rows is None
+                else _every_lowest(domain, rows)
+            )
             bound = bound.reshape(2, *node.shape)
             # Slopes that were found without a domain were rounded as if there were none.
             bound = bound - eps * known.terms.get(at, 0) * size[None]

@@ -439,7 +439,7 @@ def _narrowed(known: Known, relaxed: Relaxation, domain: Domain, places: list[in
         parent = nodes[at].parents[0]
         if parent > 0 and parent not in known.rows:
             if parent not in rows:
-                rows[parent] = every_row(nodes, here, parent, x)
+                rows[parent] = every_row(nodes, here, parent, x, known.matrices.get(parent))
             bound = jax.vmap(jax.vmap(lambda r: lowest(domain, r)))(rows[parent])
             bound = bound.reshape(2, *nodes[at].shape)
             low[at], high[at] = jnp.maximum(low[at], bound[0]), jnp.minimum(high[at], -bound[1])
