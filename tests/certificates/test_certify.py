@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from fracture import models
-from fracture.certificates import CertificateStatus, bracket, certify, margins
+from fracture.certificates import CertificateStatus, _bounds, bracket, certify, margins
 from fracture.perturbation import minimal, solve
 
 INF = float("inf")
@@ -105,6 +105,23 @@ def test_a_bracket_meets_where_the_network_is_small():
     assert (both.low <= both.high).all()
     np.testing.assert_allclose(both.low, both.high, rtol=2e-4)
     assert (both.certificate.status == CertificateStatus.EXACT).all()
+
+
+@pytest.mark.parametrize("limits", [{"AT_ONCE": 128}, {"KEPT": 0}], ids=str)
+@pytest.mark.parametrize("bounds", [None, (-3.0, 3.0)], ids=["free", "box"])
+def test_neither_chunks_nor_what_is_kept_change_a_bound(limits, bounds, monkeypatch):
+    made = models.cnn((7, 7, 1), 3, channels=(3, 4), kernel_size=3, dtype=jnp.float64)
+    params = made.init(jax.random.key(0))
+    x = jnp.asarray(inputs((7, 7, 1), 1)[0], jnp.float64)
+    label = jnp.argmax(made.apply(params, x))
+
+    def bound(x):
+        return margins(lambda z: made.apply(params, z), x, label, 0.1, bounds=bounds)
+
+    plain = jax.jit(bound)(x)
+    for name, limit in limits.items():
+        monkeypatch.setattr(_bounds, name, limit)
+    np.testing.assert_allclose(jax.jit(lambda x: bound(x))(x), plain, rtol=1e-9, atol=1e-12)
 
 
 def test_one_compiled_program_and_eager_is_the_same():

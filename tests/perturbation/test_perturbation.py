@@ -194,6 +194,32 @@ def test_minimal_finds_the_nearest_of_many_minima(name, effort, most):
     assert ratio.max() < 1.05
 
 
+def test_more_effort_finds_nothing_longer():
+    # What each adds alone is up to 0.2 % worse than low here, at medium effort, and at high up to
+    # 8 % worse than medium.
+    keys = jax.random.split(jax.random.key(0), 4)
+    shapes = (16, 65), (16, 16), (6, 16)
+    pairs = zip(keys, shapes, strict=False)
+    weights = [jax.random.normal(k, (64, *s), F64) * (2 / s[1]) ** 0.5 for k, s in pairs]
+    inputs = jax.random.normal(keys[-1], (64, 65), F64)
+
+    def network(weights, x):
+        first, second, last = weights
+        return last @ jax.nn.relu(second @ jax.nn.relu(first @ x))
+
+    @jax.jit
+    @jax.vmap
+    def norms(weights, x):
+        logits_fn = functools.partial(network, weights)
+        label = jnp.argmax(logits_fn(x))
+        efforts = ("low", "medium", "high")
+        return [minimal(logits_fn, x, label, effort=effort).norm for effort in efforts]
+
+    low, medium, high = norms(weights, inputs)
+    assert (medium <= low * (1 + 1e-5)).all()
+    assert (high <= medium * (1 + 1e-5)).all()
+
+
 def test_minimal_leaves_the_region_where_a_network_is_constant():
     w = np.random.default_rng(0).normal(size=(4, 6)).astype(F32)
     v = np.random.default_rng(5).normal(size=(5, 4)).astype(F32)
