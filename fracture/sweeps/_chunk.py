@@ -56,7 +56,7 @@ def finished(
     chunk: Chunk,
     program: Callable[[], Program],
     store: ChunkStore | None,
-    devices: contextlib.AbstractContextManager[object] = contextlib.nullcontext(),
+    devices: contextlib.AbstractContextManager[object],
 ) -> xr.Dataset:
     """The results of a chunk, computed by what `program` returns, and stored.
 
