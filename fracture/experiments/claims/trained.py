@@ -80,7 +80,8 @@ class Options(NamedTuple):
 
     data: str = "hypercube"
     model: str = "mlp"
-    solver: str = "minimal"
+    # One boundary is all that a portfolio would search: DDN finds it to 1 % in half of the time.
+    solver: str = "ddn"
     layers: int = 1
     points_per_dim: int = 32
     width_per_dim: int = 2
