@@ -45,7 +45,7 @@ def outputs(
 
 
 def unbegun(budget: Budget) -> Budget:
-    """As much without the steps: of its bounds the state has the same shapes, and is soon traced."""
+    """As much, without the steps: the state has the same shapes, and is soon traced."""
     none = lambda steps: None if steps is None else 0
     return budget._replace(
         steps=none(budget.steps), hidden_steps=none(budget.hidden_steps), quadratic_steps=0
