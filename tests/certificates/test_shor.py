@@ -351,9 +351,7 @@ def test_margins_belong_to_the_radius_and_the_closest_class_limits_it():
     x = rng.normal(size=4)
     label = int(np.argmax(function(x)))
     run = jax.jit(
-        lambda target=None: certify(
-            function, x, label, target=target, method="shor", effort="low"
-        )
+        lambda target=None: certify(function, x, label, target=target, method="shor", effort="low")
     )
     got = run()
     points = rng.normal(size=(2000, 4))

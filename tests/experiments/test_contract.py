@@ -156,8 +156,9 @@ def test_a_sweep_of_ones_own_is_loaded_beside_claims(tmp_path):
         experiments.load(tmp_path)
 
 
-def test_a_file_of_nobody_beside_results_is_a_warning(found, tmp_path):
-    experiments.save(found, tmp_path)
+@pytest.mark.fast
+def test_a_file_of_nobody_beside_results_is_a_warning(tmp_path):
+    write_dataset(tmp_path / "mine.nc", own_sweep())
     xr.Dataset({"a": 1}).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
     with pytest.warns(UserWarning, match=r"other\.nc holds no result"):
         assert len(experiments.load(tmp_path)) == 1
