@@ -56,17 +56,18 @@ def finished(
     chunk: Chunk,
     program: Callable[[], Program],
     store: ChunkStore | None,
-    compiled: Callable[[], object] = lambda: None,
+    devices: contextlib.AbstractContextManager[object],
 ) -> xr.Dataset:
     """The results of a chunk, computed by what `program` returns, and stored.
 
-    Calls `compiled` between the two, for whoever shows progress.
+    Computes within the context `devices`, which may let one at a time do so.
     """
     point = sweep.points()[chunk.at]
     with contextlib.nullcontext() if store is None else store.computing(point, chunk.start):
-        compute, seconds = program()
-        compiled()
-        result = _label(sweep, point, chunk, *_timed(compute, chunk))
+        with devices:
+            compute, seconds = program()
+            computed = _timed(compute, chunk)
+        result = _label(sweep, point, chunk, *computed)
         result["compile_seconds"] = result["run_seconds"] * 0 + seconds
         if store is not None:
             store.write(point, chunk.start, result)
@@ -120,7 +121,7 @@ def _least_effort() -> dict[str, str | bool]:
 
     A program that runs for a second or two is not worth its last efforts. LLVM's level 1 takes two
     thirds of the time. Fusions that do not go through MLIR, and code in one piece, as programs
-    compile side by side, save a sixth to a half of what is left; programs run up to 4 % longer. XLA
+    compile side by side, save a sixth to a half of what is left; sweeps run 6 % longer. XLA
     refuses options that it does not know: these two are for the releases that were seen to have
     them.
     """

@@ -51,7 +51,9 @@ def sweep(dims=(3, 5), **changes):
 
 @pytest.mark.fast
 def test_values_are_those_of_a_loop_over_cells():
-    got = run(sweep())
+    told = []
+    got = run(sweep(), progress=lambda what, done, total: told.append(done))
+    assert list(dict.fromkeys(told)) == [0, 3, 6, 7, 11]  # before and after every chunk
     assert got["draw"].dims == ("dim", "seed")
     assert got["pair"].dims == ("dim", "seed", "coordinate")
     assert got["draw"].attrs == NORM.attrs()
@@ -133,8 +135,9 @@ def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):
 
     with pytest.raises(Stop):
         run(sweep(), out=tmp_path, progress=stop_after_two)
-    finished = sorted(tmp_path.glob("chunks/toy/*.nc"))
-    assert len(finished) == 2
+    finished = [tmp_path / "chunks" / "toy" / f"dim3-seed{start}.nc" for start in (0, 3)]
+    for path in set(tmp_path.glob("chunks/toy/*.nc")).difference(finished):
+        path.unlink()  # it may have been a chunk or two ahead
     before = [path.stat().st_mtime_ns for path in finished]
     resumed = run(sweep(), out=tmp_path)
     assert [path.stat().st_mtime_ns for path in finished] == before
@@ -144,6 +147,36 @@ def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):
 
 
 TIMINGS = ["compile_seconds", "run_seconds"]
+
+
+def test_nothing_computes_or_is_written_once_a_sweep_was_left(tmp_path):
+    began = []
+
+    def slow(key, shared, *, dim):
+        def wait(draw):
+            began.append(dim)
+            time.sleep(0.2)
+            return draw
+
+        like = jax.ShapeDtypeStruct((), jnp.float32)
+        draw = jax.pure_callback(
+            wait, like, jax.random.normal(key, (), like.dtype), vmap_method="sequential"
+        )
+        return Cell(draw, draw * jnp.ones(2, jnp.float32))
+
+    def leave(what, done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    slow_sweep = Sweep("toy", slow, {"dim": (2,)}, 12, 2, VARIABLES)
+    with pytest.raises(KeyboardInterrupt):
+        run(slow_sweep, out=tmp_path, progress=leave)
+    files, calls = sorted(tmp_path.rglob("*")), len(began)
+    assert any(path.suffix == ".nc" for path in files)  # what was under way is finished
+    assert calls < 12
+    time.sleep(0.5)
+    assert sorted(tmp_path.rglob("*")) == files
+    assert len(began) == calls
 
 
 @pytest.mark.parametrize("dtype", [jnp.complex64, jnp.complex128])
@@ -191,22 +224,21 @@ def test_a_damaged_chunk_is_set_aside_and_computed_again(tmp_path):
 def test_what_cannot_be_written_is_named_and_what_was_finished_stays(
     tmp_path, monkeypatch, number, says
 ):
-    sync, written = os.fsync, []
+    replace = os.replace
 
-    def fail(file):
-        written.append(file)
-        if len(written) == 4:  # the description of the sweep, two chunks, and this one
+    def fail(unfinished, path):
+        if path.name == "dim3-seed6.nc":
             raise OSError(number, os.strerror(number))
-        sync(file)
+        replace(unfinished, path)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "fsync", fail)
+        patched.setattr(os, "replace", fail)
         with pytest.raises(OSError, match=rf"{says}.*start again: '.*dim3-seed6\.nc'"):
             run(sweep(), out=tmp_path)
     (failed,) = status(tmp_path)[0].remarks
     assert failed[:2] == ("dim3-seed6", "failed")
     times = {path: path.stat().st_mtime_ns for path in tmp_path.glob("chunks/toy/*.nc")}
-    assert len(times) == 2
+    assert {"dim3-seed0.nc", "dim3-seed3.nc"} <= {path.name for path in times}
     resumed = run(sweep(), out=tmp_path)
     assert {path: path.stat().st_mtime_ns for path in times} == times
     xr.testing.assert_identical(resumed.drop_vars(TIMINGS), run(sweep()).drop_vars(TIMINGS))
