@@ -255,7 +255,7 @@ def _run(
         else:
             able[name] = settings
     with exclusive(out, process=process):
-        results = {}
+        results, pictures = {}, {}
         with (
             executor(engine) as elsewhere,
             progress_bar() as watch,
@@ -276,10 +276,13 @@ def _run(
                 if process:
                     continue  # the first one puts all together
                 experiments.save(found, out)
-                results[str(found.dataset.attrs["experiment"])] = found
+                name = str(found.dataset.attrs["experiment"])
+                results[name] = found
+                with contextlib.suppress(Exception):  # it is raised again after all tables
+                    pictures[name] = reports.pictures(name, found, out)
         if process:
             return
-        show(reports.tables(results), partial(reports.page, results, out))
+        show(reports.tables(results), partial(reports.page, results, out, pictures=pictures))
     timings = [result.dataset for result in results.values()]
     compiled = sum(float(dataset["compile_seconds"].sum()) for dataset in timings)
     worked = sum(float(dataset["run_seconds"].sum()) for dataset in timings)

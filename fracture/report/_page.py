@@ -34,6 +34,7 @@ def page(
     *,
     drawings: Mapping[str, Mapping[str, Drawing]] | None = None,
     analyses: Mapping[str, xr.Dataset] | None = None,
+    pictures: Mapping[str, list[Picture]] | None = None,
 ) -> Path:
     """Write figures and one self-contained page about claims and analyses.
 
@@ -57,6 +58,8 @@ def page(
         words, or values of `perturbation.Status`. Attributes `title` and `description` introduce
         it; the others are listed as provenance, except `warnings`, one a line. `options`, in JSON,
         tells the order `ord` of the norm.
+    pictures
+        What `pictures` has already drawn of claims, by name.
 
     Returns
     -------
@@ -75,14 +78,16 @@ def page(
     for name in (*findings, *analyses):
         if not re.fullmatch(r"[\w.-]+", name):
             raise ValueError(f"names must be letters, digits, '-', '_' and '.', got {name!r}.")
+    pictures = pictures or {}
     if drawings is None:
-        drawings = {name: _drawn(found) for name, found in findings.items()}
-    sections = [section(name, found, drawings[name]) for name, found in findings.items()]
+        remaining = {name: found for name, found in findings.items() if name not in pictures}
+        drawings = {name: _drawn(found) for name, found in remaining.items()}
+    sections = [section(name, found, drawings.get(name, {})) for name, found in findings.items()]
     sections.extend(of_analysis(name, dataset) for name, dataset in analyses.items())
     cover = _overview(findings)
     pictures = {
-        section.slug: _pictures(section.drawings, out / "figures", f"{section.slug}-")
-        for section in sections
+        one.slug: pictures.get(one.slug) or _pictures(one.drawings, out / "figures", f"{one.slug}-")
+        for one in sections
     }
     content = (
         _environment()
@@ -99,6 +104,11 @@ def page(
     )
     _write(out / "index.html", content.encode())
     return out / "index.html"
+
+
+def pictures(name: str, findings: Findings, out: Path) -> list[Picture]:
+    """Draw the figures of one claim as files in `out / "figures"`, before `page` is told of it."""
+    return _pictures(_drawn(findings), out / "figures", f"{name}-")
 
 
 def _drawn(findings: Findings) -> Mapping[str, Drawing]:

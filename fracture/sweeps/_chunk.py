@@ -56,17 +56,18 @@ def finished(
     chunk: Chunk,
     program: Callable[[], Program],
     store: ChunkStore | None,
-    compiled: Callable[[], object] = lambda: None,
+    devices: contextlib.AbstractContextManager[object],
 ) -> xr.Dataset:
     """The results of a chunk, computed by what `program` returns, and stored.
 
-    Calls `compiled` between the two, for whoever shows progress.
+    Computes within the context `devices`, which may let one at a time do so.
     """
     point = sweep.points()[chunk.at]
     with contextlib.nullcontext() if store is None else store.computing(point, chunk.start):
-        compute, seconds = program()
-        compiled()
-        result = _label(sweep, point, chunk, *_timed(compute, chunk))
+        with devices:
+            compute, seconds = program()
+            computed = _timed(compute, chunk)
+        result = _label(sweep, point, chunk, *computed)
         result["compile_seconds"] = result["run_seconds"] * 0 + seconds
         if store is not None:
             store.write(point, chunk.start, result)

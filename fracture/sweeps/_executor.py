@@ -251,7 +251,7 @@ def compute_chunk(task: Task) -> Answer:
                 sweep = _sweep(task.sweep)
                 program = _program(task.sweep, task.chunk.at)
             store = _store(task, sweep)
-            result = finished(sweep, task.chunk, program, store)
+            result = finished(sweep, task.chunk, program, store, contextlib.nullcontext())
             return Answer(result, store is not None, "")
     except Exception as error:  # as text: not every exception can be sent
         where = f"{platform.node()}, process {os.getpid()}"

@@ -4,10 +4,12 @@ import collections
 import contextlib
 import functools
 import itertools
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,7 +24,7 @@ from ._progress import Progress, watching
 from ._spec import Sweep, label
 from ._store import ChunkStore, chunk_store
 
-_AHEAD = 6  # programs that are traced, and compile, before the one that runs
+_AHEAD = 6  # points that are traced, and compile, before the one that is waited for
 _PATIENCE = 60  # seconds after which a network's file system shows what another machine wrote
 
 
@@ -211,26 +213,78 @@ def _computed(begun: Begun, compute: Compute, progress: Progress | None) -> dict
     return parts
 
 
+class Started(NamedTuple):
+    """A point whose program compiles, and then computes its missing chunks."""
+
+    program: Future[Program]
+    results: list[Future[xr.Dataset]]
+
+
 @contextlib.contextmanager
 def _here(begun: Iterable[Begun]) -> Iterator[Compute]:
-    """Compute in this process: while one point computes, the next ones compile."""
-    pool = ThreadPoolExecutor(max_workers=2)
-    programs = _programs(begun, pool)
+    """Compute in this process, in a thread of its own: all else is done meanwhile.
+
+    The next points are traced in the caller's thread, where its settings hold, which JAX keeps for
+    each thread; they compile in others, which takes a core each and no device. Chunks are computed
+    one after the other, and written while the next one is computed.
+    """
+    compiling, computing = ThreadPoolExecutor(2), ThreadPoolExecutor(2)
+    starting = _starting(begun, compiling, computing)
+    started: collections.deque[Started] = collections.deque()
+
+    def start_next() -> bool:
+        """Trace one point more, unless enough are; what comes of it is told in its turn."""
+        new = next(starting, None) if len(started) < _AHEAD else None
+        started.extend([new] if new else [])
+        return new is not None
+
+    def awaited(future: Future[Any]) -> Any:
+        while not future.done() and start_next():
+            pass
+        return future.result()
 
     def compute(begun: Begun, say: Say) -> Computed:
         points = begun.sweep.points()
         for at, missing in itertools.groupby(begun.missing, key=lambda chunk: chunk.at):
-            said = f"{begun.sweep.name}, {label(points[at])}"
-            say(f"{said}: compiling")
-            program, saying = once(next(programs).result), functools.partial(say, said)
-            for chunk in missing:
-                result = finished(begun.sweep, chunk, program, begun.store, saying)
-                yield chunk, result
+            if not started:
+                start_next()
+            point, said = started.popleft(), f"{begun.sweep.name}, {label(points[at])}"
+            if not point.program.done():
+                say(f"{said}: compiling")
+            awaited(point.program)
+            say(said)
+            for chunk, result in zip(missing, point.results, strict=True):
+                yield chunk, awaited(result)
 
     try:
         yield compute
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        compiling.shutdown(wait=False, cancel_futures=True)
+        computing.shutdown(cancel_futures=True)  # nothing is written once the folder is given up
+
+
+def _starting(
+    begun: Iterable[Begun], compiling: ThreadPoolExecutor, computing: ThreadPoolExecutor
+) -> Iterator[Started]:
+    """Start every point of which chunks are missing, in their order.
+
+    What cannot be traced raises in its turn, not in that of others.
+    """
+    devices = threading.Lock()  # all of them work on one chunk, whose seconds are its own
+    for one in begun:
+        points = one.sweep.points()
+        for at, missing in itertools.groupby(one.missing, key=lambda chunk: chunk.at):
+            try:
+                program = compiling.submit(compiled, lower(one.sweep, points[at]))
+            except Exception as error:
+                failed: Future[Program] = Future()
+                failed.set_exception(error)
+                yield Started(failed, [])
+                return
+            finish = functools.partial(
+                finished, one.sweep, program=once(program.result), store=one.store, devices=devices
+            )
+            yield Started(program, [computing.submit(finish, chunk) for chunk in missing])
 
 
 @contextlib.contextmanager
@@ -310,25 +364,6 @@ def _held(begun: Begun) -> ChunkStore:
     """The store of a sweep that several processes share: without one, none has begun."""
     assert begun.store is not None
     return begun.store
-
-
-def _programs(begun: Iterable[Begun], pool: ThreadPoolExecutor) -> Iterator[Future[Program]]:
-    """The compiled call of every missing point, in their order; the next ones compile meanwhile.
-
-    Traced here, where the caller's settings hold, which JAX keeps for each thread; compilation uses
-    one core and needs no device. What cannot be traced raises in its turn, not in that of others.
-    """
-    waiting: collections.deque[Future[Program]] = collections.deque()
-    for sweep, at in ((one.sweep, at) for one in begun for at in one.points()):
-        try:
-            waiting.append(pool.submit(compiled, lower(sweep, sweep.points()[at])))
-        except Exception as error:
-            waiting.append(Future())
-            waiting[-1].set_exception(error)
-            break
-        if len(waiting) > _AHEAD:
-            yield waiting.popleft()
-    yield from waiting
 
 
 def _joined(sweep: Sweep, parts: list[list[xr.Dataset]]) -> xr.Dataset:
