@@ -80,7 +80,6 @@ def test_processes_of_two_devices_give_the_bits_of_one(tmp_path, start, alone, c
     started = [start(tmp_path, *claims, *group, str(number)) for number in range(count)]
     fails = "unlucky" in claims
     said = ended(started, *[2 if fails else 0] * count)
-    print(said)
     assert all("lengths, by all processes" in err for _, err in said)
     if fails:
         line = "error: chunks of unlucky failed (process 1: ArithmeticError: no luck); what was "

@@ -1,6 +1,8 @@
 """Chunks that travel: the bits of a run at home, whoever computes them."""
 
+import contextlib
 import dataclasses
+import functools
 import multiprocessing
 import os
 import subprocess
@@ -21,10 +23,12 @@ from fracture.sweeps import (
     _group,
     _run,
     _spec,
+    chunk_store,
     exclusive,
     run,
     run_each,
 )
+from fracture.sweeps._chunk import chunks
 from fracture.sweeps._notes import FAILED, NOTES, note_failure, read_note
 from fracture.sweeps._store import ChunkStore
 
@@ -56,6 +60,36 @@ def test_other_processes_compute_the_same_bits_and_compile_once(tmp_path, expect
     assert len(list(tmp_path.glob("chunks/toy/dim*.nc"))) == 4
     assert not (tmp_path / "chunks" / "toy" / NOTES).exists()
     xr.testing.assert_identical(run(make(), out=tmp_path), got)  # goes on at home: all is there
+
+
+def test_of_more_points_than_a_worker_keeps_each_compiles_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(_executor, "_KEPT", 2)
+    kept = functools.lru_cache(maxsize=2)(_executor._program.__wrapped__)
+    monkeypatch.setattr(_executor, "_program", kept)
+    sweep = make(folder=str(tmp_path), dims=(2, 3, 4, 5, 6), seeds=6, chunks=2)
+    with ThreadPoolExecutor(1) as worker:
+        run(sweep, executor=worker)
+    compiled = sorted(path.name.split("-")[0] for path in tmp_path.iterdir())
+    assert compiled == ["2", "3", "4", "5", "6"]
+
+
+@pytest.mark.fast
+def test_a_worker_that_outlives_its_caller_writes_nothing(tmp_path, monkeypatch):
+    """While it computes, the caller ends, and another one begins with other options."""
+    old, new = make(), make(root=1)
+    with contextlib.ExitStack() as caller, contextlib.ExitStack() as another:
+        store = caller.enter_context(chunk_store(tmp_path, old.provenance()))
+        task, *_ = _executor._tasks(_executor.Begun(old, store, {}, list(chunks(old))))
+
+        def finished(*_):
+            caller.close()
+            another.enter_context(chunk_store(tmp_path, new.provenance()))
+            return xr.Dataset()
+
+        monkeypatch.setattr(_executor, "finished", finished)
+        answer = _executor.compute_chunk(task)
+        assert (answer.stored, answer.error) == (False, "")
+        assert list(tmp_path.rglob("*.nc")) == []
 
 
 @pytest.mark.parametrize("seen", [True, False])
