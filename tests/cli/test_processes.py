@@ -2,13 +2,13 @@
 
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import xarray as xr
+from processes import ended, free_address
 
 from fracture.sweeps import read_dataset
 
@@ -52,16 +52,6 @@ def start(tmp_path_factory):
     return start
 
 
-def ended(processes, *codes):
-    """What each process printed, and said on standard error."""
-    said = [process.communicate(timeout=240) for process in processes]
-    if [process.returncode for process in processes] != list(codes):
-        each = zip(processes, said, strict=True)
-        listed = [f"exit code {p.returncode}:\n{out}{err}" for p, (out, err) in each]
-        pytest.fail("\n".join(listed), pytrace=False)  # whole: of what is asserted, the end is cut
-    return said
-
-
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory, start):
     """What one process of two devices measures."""
@@ -73,10 +63,7 @@ def alone(tmp_path_factory, start):
 @pytest.mark.parametrize(("count", "claims"), [(2, ["lengths", "unlucky"]), (4, ["lengths"])])
 def test_processes_of_two_devices_give_the_bits_of_one(tmp_path, start, alone, count, claims):
     """In one of the two, a second claim fails: both say so, when the first one is complete."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    group = ["--coordinator", f"127.0.0.1:{port}", "--processes", str(count), "--process"]
+    group = ["--coordinator", free_address(), "--processes", str(count), "--process"]
     started = [start(tmp_path, *claims, *group, str(number)) for number in range(count)]
     fails = "unlucky" in claims
     said = ended(started, *[2 if fails else 0] * count)
