@@ -1,7 +1,4 @@
-"""Inputs of several processes: python with_mesh.py HOST:PORT 2 0 & python with_mesh.py HOST:PORT 2 1.
-
-Without arguments, in one process.
-"""
+"""Inputs of several processes: python with_mesh.py HOST:PORT 2 0, and … 2 1; alone without them."""
 
 import sys
 
@@ -30,8 +27,7 @@ if __name__ == "__main__":
     spread, everywhere = PartitionSpec("inputs"), PartitionSpec()
 
     # What all inputs share is the same in every process.
-    keys = jax.random.split(jax.random.key(0))
-    weights, references = (jax.random.normal(key, (n, 8)) for key, n in zip(keys, (3, 16)))
+    weights, references = jnp.split(jax.random.normal(jax.random.key(0), (19, 8)), [3])
     reference_labels = jax.vmap(network, (None, 0))(weights, references).argmax(1)
 
     # Of the inputs each process has its own, here parts of the references, all of one size.
