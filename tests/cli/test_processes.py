@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +15,18 @@ from fracture.sweeps import read_dataset
 
 ROOT = Path(__file__).parents[2]
 UNLUCKY = '''
-"""The same, but where one process has no luck."""
+"""The same, but one process of several has no luck, and one alone takes forever."""
 import sys
+import time
 from . import lengths
 from .lengths import *
 
 def measure(key, shared, options, *, dim):
     if "--process 1" in " ".join(sys.argv):
         raise ArithmeticError("no luck")
+    if "--processes 1" in " ".join(sys.argv):
+        print("waits", file=sys.stderr, flush=True)
+        time.sleep(200)
     return lengths.measure(key, shared, options, dim=dim)
 '''
 
@@ -82,6 +87,17 @@ def test_processes_of_two_devices_give_the_bits_of_one(tmp_path, start, alone, c
         found.drop_vars(timings).assign_attrs(created="", command="") for found in (alone, together)
     )
     xr.testing.assert_identical(one, other)
+
+
+def test_a_process_of_several_ends_when_it_is_told_to(tmp_path, start):
+    """JAX's service for processes takes SIGTERM for a warning, unless told otherwise."""
+    alone = ["--coordinator", free_address(), "--processes", "1", "--process", "0"]
+    process = start(tmp_path, "unlucky", *alone)
+    while "waits" not in process.stderr.readline():
+        assert process.poll() is None
+    process.terminate()
+    ((_, err),) = ended([process], 128 + signal.SIGTERM)
+    assert err.startswith("Interrupted: ")
 
 
 def test_where_there_is_no_cluster_one_line_says_so(tmp_path, start):
