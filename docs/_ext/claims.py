@@ -76,14 +76,14 @@ def _page(what: Claim, found: Findings, shown: Section, folder: Path) -> Iterato
     yield f"**Claimed:** {_plain(what.title)}. *{_plain(what.source)}*\n"
     yield f"{_plain(what.text)}\n"
     for paragraph in shown.paragraphs:
-        yield f"**Measured:** {_plain(paragraph)}\n"
+        if paragraph not in what.text:  # where no option changes it
+            yield f"**Measured:** {_plain(paragraph)}\n"
     yield "## Verdicts\n"
     for ruling in shown.rulings:
         yield f"- **{MARKS[ruling.word]}.** {_plain(ruling.law + ruling.said)}"
     yield ""
-    for ruling in shown.rulings:
-        if ruling.evidence:
-            yield from _folded(f"The numbers that decided: {ruling.law}", _grid(ruling.evidence))
+    if any(ruling.evidence for ruling in shown.rulings):
+        yield from _folded("The numbers that decided", _evidence(shown))
     yield "## Figures\n"
     for name, drawing in shown.drawings.items():
         yield from _figure(drawing, f"{shown.slug}-{name}", folder)
@@ -104,6 +104,13 @@ def _page(what: Claim, found: Findings, shown: Section, folder: Path) -> Iterato
         yield from _table(rows)
     rows = [("name", "value"), *((f"`{k}`", f"`{v}`") for k, v in shown.provenance.items())]
     yield from _folded("Provenance", _table(rows))
+
+
+def _evidence(shown: Section) -> Iterator[str]:
+    for ruling in shown.rulings:
+        if ruling.evidence:
+            yield f"{_plain(ruling.law)}:\n"
+            yield from _grid(ruling.evidence)
 
 
 def _figure(drawing: Drawing, slug: str, folder: Path) -> Iterator[str]:

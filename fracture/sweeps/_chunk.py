@@ -121,7 +121,7 @@ def _least_effort() -> dict[str, str | bool]:
 
     A program that runs for a second or two is not worth its last efforts. LLVM's level 1 takes two
     thirds of the time. Fusions that do not go through MLIR, and code in one piece, as programs
-    compile side by side, save a sixth to a half of what is left; programs run up to 4 % longer. XLA
+    compile side by side, save a sixth to a half of what is left; sweeps run 6 % longer. XLA
     refuses options that it does not know: these two are for the releases that were seen to have
     them.
     """

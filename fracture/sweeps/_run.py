@@ -252,8 +252,8 @@ def _here(begun: Iterable[Begun]) -> Iterator[Compute]:
             if not point.program.done():
                 say(f"{said}: compiling")
             awaited(point.program)
-            say(said)
             for chunk, result in zip(missing, point.results, strict=True):
+                say(said)
                 yield chunk, awaited(result)
 
     try:

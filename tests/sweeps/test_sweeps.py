@@ -51,7 +51,9 @@ def sweep(dims=(3, 5), **changes):
 
 @pytest.mark.fast
 def test_values_are_those_of_a_loop_over_cells():
-    got = run(sweep())
+    told = []
+    got = run(sweep(), progress=lambda what, done, total: told.append(done))
+    assert list(dict.fromkeys(told)) == [0, 3, 6, 7, 11]  # before and after every chunk
     assert got["draw"].dims == ("dim", "seed")
     assert got["pair"].dims == ("dim", "seed", "coordinate")
     assert got["draw"].attrs == NORM.attrs()
@@ -145,6 +147,36 @@ def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):
 
 
 TIMINGS = ["compile_seconds", "run_seconds"]
+
+
+def test_nothing_computes_or_is_written_once_a_sweep_was_left(tmp_path):
+    began = []
+
+    def slow(key, shared, *, dim):
+        def wait(draw):
+            began.append(dim)
+            time.sleep(0.2)
+            return draw
+
+        like = jax.ShapeDtypeStruct((), jnp.float32)
+        draw = jax.pure_callback(
+            wait, like, jax.random.normal(key, (), like.dtype), vmap_method="sequential"
+        )
+        return Cell(draw, draw * jnp.ones(2, jnp.float32))
+
+    def leave(what, done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    slow_sweep = Sweep("toy", slow, {"dim": (2,)}, 12, 2, VARIABLES)
+    with pytest.raises(KeyboardInterrupt):
+        run(slow_sweep, out=tmp_path, progress=leave)
+    files, calls = sorted(tmp_path.rglob("*")), len(began)
+    assert any(path.suffix == ".nc" for path in files)  # what was under way is finished
+    assert calls < 12
+    time.sleep(0.5)
+    assert sorted(tmp_path.rglob("*")) == files
+    assert len(began) == calls
 
 
 @pytest.mark.parametrize("dtype", [jnp.complex64, jnp.complex128])
