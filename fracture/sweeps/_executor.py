@@ -55,7 +55,7 @@ class Executor(Protocol):
 
 
 class FailedChunksError(ChildProcessError):
-    """Chunks that failed in an executor, twice, each named with its error; all others are done."""
+    """Chunks that failed elsewhere, with their errors; all other sweeps are done."""
 
 
 class Begun(NamedTuple):

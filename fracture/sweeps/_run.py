@@ -70,7 +70,8 @@ def run(
     BlockingIOError
         Where another process runs this sweep in `out`.
     FailedChunksError
-        Where chunks failed twice in an executor, when all others are finished.
+        Where chunks failed twice in an executor, or in one of several processes, when all others
+        are finished.
     ValueError
         Where an executor is given, and other processes could not import the sweep.
 
