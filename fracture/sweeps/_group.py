@@ -6,9 +6,9 @@ word, the service ends the others.
 """
 
 import itertools
+from typing import Any
 
 import jax
-from jax._src import distributed  # JAX has no public name for its service
 
 _RUNS = itertools.count()
 
@@ -29,5 +29,7 @@ def told(about: str) -> dict[int, str]:
     return {int(key.rpartition("/")[2]): said for key, said in found}
 
 
-def _service():
+def _service() -> Any:
+    from jax._src import distributed  # JAX has no public name for its service
+
     return distributed.global_state.client
