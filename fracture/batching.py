@@ -138,9 +138,17 @@ def _mapped(function, static, mesh, chunk, shared, examples):
 def _placed(tree: PyTree, sharding: NamedSharding, tracing: bool) -> PyTree:
     """The arrays where they shall be; under a trace, only axes of type Explicit ask for it."""
     if not tracing:
-        return jax.device_put(tree, sharding)
+        return jax.tree.map(lambda leaf: _put(leaf, sharding), tree)
     explicit = jax.sharding.AxisType.Explicit in sharding.mesh.axis_types
     return jax.reshard(tree, sharding) if explicit else tree
+
+
+def _put(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    """An array on devices, of which some may be those of other processes."""
+    if not jnp.issubdtype(jnp.result_type(leaf), jax.dtypes.prng_key):
+        return jax.device_put(leaf, sharding)
+    numbers = jax.device_put(jax.random.key_data(leaf), sharding)  # keys cannot leave a process
+    return jax.random.wrap_key_data(numbers, impl=jax.random.key_impl(leaf))
 
 
 def _padded(examples: PyTree, multiple: int) -> PyTree:

@@ -48,16 +48,27 @@ def shared_with_traces(dim, *, folder, fails=None):
     return shared(dim)
 
 
-def make(name="toy", folder=None, fails=None, root=0, other_cell=False, claimed=None):
+def make(
+    name="toy",
+    folder=None,
+    fails=None,
+    root=0,
+    dims=(3, 5),
+    seeds=(7, 4),
+    chunks=(3, 4),
+    other_cell=False,
+    claimed=None,
+):
     """A sweep, and how others make it; `claimed`, if it is not by these arguments."""
     arguments = {"name": name, "folder": folder, "fails": fails, "root": root}
+    arguments |= {"dims": dims, "seeds": seeds, "chunks": chunks}
     given = shared if folder is None else partial(shared_with_traces, folder=folder, fails=fails)
     return Sweep(
         name,
         other if other_cell else cell,
-        {"dim": (3, 5)},
-        seeds=(7, 4),
-        chunks=(3, 4),
+        {"dim": dims},
+        seeds=seeds,
+        chunks=chunks,
         variables=VARIABLES,
         shared=given,
         root=root,

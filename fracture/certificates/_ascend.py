@@ -38,9 +38,10 @@ def ascend(
     value: Callable[[PyTree], tuple[Array, PyTree]],
     ascent: Ascent,
     steps: int,
+    best: tuple[Array, PyTree],
     lengths: PyTree = LENGTH,
     project: Callable[[PyTree], PyTree] = lambda here: here,
-) -> tuple[Array, PyTree, Ascent]:
+) -> tuple[tuple[Array, PyTree], Ascent]:
     """So many steps of Adam towards a maximum.
 
     Parameters
@@ -51,7 +52,9 @@ def ascend(
     ascent
         Where to begin.
     steps
-        Values and gradients; the last step is for those who go on.
+        Values and gradients; the last step is for those who go on. Without any, nothing is traced.
+    best
+        The largest value so far, and what was kept there.
     lengths
         Of the first step, in each entry: a float for all, or for each leaf of the tree.
     project
@@ -59,16 +62,18 @@ def ascend(
 
     Returns
     -------
-    most, best
-        The largest value, and what was kept there; zeros where all values are NaN.
+    best
+        The largest value, and what was kept there; what was given where none is larger.
     ascent
         Where to go on.
     """
+    if not steps:
+        return best, ascent
     if isinstance(lengths, float):
         lengths = jax.tree.map(lambda _: lengths, ascent.here)
 
     def step(carry, _):
-        (here, mean, square, time), most, best = carry
+        (here, mean, square, time), (most, best) = carry
         (now, kept), grad = jax.value_and_grad(value, has_aux=True)(here)
         better = now > most
         best = jax.tree.map(lambda new, old: jnp.where(better, new, old), kept, best)
@@ -84,11 +89,8 @@ def ascend(
             return p + length * decay * m / jnp.where(root > 0, root, 1)
 
         here = project(jax.tree.map(move, lengths, here, mean, square))
-        return (Ascent(here, mean, square, time + 1), most, best), None
+        return (Ascent(here, mean, square, time + 1), (most, best)), None
 
     ascent = ascent._replace(here=project(ascent.here))
-    shapes = jax.eval_shape(value, ascent.here)
-    most, best = jax.tree.map(jnp.zeros_like, shapes)
-    start = ascent, most - jnp.inf, best
-    (ascent, most, best), _ = jax.lax.scan(step, start, length=steps)
-    return most, best, ascent
+    (ascent, best), _ = jax.lax.scan(step, (ascent, best), length=steps)
+    return best, ascent

@@ -258,9 +258,8 @@ def improved(
         made = row(given)
         return lowest(domain, made), made
 
-    most, best, ascent = ascend(value, ascent, steps, lengths)
-    better = most > lowest(domain, plain)
-    return jax.tree.map(lambda p, q: jnp.where(better, p, q), best, plain), ascent
+    (_, best), ascent = ascend(value, ascent, steps, (lowest(domain, plain), plain), lengths)
+    return best, ascent
 
 
 def lowest(domain: Domain, row: Linear) -> Array:
@@ -410,7 +409,7 @@ def relax(
     *,
     substituted: bool = True,
     hidden: Mapping[int, Ascent] | None = None,
-    steps: int = 0,
+    steps: int | None = None,
 ) -> tuple[Relaxation, dict[int, Ascent]]:
     """Everything that is needed to bound the outputs on a domain.
 
@@ -426,7 +425,7 @@ def relax(
     hidden
         The ascents of choices for these to go on from, by step; None to begin.
     steps
-        Of ascent; 0 for the closest lines.
+        Of ascent; None for the closest lines, of which nothing goes on.
 
     Returns
     -------
@@ -456,7 +455,7 @@ def relax(
         relaxed.sizes.append(size)
         if at in wanted and at > 0 and (substituted or at in known.rows):
             rows = known.rows.get(at)
-            if rows is None and steps:
+            if rows is None and steps is not None:
                 before = None if hidden is None else hidden[at]
                 rows, made[at] = every_row_ascended(nodes, relaxed, at, x, domain, before, steps)
             bound = (

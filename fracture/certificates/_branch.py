@@ -157,7 +157,7 @@ def _branch(
     nodes, x = known.nodes, known.center[0]
     last, dtype = len(nodes) - 1, problem.center.dtype
     domain = Domain(x, most, problem.ord, room)
-    relaxed, _ = relax(known, domain, steps=effort.first_steps)
+    relaxed, _ = relax(known, domain, steps=effort.first_steps or None)
     places = [at for at, node in enumerate(nodes) if node.kind == "scalar"]
     root = _flat(places, {at: _ends(relaxed, at) for at in places})
     slack = 0 if decide else effort.tolerance
@@ -239,10 +239,12 @@ def _branch(
             far = jnp.where(linear.constant > 0, jnp.minimum(far, 2 * most), near)
             return near + jax.lax.stop_gradient(far - near)
 
-        _, free, _ = ascend(
+        nothing = jnp.full_like(most, -jnp.inf), jax.tree.map(jnp.zeros_like, part.free)
+        (_, free), _ = ascend(
             lambda free: (value(free), free),
             begin(part.free),
             effort.steps + 1,
+            nothing,
             project=within(part),
         )
         delta, far = _nearest(domain, row(free))

@@ -14,7 +14,7 @@ from ._bounds import Known
 from ._branch import EFFORTS as BRANCH_EFFORTS, branch
 from ._domain import Domain
 from ._methods import budget_of
-from ._outputs import distance, margins_on, outputs, prepare, seeds_of
+from ._outputs import distance, margins_on, outputs, prepare, seeds_of, unbegun
 from ._quadratic import by_classes
 from ._result import Certificate, conclude, wanted
 from ._search import search
@@ -126,18 +126,20 @@ def _by_search(problem, known, room, budget, first, most):
     """The largest radius that linear bounds certify, and the margins there."""
     seeds = seeds_of(problem)
 
+    within = lambda radius: Domain(known.center[0], radius, problem.ord, room)
+
     @jax.jit  # traced once, wherever it is called from
     def evaluate(radius, choices):
-        domain = Domain(known.center[0], radius, problem.ord, room)
+        domain = within(radius)
         rows, _, choices = outputs(known, domain, seeds, budget, choices)
         distances = jax.vmap(lambda row: distance(domain, row))(rows)
         least = lambda values: jnp.min(jnp.where(wanted(problem), values, jnp.inf))
         nearest, smallest = least(distances), least(margins_on(domain, rows))
-        within = domain._replace(radius=jnp.minimum(nearest, radius))
-        return nearest, smallest, margins_on(within, rows), choices
+        inside = within(jnp.minimum(nearest, radius))
+        return nearest, smallest, margins_on(inside, rows), choices
 
     # No steps were made: the first radius begins with the closest lines.
-    shapes = jax.eval_shape(lambda radius: evaluate(radius, None), first)[-1]
+    shapes = jax.eval_shape(lambda: outputs(known, within(first), seeds, unbegun(budget), None)[-1])
     choices = jax.tree.map(jnp.zeros_like, shapes)
     return search(evaluate, problem.start.margin, first, most, choices, budget.rounds)
 

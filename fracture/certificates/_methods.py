@@ -7,20 +7,20 @@ class Budget(NamedTuple):
     """What a method spends."""
 
     substituted: bool  # bounds of hidden layers by substitution, or by intervals
-    steps: int  # of the choices for the outputs
-    hidden_steps: int  # of those for the hidden layers
+    steps: int | None  # of the choices for the outputs; None for the closest lines
+    hidden_steps: int | None  # of those for the hidden layers
     rounds: int  # radii tried
     quadratic_steps: int = 0  # of the multipliers of Shor's relaxation, where there is one
     branched: bool = False  # whether small networks are taken apart
 
 
 METHODS: dict[str, dict[str, Budget]] = {
-    "interval": {effort: Budget(False, 0, 0, 24) for effort in ("low", "medium", "high")},
-    "crown": {effort: Budget(True, 0, 0, 24) for effort in ("low", "medium", "high")},
+    "interval": {effort: Budget(False, None, None, 24) for effort in ("low", "medium", "high")},
+    "crown": {effort: Budget(True, None, None, 24) for effort in ("low", "medium", "high")},
     "offset": {
-        "low": Budget(True, 6, 0, 6),
-        "medium": Budget(True, 10, 0, 8),
-        "high": Budget(True, 20, 0, 12),
+        "low": Budget(True, 6, None, 6),
+        "medium": Budget(True, 10, None, 8),
+        "high": Budget(True, 20, None, 12),
     },
     "alpha": {
         "low": Budget(True, 10, 2, 8),
@@ -28,14 +28,14 @@ METHODS: dict[str, dict[str, Budget]] = {
         "high": Budget(True, 20, 10, 12),
     },
     "shor": {
-        "low": Budget(True, 6, 0, 6, 8),
-        "medium": Budget(True, 6, 0, 8, 12),
-        "high": Budget(True, 10, 0, 12, 16),
+        "low": Budget(True, 6, None, 6, 8),
+        "medium": Budget(True, 6, None, 8, 12),
+        "high": Budget(True, 10, None, 12, 16),
     },
-    "branch": {effort: Budget(True, 6, 0, 6, 0, True) for effort in ("low", "medium", "high")},
+    "branch": {effort: Budget(True, 6, None, 6, 0, True) for effort in ("low", "medium", "high")},
     "best": {
-        "low": Budget(True, 6, 0, 6),
-        "medium": Budget(True, 10, 0, 8),
+        "low": Budget(True, 6, None, 6),
+        "medium": Budget(True, 10, None, 8),
         "high": Budget(True, 20, 5, 12, 16, True),
     },
 }

@@ -36,12 +36,20 @@ def outputs(
     relaxed, hidden = relax(
         known, domain, substituted=budget.substituted, hidden=hidden, steps=budget.hidden_steps
     )
-    if not budget.steps:
+    if budget.steps is None:
         rows = jax.vmap(lambda seed: substitute(nodes, relaxed, at, seed, x))(seeds)
         return rows, relaxed, None
     one = lambda seed, given: best_linear(nodes, relaxed, at, seed, x, domain, given, budget.steps)
     rows, choices = jax.vmap(one)(seeds, choices)
     return rows, relaxed, (choices, hidden)
+
+
+def unbegun(budget: Budget) -> Budget:
+    """As much, without the steps: the state has the same shapes, and is soon traced."""
+    none = lambda steps: None if steps is None else 0
+    return budget._replace(
+        steps=none(budget.steps), hidden_steps=none(budget.hidden_steps), quadratic_steps=0
+    )
 
 
 def margins_on(domain: Domain, rows: Linear) -> Array:

@@ -13,7 +13,7 @@ from ..norms import loop_init
 from ._bounds import Known, Linear
 from ._domain import Domain
 from ._methods import Budget
-from ._outputs import distance, margins_on, outputs, seeds_of
+from ._outputs import distance, margins_on, outputs, seeds_of, unbegun
 from ._result import wanted
 from ._shor import Link, best_quadratic
 
@@ -69,11 +69,11 @@ def by_classes(
     start = _Reached(zeros, nothing, zeros + jnp.inf)
     of_asked = lambda values: jnp.where(asked, values, jnp.inf)
 
-    def linear(radius, choices):
+    def linear(radius, budget, choices):
         within = Domain(known.center[0], radius, problem.ord, room)
         return within, *outputs(known, within, seeds, budget, choices)
 
-    def ascended(within, relaxed, seed, row, before):
+    def ascended(within, relaxed, budget, seed, row, before):
         return best_quadratic(
             known, links, relaxed, within, seed, row, before, budget.quadratic_steps
         )
@@ -96,19 +96,20 @@ def by_classes(
         reached, choices, multipliers = carry
         aim = jnp.min(of_asked(reached.aim))
         aim = jnp.where(aim < jnp.inf, aim, first)
-        within, rows, relaxed, choices = linear(jnp.minimum(aim, most), choices)
+        within, rows, relaxed, choices = linear(jnp.minimum(aim, most), budget, choices)
         reached, _ = noted(reached, within, rows)
         last = jax.lax.top_k(-of_asked(reached.radius), count)[1]
         pick = lambda tree: jax.tree.map(lambda leaf: leaf[last], tree)
         put = lambda tree, new: jax.tree.map(lambda leaf, own: leaf.at[last].set(own), tree, new)
-        one = functools.partial(ascended, within, relaxed)
+        one = functools.partial(ascended, within, relaxed, budget)
         made, after = jax.vmap(one)(seeds[last], pick(rows), pick(multipliers))
         new, aim = noted(pick(reached), within, made)
         return put(reached, new._replace(aim=aim)), choices, put(multipliers, after)
 
     def fresh():
-        within, rows, relaxed, choices = linear(first, None)
-        one = lambda seed, row: ascended(within, relaxed, seed, row, None)
+        none = unbegun(budget)
+        within, rows, relaxed, choices = linear(first, none, None)
+        one = lambda seed, row: ascended(within, relaxed, none, seed, row, None)
         return choices, jax.vmap(one)(seeds, rows)[1]
 
     # Nothing has made steps yet.

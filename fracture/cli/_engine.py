@@ -76,10 +76,17 @@ def join(engine: Engine) -> int:
         return 0
     import jax
 
-    if engine.coordinator == "auto":
-        jax.distributed.initialize()
-    else:
+    jax.config.update("jax_enable_preemption_service", False)  # it takes SIGTERM for a warning
+    if engine.coordinator != "auto":
         jax.distributed.initialize(engine.coordinator, engine.processes, engine.process)
+    else:
+        try:
+            jax.distributed.initialize()
+        except (ValueError, RuntimeError) as error:
+            raise click.UsageError(
+                f"--coordinator auto needs a cluster that JAX knows, as Slurm's, and finds none "
+                f"({error}); else give --coordinator HOST:PORT, --processes and --process."
+            ) from error
     return jax.process_index()
 
 

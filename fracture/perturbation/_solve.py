@@ -62,8 +62,8 @@ def solve(
         the compiled program would need more than half of the device's memory (not checked under
         an outer `jit` or `vmap`); to find out costs one more compilation.
     mesh
-        Devices to share the inputs among, along all axes of the mesh, without communication;
-        None for one device.
+        Devices to share the inputs among, along all axes of the mesh, without communication; they
+        may be those of several processes, which all call this. None for one device.
     key
         For solvers that draw random numbers: input i gets `jax.random.fold_in(key, i)`, whatever
         the chunks and the devices are.

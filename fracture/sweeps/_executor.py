@@ -55,7 +55,7 @@ class Executor(Protocol):
 
 
 class FailedChunksError(ChildProcessError):
-    """Chunks that failed in an executor, twice, each named with its error; all others are done."""
+    """Chunks that failed elsewhere, with their errors; all other sweeps are done."""
 
 
 class Begun(NamedTuple):
@@ -102,8 +102,9 @@ class Answer(NamedTuple):
 def elsewhere(begun: Iterable[Begun], executor: Executor) -> Iterator[Compute]:
     """Compute in an executor: the missing chunks of all sweeps are submitted at once.
 
-    The first chunks of all points of a sweep come first: while one worker compiles a point, the
-    others compile others, and find it later in JAX's compilation cache, where they share one.
+    The first chunks of all points of a sweep come first, of as many as a worker keeps: while one
+    worker compiles a point, the others compile others, and find it later in JAX's compilation
+    cache, where they share one.
     """
     waiting: dict[str, dict[Any, Task]] = {}
     try:
@@ -126,9 +127,10 @@ def _tasks(begun: Begun) -> list[Task]:
 
 
 def _spread(missing: list[Chunk]) -> list[Chunk]:
-    """The first chunk of each point, then all others."""
-    first = {chunk.at: chunk for chunk in reversed(missing)}.values()
-    return [*reversed(first), *(chunk for chunk in missing if chunk not in first)]
+    """The first chunk of each point, then all others; of no more points than a worker keeps."""
+    first = {chunk.at: chunk for chunk in reversed(missing)}
+    places = {at: place for place, at in enumerate(sorted(first))}
+    return sorted(missing, key=lambda chunk: (places[chunk.at] // _KEPT, chunk != first[chunk.at]))
 
 
 def _submit(executor: Executor, task: Task) -> Any:
@@ -250,9 +252,7 @@ def compute_chunk(task: Task) -> Answer:
             with _LOOKING_UP:
                 sweep = _sweep(task.sweep)
                 program = _program(task.sweep, task.chunk.at)
-            store = _store(task, sweep)
-            result = finished(sweep, task.chunk, program, store, contextlib.nullcontext())
-            return Answer(result, store is not None, "")
+            return _finished(task, sweep, program)
     except Exception as error:  # as text: not every exception can be sent
         where = f"{platform.node()}, process {os.getpid()}"
         return Answer(None, False, f"{type(error).__name__}: {error} (on {where})")
@@ -281,9 +281,16 @@ def _program(described: str, at: int) -> Callable[[], Program]:
     return once(lambda: compiled(lower(sweep, sweep.points()[at])))
 
 
-def _store(task: Task, sweep: Sweep) -> ChunkStore | None:
-    """The caller's store, where its folder is seen."""
-    if task.folder is None:
-        return None
-    store = ChunkStore(Path(task.folder), sweep.provenance(), task.token)
-    return store if store.is_seen() else None
+def _finished(task: Task, sweep: Sweep, program: Callable[[], Program]) -> Answer:
+    """Compute a chunk; store it where the caller's folder is seen, and it is the caller's still."""
+    chunk, point, here = task.chunk, sweep.points()[task.chunk.at], contextlib.nullcontext()
+    store = ChunkStore(Path(task.folder or ""), sweep.provenance(), task.token)
+    if task.folder is None or not store.is_seen():
+        return Answer(finished(sweep, chunk, program, None, here), False, "")
+    with store.computing(point, chunk.start):
+        result = finished(sweep, chunk, program, None, here)
+        # Whoever submitted may have ended, and another sweep have begun there.
+        stored = store.is_seen()
+        if stored:
+            store.write(point, chunk.start, result)
+    return Answer(result, stored, "")

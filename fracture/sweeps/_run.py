@@ -6,9 +6,8 @@ import functools
 import itertools
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,13 +18,14 @@ import xarray as xr
 from ..vocabulary import axis_quantity
 from ._chunk import TIMINGS, Chunk, Program, chunks, compiled, finished, lower, once
 from ._executor import Begun, Compute, Computed, Executor, FailedChunksError, Say, elsewhere
+from ._group import next_run, tell, told
 from ._netcdf import write_dataset
-from ._notes import FAILED, NOTES, read_note
 from ._progress import Progress, watching
 from ._spec import Sweep, label
-from ._store import chunk_store
+from ._store import ChunkStore, chunk_store
 
 _AHEAD = 6  # points that are traced, and compile, before the one that is waited for
+_PATIENCE = 60  # seconds after which a network's file system shows what another machine wrote
 
 
 def run(
@@ -70,7 +70,8 @@ def run(
     BlockingIOError
         Where another process runs this sweep in `out`.
     FailedChunksError
-        Where chunks failed twice in an executor, when all others are finished.
+        Where chunks failed twice in an executor, or in one of several processes, when all others
+        are finished.
     ValueError
         Where an executor is given, and other processes could not import the sweep.
 
@@ -155,7 +156,7 @@ def run_each(
         if executor is not None:
             start = elsewhere(begun(), executor)
         elif jax.process_count() > 1:
-            start = _together(begun(), progress)
+            start = _together(known, begun(), progress)
         else:
             start = _here(begun())
         compute, failures = held.enter_context(start), []
@@ -163,11 +164,11 @@ def run_each(
             try:
                 parts = _parts(begin(number), compute, progress)
             except FailedChunksError as error:
-                failures.append(str(error))  # the others go on
+                failures.append(error)  # the others go on
             else:
                 yield _joined(sweep, parts)
         if failures:
-            raise FailedChunksError(" ".join(failures))
+            raise FailedChunksError(" ".join(map(str, failures))) from failures[0]
 
 
 def _begin(sweep: Sweep, out: Path | None, held: contextlib.ExitStack) -> Begun:
@@ -288,42 +289,82 @@ def _starting(
 
 
 @contextlib.contextmanager
-def _together(begun: Iterable[Begun], progress: Progress | None) -> Iterator[Compute]:
+def _together(
+    sweeps: Sequence[Sweep], begun: Iterable[Begun], progress: Progress | None
+) -> Iterator[Compute]:
     """Compute each P-th chunk in this process, one of P under `jax.distributed`; await others.
 
-    No process talks to another: the others' chunks are those that appear in the folder.
+    The others' chunks are those that appear in the folder. Whoever cannot do its share of a sweep
+    tells the others, which then await nothing of it, and goes on with the next one.
     """
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    count = itertools.count(-jax.process_index())
-    mine = []
+    group, count, mine = next_run(), itertools.count(-jax.process_index()), []
     for one in begun:
         turns = {chunk: next(count) % jax.process_count() for chunk in chunks(one.sweep)}
         mine.append(one._replace(missing=[c for c in one.missing if turns[c] == 0]))
-    with _here(mine) as here:
-        done = {one.sweep.name: _computed(one, here, progress) for one in mine}
+        if jax.process_index() == 0:
+            tell(f"{group}/{one.sweep.name}/holder", _held(one).token)
+    for sweep in sweeps[len(mine) :]:
+        tell(f"{group}/{sweep.name}/failed", "it could not begin, its own error says why")
+    failures: dict[str, Exception] = {}
+    done = _share(mine, group, failures, progress)
 
     def compute(begun: Begun, say: Say) -> Computed:
-        say(f"{begun.sweep.name}, by all processes")
+        name = begun.sweep.name
+        say(f"{name}, by all processes")
         for chunk in begun.missing:
-            result = done[begun.sweep.name].pop(chunk, None)
-            yield chunk, _awaited(begun, chunk, since) if result is None else result
+            result = done.get(name, {}).pop(chunk, None)
+            if result is None:
+                result = _awaited(begun, chunk, group, failures.get(name))
+            yield chunk, result
 
     yield compute
 
 
-def _awaited(begun: Begun, chunk: Chunk, since: str) -> xr.Dataset:
+def _share(
+    mine: Sequence[Begun], group: str, failures: dict[str, Exception], progress: Progress | None
+) -> dict[str, dict[Chunk, xr.Dataset]]:
+    """The chunks of this process, of every sweep of which none fails."""
+    done: dict[str, dict[Chunk, xr.Dataset]] = {}
+    with _here(mine) as here:
+        for one in mine:
+            name = one.sweep.name
+            try:
+                done[name] = _computed(one, here, progress)
+            except Exception as error:
+                failures[name] = error
+                tell(f"{group}/{name}/failed", f"{type(error).__name__}: {error}"[:1000])
+                break
+        else:
+            return done
+    # What compiled ahead was for the points that follow the failed one.
+    return done | _share(mine[len(done) + 1 :], group, failures, progress)
+
+
+def _awaited(begun: Begun, chunk: Chunk, group: str, cause: Exception | None) -> xr.Dataset:
     """A chunk that another process computes, once it is there."""
-    store, point = begun.store, begun.sweep.points()[chunk.at]
-    assert store is not None
-    failure = store.folder / NOTES / f"{store.path(point, chunk.start).stem}{FAILED}"
+    store, point, name = _held(begun), begun.sweep.points()[chunk.at], begun.sweep.name
+    began = time.monotonic()
     while (found := store.read(point, chunk.start)) is None:
-        note = read_note(failure)
-        if note.get("since", "") >= since:  # else of an earlier run
+        if failed := told(f"{group}/{name}/failed"):
+            said = "; ".join(f"process {number}: {why}" for number, why in sorted(failed.items()))
             raise FailedChunksError(
-                f"{label(point)} of {begun.sweep.name} failed: {note.get('error')}"
+                f"chunks of {name} failed ({said}); what was finished is stored."
+            ) from cause
+        holders = told(f"{group}/{name}/holder").values()
+        if holders and store.holder() not in holders and time.monotonic() - began > _PATIENCE:
+            tell(
+                f"{group}/{name}/failed",
+                f"{store.folder} is not the folder of process 0, or that one has ended; "
+                "several processes need a folder that all of them see",
             )
         time.sleep(0.1)
     return found
+
+
+def _held(begun: Begun) -> ChunkStore:
+    """The store of a sweep that several processes share: without one, none has begun."""
+    assert begun.store is not None
+    return begun.store
 
 
 def _joined(sweep: Sweep, parts: list[list[xr.Dataset]]) -> xr.Dataset:

@@ -83,8 +83,11 @@ class ChunkStore(NamedTuple):
 
     def is_seen(self) -> bool:
         """Whether the folder that another process holds is here too, and may be written."""
-        held = read_note(self.folder / NOTES / HOLDER).get("token") == self.token
-        return held and os.access(self.folder, os.W_OK)
+        return self.holder() == self.token and os.access(self.folder, os.W_OK)
+
+    def holder(self) -> str:
+        """The token of the process that holds the folder, as its note says; empty without one."""
+        return read_note(self.folder / NOTES / HOLDER).get("token", "")
 
     def _description(self, point: Point, start: int) -> dict[str, Any]:
         return {**self.provenance, "chunk_point": point, "chunk_start": start}

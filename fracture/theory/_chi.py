@@ -1,5 +1,6 @@
 """Radii that are scaled lengths of Gaussian vectors."""
 
+import functools
 import math
 from types import ModuleType
 from typing import Any
@@ -80,6 +81,11 @@ def hypercube_optimal_radius(dim: int) -> Law:
 def chi(degrees: int, scale: float) -> Law:
     """Law of `scale` times the length of a standard Gaussian vector with `degrees` entries."""
     check_counts(dim=degrees)
+    return _chi(int(degrees), scale)
+
+
+@functools.lru_cache(maxsize=256)  # what is compiled for a law serves all who ask for it
+def _chi(degrees: int, scale: float) -> Law:
     if degrees == 1:
         return half_normal(scale)
     n = degrees - 1

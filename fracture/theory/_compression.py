@@ -1,5 +1,6 @@
 """The compression ratio of a network that reads a few directions unrelated to the displacement."""
 
+import functools
 import math
 from types import ModuleType
 from typing import Any
@@ -51,6 +52,11 @@ def compression(dim: int, directions: int = 1) -> Law:
     check_counts(directions=directions)
     if directions >= dim:
         raise ValueError(f"directions must be less than dim = {dim}, got {directions}.")
+    return _compression(int(dim), int(directions))
+
+
+@functools.lru_cache(maxsize=256)  # what is compiled for a law serves all who ask for it
+def _compression(dim: int, directions: int) -> Law:
     # The angle θ = arcsin ρ has a smooth density, sin^a θ cos^b θ: no singularity at either end.
     a, b = directions - 1, dim - directions - 1
     mode = a / (a + b) if a else 0.0  # sin² θ at the largest density

@@ -41,7 +41,11 @@ def inputs(shape, count=4):
 
 
 def labels(apply, params, xs):
-    return jnp.argmax(jax.vmap(lambda x: apply(params, x))(xs), axis=-1)
+    return jnp.argmax(logits_of(apply, params, xs), axis=-1)
+
+
+def logits_of(apply, params, xs):
+    return jax.jit(jax.vmap(apply, (None, 0)))(params, xs)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +63,8 @@ def test_no_point_of_the_ball_is_below_the_margins(kind):
     axes = tuple(range(2, steps.ndim))
     steps = steps / jnp.linalg.vector_norm(steps, axis=axes, keepdims=True)
     points = xs[None] + steps * got.radius.reshape(1, -1, *[1] * len(shape))
-    logits = jax.vmap(jax.vmap(lambda x: apply(params, x)))(points)
+    logits = logits_of(apply, params, points.reshape(-1, *shape))
+    logits = logits.reshape(*points.shape[:2], -1)
     own = jnp.take_along_axis(logits, ys[None, :, None], axis=-1)
     assert (own - logits >= got.margins[None] - 1e-6).all()
     attacked = solve(apply, params, xs, ys, solver="ddn", steps=30)

@@ -78,6 +78,12 @@ def grid(low, high):
     return np.sort(points, axis=1)
 
 
+@jax.jit
+def of_pieces(pieces):
+    """In a program that all functions of as many pieces share."""
+    return pieces.low, pieces.high, lines(pieces)
+
+
 @pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_lines_and_chords_hold_at_random_points(name, dtype):
     function = (FUNCTIONS | SINGLE)[name]
@@ -87,12 +93,8 @@ def test_lines_and_chords_hold_at_random_points(name, dtype):
     low, high = (jnp.asarray(center + sign * width, dtype) for sign in (-1, 1))
     nodes = read_network(function, low)
 
-    @jax.jit
-    def both(low, high):
-        pieces = chords(nodes[-1].expr, low, high)
-        return pieces, pieces.low, pieces.high, lines(pieces)
-
-    pieces, least, most, line = both(low, high)
+    pieces = jax.jit(lambda low, high: chords(nodes[-1].expr, low, high))(low, high)
+    least, most, line = of_pieces(pieces)
     line = [np.asarray(part, float) for part in line]
     low, high = np.asarray(low, float), np.asarray(high, float)
     x = np.clip(low + rng.uniform(size=(100, 100)) * (high - low), low, high)

@@ -190,20 +190,22 @@ def test_a_bound_on_a_ball_holds_for_smaller_ones(dtype):
     function = network(layers(rng, (4, 9, 2), dtype), jax.nn.relu)
     x, seed = jnp.asarray(rng.normal(size=4), dtype), jnp.asarray([1, -1], dtype)
     radius = jnp.asarray(0.8, dtype)
-    known, domain = known_of(function, x), Domain(x, radius, 2, None)
-    relaxed, _ = relax(known, domain)
-    row = bound(
-        known,
-        chain(known),
-        relaxed,
-        domain,
-        seed,
-        begin(known, chain(known), relaxed, seed),
-    )
-    for share in (1e-3, 0.1, 0.5, 1):
-        inner = Domain(x, radius * jnp.asarray(share, dtype), 2, None)
-        truth = smallest(function, x, inner.radius, 2, None, seed)
-        assert lowest(inner, row) <= truth + 20 * np.finfo(dtype).eps
+
+    @jax.jit
+    def measured(shares):
+        known, domain = known_of(function, x), Domain(x, radius, 2, None)
+        relaxed, _ = relax(known, domain)
+        links = chain(known)
+        row = bound(known, links, relaxed, domain, seed, begin(known, links, relaxed, seed))
+
+        def within(share):
+            inner = Domain(x, radius * share, 2, None)
+            return lowest(inner, row), smallest(function, x, inner.radius, 2, None, seed)
+
+        return jax.vmap(within)(shares)
+
+    made, truth = map(np.asarray, measured(jnp.asarray([1e-3, 0.1, 0.5, 1], dtype)))
+    assert (made <= truth + 20 * np.finfo(dtype).eps).all()
 
 
 @DTYPES
@@ -221,8 +223,9 @@ def test_the_least_of_pieces_is_that_of_a_grid(activation, dtype):
     node = read_network(activation, low)[-1]
     while node.kind != "scalar":
         node = read_network(activation, low)[node.parents[0]]
-    got = least_of_pieces(chords(node.expr, low, high), scale, bend, value, slope, weight, center)
-    given = [np.asarray(each, float) for each in (scale, bend, value, slope, weight, center)]
+    given = scale, bend, value, slope, weight, center
+    got = jax.jit(lambda *given: least_of_pieces(chords(node.expr, low, high), *given))(*given)
+    given = [np.asarray(each, float) for each in given]
     scale, bend, value, slope, weight, center = given
     low, high = np.asarray(low, float), np.asarray(high, float)
     kink = np.clip(np.zeros((1, size)), low, high)
@@ -239,22 +242,34 @@ def test_ascents_go_on_and_networks_that_are_no_chains_are_told():
     rng = np.random.default_rng(0)
     function = network(layers(rng, (3, 5, 2), np.float32), jax.nn.relu)
     x, seed = jnp.ones(3, np.float32), jnp.asarray([1, -1], np.float32)
-    known, domain = known_of(function, x), Domain(x, jnp.float32(0.5), 2, None)
-    relaxed, _ = relax(known, domain)
-    links = chain(known)
-    plain = substitute(known.nodes, relaxed, len(known.nodes) - 1, seed, x)
-    none = begin_ascent(begin(known, links, relaxed, seed))
-    rows, now = [], none
-    run = jax.jit(lambda now: best_quadratic(known, links, relaxed, domain, seed, plain, now, 20))
-    for _ in range(3):
-        row, now = run(now)
-        rows.append(float(lowest(domain, row)))
+
+    @jax.jit
+    def ascended():
+        known, domain = known_of(function, x), Domain(x, jnp.float32(0.5), 2, None)
+        relaxed, _ = relax(known, domain)
+        links = chain(known)
+        plain = substitute(known.nodes, relaxed, len(known.nodes) - 1, seed, x)
+
+        def step(now, _):
+            row, now = best_quadratic(known, links, relaxed, domain, seed, plain, now, 20)
+            return now, lowest(domain, row)
+
+        none = begin_ascent(begin(known, links, relaxed, seed))
+        return lowest(domain, plain), *jax.lax.scan(step, none, length=3)
+
+    plain, now, rows = ascended()
     assert int(now.time) == 60
-    assert rows[-1] > rows[0] >= float(lowest(domain, plain))
-    residual = lambda x: x[:2] + function(jnp.tanh(x))
-    assert chain(known_of(residual, x)) is None
-    assert chain(known_of(lambda x: x * jnp.sum(x), x)) is None
-    assert chain(known_of(lambda x: 2 * x, x)) is None
+    assert rows[-1] > rows[0] >= plain
+
+    def is_chain(function):
+        found = []
+        jax.eval_shape(lambda x: found.append(chain(known_of(function, x))), x)
+        return found != [None]
+
+    assert is_chain(function)
+    assert not is_chain(lambda x: x[:2] + function(jnp.tanh(x)))  # a residual
+    assert not is_chain(lambda x: x * jnp.sum(x))
+    assert not is_chain(lambda x: 2 * x)
 
 
 @DTYPES
@@ -264,7 +279,7 @@ def test_linear_functions_on_a_ball_cut_by_a_box(dtype):
     room = jnp.full(5, -0.3, dtype), jnp.full(5, 0.2, dtype)
     domain = Domain(jnp.zeros(5, dtype), jnp.asarray(0.6, dtype), 2, room)
     c = rng.normal(size=(100, 5)).astype(dtype)
-    got = jax.vmap(lambda c: least(domain, c))(jnp.asarray(c))
+    got = jax.jit(jax.vmap(lambda c: least(domain, c)))(jnp.asarray(c))
     points = rng.normal(size=(20000, 5))
     points = 0.6 * points / np.linalg.norm(points, axis=1, keepdims=True)
     values = np.min(c.astype(float) @ np.clip(points, -0.3, 0.2).T, axis=1)
@@ -322,9 +337,10 @@ def test_where_slopes_vanish(dtype):
             [jnp.ones((), dtype), jnp.sum(jax.nn.relu(jnp.dot(jnp.asarray(w), z) - 9))]
         )
 
-    radius = lambda f: float(certify(f, x, 0, method="shor", effort="low").radius)
-    assert 0.25 < radius(even) <= near
-    assert 7 < radius(dead) <= 10 / size * (1 + 1e-6)
+    radius = lambda f: certify(f, x, 0, method="shor", effort="low").radius
+    of_even, of_dead = jax.jit(lambda: (radius(even), radius(dead)))()
+    assert 0.25 < of_even <= near
+    assert 7 < of_dead <= 10 / size * (1 + 1e-6)
 
 
 def test_margins_belong_to_the_radius_and_the_closest_class_limits_it():
@@ -334,13 +350,16 @@ def test_margins_belong_to_the_radius_and_the_closest_class_limits_it():
     function = network(weights, jax.nn.relu)
     x = rng.normal(size=4)
     label = int(np.argmax(function(x)))
-    got = certify(function, x, label, method="shor", effort="low")
+    run = jax.jit(
+        lambda target=None: certify(function, x, label, target=target, method="shor", effort="low")
+    )
+    got = run()
     points = rng.normal(size=(2000, 4))
     points = x + got.radius * points / np.linalg.norm(points, axis=1, keepdims=True)
-    logits = np.asarray(jax.vmap(function)(jnp.asarray(points)))
+    logits = np.asarray(jax.jit(jax.vmap(function))(points))
     margins = logits[:, [label]] - logits
     assert (np.asarray(got.margins) <= margins.min(axis=0) + 1e-9).all()
     others = np.arange(6) != label
     assert int(got.closest) == np.flatnonzero(others)[np.argmin(np.asarray(got.margins)[others])]
-    alone = certify(function, x, label, target=int(got.closest), method="shor", effort="low")
+    alone = run(got.closest)
     np.testing.assert_allclose(alone.radius, got.radius, rtol=0.1)

@@ -41,14 +41,14 @@ CASES += [("minimal", 1, False), ("minimal", 2, True), ("minimal", np.inf, False
 
 @pytest.mark.parametrize(("name", "ord", "boxed"), CASES)
 def test_exact_once_refined_in_the_class_reached_at_any_scale(name, ord, boxed):
-    reached = POLISHED[name]
-    for scale, unit in SCALES:
-        problem = problems.affine(10, ord, boxed, F32, scale=scale, input_scale=unit)
-        got = run(problem, reached)
+    for problem in at_any_scale(ord, boxed):
+        reached = run(problem, SOLVERS[name])
+        got = refined(problem, reached)
+        assert reached.found.all()
         assert got.found.all()
         weight, bias = (np.asarray(p, float) for p in problem.params)
         for i in range(len(problem.labels)):
-            pair = [problem.labels[i], got.adversarial_label[i]]
+            pair = [problem.labels[i], reached.adversarial_label[i]]
             exact = problems.affine_radius(
                 weight[pair], bias[pair], problem.inputs[i], 0, ord, problem.bounds
             )
@@ -59,15 +59,28 @@ def test_exact_once_refined_in_the_class_reached_at_any_scale(name, ord, boxed):
             np.testing.assert_array_less(got.norm, problem.radius * (1 + 1e-4) + problem.rounding)
 
 
-def polished(solver, logits_fn, x, label, **options):
-    """Refined towards the class that the solver reached, which is what the result names."""
-    found = solver(logits_fn, x, label, **options)
-    options["target"] = found.adversarial_label
-    exact = refine(logits_fn, x, label, found.delta, **options)
-    return exact._replace(adversarial_label=found.adversarial_label)
+@functools.cache
+def at_any_scale(ord, boxed):
+    return [
+        problems.affine(10, ord, boxed, F32, scale=scale, input_scale=unit)
+        for scale, unit in SCALES
+    ]
 
 
-POLISHED = {name: functools.partial(polished, solver) for name, solver in SOLVERS.items()}
+def refined(problem, reached):
+    """Towards the classes that a solver reached, in a program that all solvers share."""
+    given = problem.inputs, problem.labels, reached.delta, reached.adversarial_label
+    got = _refined(problem.ord, problem.params, *given, problem.bounds)
+    return jax.tree.map(np.asarray, got)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _refined(ord, params, inputs, labels, deltas, targets, bounds):
+    network = functools.partial(problems.affine_apply, params)
+    one = lambda x, y, delta, target: refine(
+        network, x, y, delta, ord=ord, bounds=bounds, target=target
+    )
+    return jax.vmap(one)(inputs, labels, deltas, targets)
 
 
 @pytest.mark.parametrize(("name", "ord"), [("pgd", 2), ("apgd", np.inf), ("fgsm", 2)])
@@ -212,13 +225,14 @@ def test_the_least_effort_finds_a_way_where_linearisations_lead_nowhere(ord):
 def test_residual_is_zero_at_minima_and_the_angle_elsewhere(ord, bounds):
     problem = problems.affine(3, ord, bounds is not None, F64)
     network = functools.partial(problem.apply, problem.params)
-    residual = lambda x, y, delta: optimality_residual(network, x, y, delta, ord=ord, bounds=bounds)
+    one = lambda x, y, delta: optimality_residual(network, x, y, delta, ord=ord, bounds=bounds)
+    residual = jax.jit(jax.vmap(one))
     best = run(problem, minimal)
-    got = jax.vmap(residual)(problem.inputs, problem.labels, best.delta)
+    got = residual(problem.inputs, problem.labels, best.delta)
     np.testing.assert_allclose(got, 0, atol=1e-6)
     if bounds is None:
         other = best.delta + 0.1 * np.random.default_rng(0).normal(size=best.delta.shape)
-        got = jax.vmap(residual)(problem.inputs, problem.labels, other)
+        got = residual(problem.inputs, problem.labels, other)
         dual = {1: np.inf, 2: 2, np.inf: 1}[ord]
         for x, y, delta, value in zip(problem.inputs, problem.labels, other, got, strict=True):
             logits = problem.params[0] @ (x + delta) + problem.params[1]
@@ -226,7 +240,7 @@ def test_residual_is_zero_at_minima_and_the_angle_elsewhere(ord, bounds):
             g = problem.params[0][y] - problem.params[0][rival]
             want = 1 + delta @ g / np.linalg.norm(delta, ord) / np.linalg.norm(g, dual)
             np.testing.assert_allclose(value, np.minimum(want, 1), rtol=1e-6)
-    assert jnp.isnan(residual(problem.inputs[0], problem.labels[0], 0 * best.delta[0]))
+    assert jnp.isnan(residual(problem.inputs, problem.labels, 0 * best.delta)).all()
 
 
 def test_options_out_of_range():

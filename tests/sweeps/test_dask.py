@@ -20,7 +20,7 @@ WITHOUT = ["--no-dashboard", "--interface", "lo"]
 
 @pytest.fixture
 def scheduler(tmp_path):
-    """The address of a scheduler with three workers, processes of their own."""
+    """The address of a scheduler with two workers, processes of their own."""
     file = tmp_path / "scheduler.json"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "JAX_PLATFORMS": "cpu"}
 
@@ -32,14 +32,14 @@ def scheduler(tmp_path):
 
     started = [start("scheduler", "--port", "0", *WITHOUT)]
     options = ["--no-nanny", "--nthreads", "1", *WITHOUT]
-    started += [start("worker", *options) for _ in range(3)]
+    started += [start("worker", *options) for _ in range(2)]
     try:
         deadline = time.monotonic() + 120
         while not file.exists():
             assert time.monotonic() < deadline
             time.sleep(0.05)
         with Client(scheduler_file=str(file), set_as_default=False) as client:
-            client.wait_for_workers(3, timeout=120)
+            client.wait_for_workers(2, timeout=120)
             yield client.scheduler.address
     finally:
         for process in started:
@@ -48,7 +48,7 @@ def scheduler(tmp_path):
             process.wait()
 
 
-def test_a_worker_that_is_killed_changes_no_bit_and_the_command_line_has_the_others(
+def test_a_worker_that_is_killed_changes_no_bit_and_the_command_line_has_the_other(
     tmp_path, scheduler
 ):
     traces = tmp_path / "traces"

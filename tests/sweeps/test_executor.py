@@ -1,13 +1,13 @@
 """Chunks that travel: the bits of a run at home, whoever computes them."""
 
+import contextlib
 import dataclasses
-import json
+import functools
 import multiprocessing
 import os
 import subprocess
 import sys
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jax
@@ -17,8 +17,19 @@ import xarray as xr
 from traveling import SWEEP, make
 
 from fracture import experiments
-from fracture.sweeps import FailedChunksError, _executor, _spec, exclusive, run, run_each
-from fracture.sweeps._notes import FAILED, NOTES, read_note
+from fracture.sweeps import (
+    FailedChunksError,
+    _executor,
+    _group,
+    _run,
+    _spec,
+    chunk_store,
+    exclusive,
+    run,
+    run_each,
+)
+from fracture.sweeps._chunk import chunks
+from fracture.sweeps._notes import FAILED, NOTES, note_failure, read_note
 from fracture.sweeps._store import ChunkStore
 
 TIMINGS = ["compile_seconds", "run_seconds"]
@@ -49,6 +60,36 @@ def test_other_processes_compute_the_same_bits_and_compile_once(tmp_path, expect
     assert len(list(tmp_path.glob("chunks/toy/dim*.nc"))) == 4
     assert not (tmp_path / "chunks" / "toy" / NOTES).exists()
     xr.testing.assert_identical(run(make(), out=tmp_path), got)  # goes on at home: all is there
+
+
+def test_of_more_points_than_a_worker_keeps_each_compiles_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(_executor, "_KEPT", 2)
+    kept = functools.lru_cache(maxsize=2)(_executor._program.__wrapped__)
+    monkeypatch.setattr(_executor, "_program", kept)
+    sweep = make(folder=str(tmp_path), dims=(2, 3, 4, 5, 6), seeds=6, chunks=2)
+    with ThreadPoolExecutor(1) as worker:
+        run(sweep, executor=worker)
+    compiled = sorted(path.name.split("-")[0] for path in tmp_path.iterdir())
+    assert compiled == ["2", "3", "4", "5", "6"]
+
+
+@pytest.mark.fast
+def test_a_worker_that_outlives_its_caller_writes_nothing(tmp_path, monkeypatch):
+    """While it computes, the caller ends, and another one begins with other options."""
+    old, new = make(), make(root=1)
+    with contextlib.ExitStack() as caller, contextlib.ExitStack() as another:
+        store = caller.enter_context(chunk_store(tmp_path, old.provenance()))
+        task, *_ = _executor._tasks(_executor.Begun(old, store, {}, list(chunks(old))))
+
+        def finished(*_):
+            caller.close()
+            another.enter_context(chunk_store(tmp_path, new.provenance()))
+            return xr.Dataset()
+
+        monkeypatch.setattr(_executor, "finished", finished)
+        answer = _executor.compute_chunk(task)
+        assert (answer.stored, answer.error) == (False, "")
+        assert list(tmp_path.rglob("*.nc")) == []
 
 
 @pytest.mark.parametrize("seen", [True, False])
@@ -221,29 +262,85 @@ def test_every_claim_travels():
     assert {sweep.root for sweep in made} == {3}
 
 
-def test_one_of_several_processes_computes_each_second_chunk(tmp_path, expected, monkeypatch):
+class Service:
+    """What JAX connects processes by, and what another process said there."""
+
+    def __init__(self, **said):
+        self.said = said
+
+    def key_value_set(self, key, value, *, allow_overwrite):
+        self.said[key] = value
+
+    def key_value_dir_get(self, folder):
+        return [(key, value) for key, value in self.said.items() if key.startswith(folder)]
+
+
+@pytest.fixture
+def second_of_two(monkeypatch):
+    """Be the second of two processes; what is told stands in the result."""
+    service = Service()
+    monkeypatch.setattr(_group, "_service", lambda: service)
+    monkeypatch.setattr(_run, "next_run", lambda: "run")
     monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    return service.said
+
+
+NAMES = [f"dim{dim}-seed{start}" for dim, start in ((3, 0), (3, 3), (3, 6), (5, 0))]
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """The folder of a sweep, with all that the first of two processes computes."""
+    run(SWEEP, out=tmp_path)
+    for name in NAMES[1::2]:
+        (tmp_path / "chunks" / "toy" / f"{name}.nc").unlink()
+    return tmp_path
+
+
+def test_one_of_several_processes_computes_each_second_chunk(whole, expected, second_of_two):
     with pytest.raises(ValueError, match="several processes need a folder"):
         run(SWEEP)
-    with monkeypatch.context() as alone:
-        alone.setattr(jax, "process_count", lambda: 1)
-        run(SWEEP, out=tmp_path)
-    folder = tmp_path / "chunks" / "toy"
-    names = [f"dim{dim}-seed{start}" for dim, start in ((3, 0), (3, 3), (3, 6), (5, 0))]
-    monkeypatch.setattr(jax, "process_index", lambda: 1)
-    for name in names[1::2]:
-        (folder / f"{name}.nc").unlink()
+    folder = whole / "chunks" / "toy"
+    second_of_two.clear()
     with exclusive(folder):  # the other process is at it
-        got = run(SWEEP, out=tmp_path)
+        got = run(SWEEP, out=whole)
     xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
-    # What is the other's is waited for, until it says that it failed.
-    (folder / f"{names[2]}.nc").unlink()
-    since = datetime.now(UTC) + timedelta(minutes=1)
-    (folder / NOTES).mkdir(exist_ok=True)
-    note = {"since": since.isoformat(timespec="seconds"), "error": "ArithmeticError: no luck"}
-    (folder / NOTES / f"{names[2]}{FAILED}").write_text(json.dumps(note))
-    with pytest.raises(FailedChunksError, match="d = 3 of toy failed: ArithmeticError: no luck"):
-        run(SWEEP, out=tmp_path)
+    assert second_of_two == {}
+    # What is the other's is waited for, until it says that it failed; an old note says nothing.
+    (folder / f"{NAMES[2]}.nc").unlink()
+    note_failure(folder, NAMES[2], "of an earlier run")
+    second_of_two["run/toy/failed/0"] = "ArithmeticError: no luck"
+    with pytest.raises(FailedChunksError, match=r"of toy failed \(process 0: Arithmetic"):
+        run(SWEEP, out=whole)
+
+
+def test_who_cannot_do_its_share_tells_the_others_and_goes_on(tmp_path, whole, second_of_two):
+    """Of the sweep that fails before, and of one that cannot begin, nothing is awaited."""
+    (tmp_path / "traces").mkdir()
+    unlucky = make(name="unlucky", folder=str(tmp_path / "traces"), fails="3")
+    held = make(name="held")
+    each = run_each([unlucky, SWEEP, held], out=whole)
+    with exclusive(whole / "chunks" / "held", process=1):
+        assert next(each).attrs["experiment"] == "toy"
+        assert second_of_two == {
+            "run/unlucky/failed/1": "ArithmeticError: no luck",
+            "run/held/failed/1": "it could not begin, its own error says why",
+        }
+        with pytest.raises(BlockingIOError):
+            next(each)
+    with pytest.raises(FailedChunksError, match="process 1: Arith") as failed:
+        run(unlucky, out=whole)
+    assert isinstance(failed.value.__cause__.__cause__, ArithmeticError)
+
+
+def test_a_folder_that_is_not_that_of_the_others_is_told(whole, second_of_two, monkeypatch):
+    monkeypatch.setattr(_run, "_PATIENCE", 0)
+    (whole / "chunks" / "toy" / f"{NAMES[2]}.nc").unlink()
+    second_of_two["run/toy/holder/0"] = "a token that stands in no note"
+    with pytest.raises(FailedChunksError, match=r"process 1: .*toy is not the folder of"):
+        run(SWEEP, out=whole)
+    assert "run/toy/failed/1" in second_of_two
 
 
 @pytest.mark.fast
