@@ -186,12 +186,6 @@ def every_row(
     return jax.vmap(every)(jnp.array([1, -1], x.dtype))
 
 
-def _signed_units(node: Node, x: Array) -> Array:
-    """1 at each entry of a step, and −1."""
-    eye = jnp.eye(node.size, dtype=x.dtype).reshape(node.size, *node.shape)
-    return jnp.stack([eye, -eye])
-
-
 def every_row_ascended(
     nodes: Sequence[Node],
     relaxed: Relaxation,
@@ -202,9 +196,18 @@ def every_row_ascended(
     steps: int,
 ) -> tuple[Linear, Ascent]:
     """`every_row` with the best choices that are found for each, and where to go on from."""
-    seeds = _signed_units(nodes[at], x)
-    one = lambda seed, given: best_linear(nodes, relaxed, at, seed, x, domain, given, steps)
-    return jax.vmap(jax.vmap(one))(seeds, before)
+    node = nodes[at]
+
+    def one(sign, given):
+        entry, before = given
+        seed = sign * _unit(node, entry, x.dtype)
+        return best_linear(nodes, relaxed, at, seed, x, domain, before, steps)
+
+    def every(sign, before):
+        given = jnp.arange(node.size), before
+        return in_chunks(partial(one, sign), given, _chunk(nodes, at))
+
+    return jax.vmap(every)(jnp.array([1, -1], x.dtype), before)
 
 
 def best_linear(

@@ -33,10 +33,6 @@ class Linearisation(NamedTuple):
         """The `count` classes, or all if there are fewer, whose boundaries are nearest."""
         return self.classes[jax.lax.top_k(-self.distances, min(count, self.classes.size))[1]]
 
-    def leading(self, count: int) -> "Linearisation":
-        """Of the `count` classes of the largest logits; the nearest of all stays."""
-        return self._replace(classes=self.classes[:count], distances=self.distances[:count])
-
 
 def linearise(problem: Problem, num_classes: int, point: Array | None = None) -> Linearisation:
     """Distances to the linearised boundaries with the classes of the largest logits.
