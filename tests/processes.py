@@ -13,7 +13,11 @@ def free_address():
 
 def ended(processes, *codes):
     """What each process printed, and said on standard error."""
-    said = [process.communicate(timeout=240) for process in processes]
+    try:
+        said = [process.communicate(timeout=240) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     if [process.returncode for process in processes] != list(codes):
         each = zip(processes, said, strict=True)
         listed = [f"exit code {p.returncode}:\n{out}{err}" for p, (out, err) in each]

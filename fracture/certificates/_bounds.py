@@ -29,7 +29,7 @@ from ._lipschitz import gains, reach
 from ._pieces import Lines, Pieces, chords, least as least_of_pieces, lines
 
 AT_ONCE = 2**20  # numbers of one step, in all rows that are substituted at once
-KEPT = 2**26  # numbers of a matrix that is computed once, for all inputs and radii
+KEPT = 2**26  # numbers of all matrices that are computed once, for all inputs and radii
 _FIRST_WEIGHT = -1.0  # logarithm of the weight that a ball starts with, in its natural units
 
 
@@ -105,12 +105,16 @@ def fixed(nodes: Sequence[Node], x: Array) -> Known:
         known = at in affine and node.parents
         sizes.append(node.magnitude(*inputs) if known else jnp.abs(center[at]))
     exact = Relaxation(sizes, {}, {}, {}, {})
-    rows, matrices = {}, {}
+    rows, matrices, room = {}, {}, KEPT
     for at in sorted(_activated(nodes)):
         node = nodes[at]
-        if at in affine and node.size * x.size <= KEPT:
+        needed = node.size * (x.size if at in affine else _width(nodes, at))
+        if needed > room or not (at in affine or node.kind == "affine"):
+            continue
+        room -= needed
+        if at in affine:
             rows[at] = every_row(nodes, exact, at, center[0])
-        elif node.kind == "affine" and node.size * _width(nodes, at) <= KEPT:
+        else:
             matrices[at] = _matrix(nodes, at)
     terms = {at: sum(nodes[p].terms + 8 for p in affine if p <= at) for at in rows}
     return Known(nodes, center, rows, terms, matrices, gains(nodes))

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import functools
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,9 +39,6 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             write(unfinished)
             with open(unfinished, "rb") as file:
                 os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(unfinished, 0o666 & ~umask)  # mkstemp hides its files from others
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -73,10 +70,10 @@ def make_inside(folder: Path, make: Callable[[], Made]) -> Made:
 
 
 def _unfinished(folder: Path, name: str) -> Path:
-    make = functools.partial(tempfile.mkstemp, PARTIAL, f"{name[:100]}-", folder)
-    handle, path = make_inside(folder, make)
-    os.close(handle)
-    return Path(path)
+    # Not `mkstemp`, which hides its files from others.
+    path = folder / f"{name[:100]}-{secrets.token_hex(8)}{PARTIAL}"
+    make_inside(folder, functools.partial(path.touch, exist_ok=False))
+    return path
 
 
 def _tidy(folder: Path) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,11 @@ from ._spec import Point, Sweep, label
 from ._store import ChunkStore
 
 TIMINGS = ["compile_seconds", "run_seconds"]
+_SETTINGS = (
+    *("enable_x64", "default_matmul_precision", "numpy_dtype_promotion", "numpy_rank_promotion"),
+    *("default_prng_impl", "threefry_partitionable", "debug_nans", "debug_infs"),
+)
+"""What JAX keeps for each thread, and programs and their results depend on."""
 
 
 class Chunk(NamedTuple):
@@ -43,6 +48,20 @@ class Program(NamedTuple):
     seconds: float  # that tracing and compiling took
 
 
+def settings() -> dict[str, Any]:
+    """JAX's settings in this thread."""
+    return {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS}
+
+
+@contextlib.contextmanager
+def under(settings: Mapping[str, Any]) -> Iterator[None]:
+    """Settings of another thread, or of another process."""
+    with contextlib.ExitStack() as entered:
+        for name, value in settings.items():
+            entered.enter_context(getattr(jax, name)(value))
+        yield
+
+
 def chunks(sweep: Sweep) -> Iterator[Chunk]:
     """Every chunk, point by point."""
     for at, point in enumerate(sweep.points()):
@@ -63,8 +82,10 @@ def finished(
     Computes within the context `devices`, which may let one at a time do so.
     """
     point = sweep.points()[chunk.at]
-    with contextlib.nullcontext() if store is None else store.computing(point, chunk.start):
+    with contextlib.ExitStack() as noted:
         with devices:
+            if store is not None:
+                noted.enter_context(store.computing(point, chunk.start))
             compute, seconds = program()
             computed = _timed(compute, chunk)
         result = _label(sweep, point, chunk, *computed)

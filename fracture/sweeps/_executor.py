@@ -21,20 +21,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-import jax
 import xarray as xr
 
 from .._code import digest_of_files
-from ._chunk import Chunk, Program, compiled, finished, lower, once
+from ._chunk import Chunk, Program, compiled, finished, lower, once, settings, under
 from ._notes import note_failure
 from ._spec import Sweep, label
 from ._store import ChunkStore, differences
-
-_SETTINGS = (
-    *("enable_x64", "default_matmul_precision", "numpy_dtype_promotion", "numpy_rank_promotion"),
-    *("default_prng_impl", "threefry_partitionable"),
-)
-"""What JAX keeps for each thread, and programs depend on."""
 
 _TOLD = 3  # failures in an error
 _KEPT = 32  # programs of a worker
@@ -65,10 +58,6 @@ class Begun(NamedTuple):
     store: ChunkStore | None
     stored: dict[Chunk, xr.Dataset]
     missing: list[Chunk]
-
-    def points(self) -> list[int]:
-        """Numbers of the points of which a chunk is missing."""
-        return list(dict.fromkeys(chunk.at for chunk in self.missing))
 
 
 Say: TypeAlias = Callable[[str], None]
@@ -199,8 +188,7 @@ def describe(sweep: Sweep) -> str:
     """
     name, arguments = sweep.origin or (_name(sweep), {})
     origin = [name, dict(arguments)]
-    settings = {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS}
-    return json.dumps({"origin": origin, "settings": settings, **_identity(sweep, name)})
+    return json.dumps({"origin": origin, "settings": settings(), **_identity(sweep, name)})
 
 
 def _name(sweep: Sweep) -> str:
@@ -246,9 +234,7 @@ def compute_chunk(task: Task) -> Answer:
     """Compute a chunk, and store it if its folder is seen; an error is an answer too."""
     try:
         described = json.loads(task.sweep)
-        with contextlib.ExitStack() as settings:
-            for name, value in described["settings"].items():
-                settings.enter_context(getattr(jax, name)(value))
+        with under(described["settings"]):
             with _LOOKING_UP:
                 sweep = _sweep(task.sweep)
                 program = _program(task.sweep, task.chunk.at)

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ def computing(folder: Path, name: str) -> Iterator[None]:
     write_note(path)
     try:
         yield
+    except CancelledError:  # nobody waits for it any more
+        raise
     except Exception as error:
         with contextlib.suppress(OSError):  # of a full disk, say: `error` is what is to be told
             note_failure(folder, name, f"{type(error).__name__}: {error}")

@@ -6,8 +6,8 @@ import functools
 import itertools
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +16,21 @@ import numpy as np
 import xarray as xr
 
 from ..vocabulary import axis_quantity
-from ._chunk import TIMINGS, Chunk, Program, chunks, compiled, finished, lower, once
+from ._chunk import (
+    TIMINGS,
+    Chunk,
+    Program,
+    chunks,
+    compiled,
+    finished,
+    lower,
+    once,
+    settings,
+    under,
+)
 from ._executor import Begun, Compute, Computed, Executor, FailedChunksError, Say, elsewhere
 from ._group import next_run, tell, told
-from ._netcdf import write_dataset
+from ._netcdf import DamagedFileError, write_dataset
 from ._progress import Progress, watching
 from ._spec import Sweep, label
 from ._store import ChunkStore, chunk_store
@@ -70,8 +81,8 @@ def run(
     BlockingIOError
         Where another process runs this sweep in `out`.
     FailedChunksError
-        Where chunks failed twice in an executor, or in one of several processes, when all others
-        are finished.
+        Where chunks failed twice in an executor, when all others are finished; or in one of several
+        processes, when all other sweeps are.
     ValueError
         Where an executor is given, and other processes could not import the sweep.
 
@@ -143,14 +154,24 @@ def run_each(
     """
     with contextlib.ExitStack() as held:
         known = tuple(sweeps)
-        begin = functools.cache(lambda number: _begin(known[number], out, held))
+
+        @functools.cache
+        def tried(number: int) -> Begun | Exception:
+            try:
+                return _begin(known[number], out, held)
+            except Exception as error:
+                return error  # it is raised when its turn has come
+
+        def begin(number: int) -> Begun:
+            one = tried(number)
+            if isinstance(one, Exception):
+                raise one
+            return one
 
         def begun() -> Iterator[Begun]:
-            for number in range(len(known)):
-                try:
-                    one = begin(number)
-                except Exception:
-                    return  # it is raised again when its turn has come
+            for one in map(tried, range(len(known))):
+                if isinstance(one, Exception):
+                    return
                 yield one
 
         if executor is not None:
@@ -159,14 +180,15 @@ def run_each(
             start = _together(known, begun(), progress)
         else:
             start = _here(begun())
-        compute, failures = held.enter_context(start), []
-        for number, sweep in enumerate(known):
-            try:
-                parts = _parts(begin(number), compute, progress)
-            except FailedChunksError as error:
-                failures.append(error)  # the others go on
-            else:
-                yield _joined(sweep, parts)
+        failures = []
+        with start as compute:  # which ends before the folders are given up
+            for number, sweep in enumerate(known):
+                try:
+                    parts = _parts(begin(number), compute, progress)
+                except FailedChunksError as error:
+                    failures.append(error)  # the others go on
+                else:
+                    yield _joined(sweep, parts)
         if failures:
             raise FailedChunksError(" ".join(map(str, failures))) from failures[0]
 
@@ -230,7 +252,15 @@ def _here(begun: Iterable[Begun]) -> Iterator[Compute]:
     one after the other, and written while the next one is computed.
     """
     compiling, computing = ThreadPoolExecutor(2), ThreadPoolExecutor(2)
-    starting = _starting(begun, compiling, computing)
+
+    def check() -> None:
+        """Cancel a chunk that nobody waits for: what is queued runs even while Python exits."""
+        try:
+            compiling.submit(int)  # refused once the sweep was left, and once Python exits
+        except RuntimeError as error:
+            raise CancelledError("nobody waits for this chunk any more") from error
+
+    starting = _starting(begun, compiling, computing, check)
     started: collections.deque[Started] = collections.deque()
 
     def start_next() -> bool:
@@ -261,17 +291,32 @@ def _here(begun: Iterable[Begun]) -> Iterator[Compute]:
         yield compute
     finally:
         compiling.shutdown(wait=False, cancel_futures=True)
-        computing.shutdown(cancel_futures=True)  # nothing is written once the folder is given up
+        computing.shutdown(cancel_futures=True)  # of what computes, the folder is still held
 
 
 def _starting(
-    begun: Iterable[Begun], compiling: ThreadPoolExecutor, computing: ThreadPoolExecutor
+    begun: Iterable[Begun],
+    compiling: ThreadPoolExecutor,
+    computing: ThreadPoolExecutor,
+    check: Callable[[], None],
 ) -> Iterator[Started]:
-    """Start every point of which chunks are missing, in their order.
+    """Start every point of which chunks are missing, in their order; `check` before each chunk.
 
     What cannot be traced raises in its turn, not in that of others.
     """
     devices = threading.Lock()  # all of them work on one chunk, whose seconds are its own
+    here = settings()
+
+    def finish(one: Begun, program: Callable[[], Program], chunk: Chunk) -> xr.Dataset:
+        def asked_for() -> Program:
+            check()
+            made = program()
+            check()
+            return made
+
+        with under(here):
+            return finished(one.sweep, chunk, asked_for, one.store, devices)
+
     for one in begun:
         points = one.sweep.points()
         for at, missing in itertools.groupby(one.missing, key=lambda chunk: chunk.at):
@@ -282,10 +327,8 @@ def _starting(
                 failed.set_exception(error)
                 yield Started(failed, [])
                 return
-            finish = functools.partial(
-                finished, one.sweep, program=once(program.result), store=one.store, devices=devices
-            )
-            yield Started(program, [computing.submit(finish, chunk) for chunk in missing])
+            submit = functools.partial(computing.submit, finish, one, once(program.result))
+            yield Started(program, [submit(chunk) for chunk in missing])
 
 
 @contextlib.contextmanager
@@ -343,22 +386,30 @@ def _share(
 def _awaited(begun: Begun, chunk: Chunk, group: str, cause: Exception | None) -> xr.Dataset:
     """A chunk that another process computes, once it is there."""
     store, point, name = _held(begun), begun.sweep.points()[chunk.at], begun.sweep.name
-    began = time.monotonic()
-    while (found := store.read(point, chunk.start)) is None:
+    well = time.monotonic()
+    while True:
+        wrong = ""
+        try:
+            return store.checked(point, chunk.start)
+        except FileNotFoundError:
+            pass
+        except DamagedFileError as error:
+            wrong = str(error)
         if failed := told(f"{group}/{name}/failed"):
             said = "; ".join(f"process {number}: {why}" for number, why in sorted(failed.items()))
             raise FailedChunksError(
                 f"chunks of {name} failed ({said}); what was finished is stored."
             ) from cause
         holders = told(f"{group}/{name}/holder").values()
-        if holders and store.holder() not in holders and time.monotonic() - began > _PATIENCE:
-            tell(
-                f"{group}/{name}/failed",
+        if not wrong and holders and store.holder() not in holders:
+            wrong = (
                 f"{store.folder} is not the folder of process 0, or that one has ended; "
-                "several processes need a folder that all of them see",
+                "several processes need a folder that all of them see"
             )
+        well = well if wrong else time.monotonic()
+        if time.monotonic() - well > _PATIENCE:
+            tell(f"{group}/{name}/failed", wrong)
         time.sleep(0.1)
-    return found
 
 
 def _held(begun: Begun) -> ChunkStore:

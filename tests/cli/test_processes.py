@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -93,8 +94,11 @@ def test_a_process_of_several_ends_when_it_is_told_to(tmp_path, start):
     """JAX's service for processes takes SIGTERM for a warning, unless told otherwise."""
     alone = ["--coordinator", free_address(), "--processes", "1", "--process", "0"]
     process = start(tmp_path, "unlucky", *alone)
+    hangs = threading.Timer(240, process.kill)
+    hangs.start()
     while "waits" not in process.stderr.readline():
         assert process.poll() is None
+    hangs.cancel()
     process.terminate()
     ((_, err),) = ended([process], 128 + signal.SIGTERM)
     assert err.startswith("Interrupted: ")

@@ -23,6 +23,8 @@ from fracture.sweeps import (
     run_each,
     status,
 )
+from fracture.sweeps._notes import NOTES
+from fracture.sweeps._store import ChunkStore
 from fracture.vocabulary import QUANTITIES, Quantity, Variable
 
 
@@ -108,21 +110,34 @@ def test_several_sweeps_are_those_one_by_one_and_let_go_of_their_folders(tmp_pat
     xr.testing.assert_identical(run(other, out=tmp_path), second)
 
 
-@pytest.mark.parametrize("fault", ["cell", "shared", "store"])
+@pytest.mark.parametrize("fault", ["cell", "shared", "store", "chunk"])
 def test_a_sweep_that_fails_fails_in_its_turn(tmp_path, fault):
     def refuse(*_, **__):
         raise ArithmeticError("no")
 
     other = dataclasses.replace(sweep(), name="other")
-    if fault == "store":
+    if fault in ("store", "chunk"):
         run(dataclasses.replace(other, root=1), out=tmp_path)
+        if fault == "chunk":
+            (tmp_path / "chunks" / "other" / "sweep.json").unlink()
     else:
         other = dataclasses.replace(other, **{fault: refuse})
     each = run_each([sweep(), other], out=tmp_path)
     first = next(each)
-    with pytest.raises(StoreMismatchError if fault == "store" else ArithmeticError):
+    with pytest.raises(ArithmeticError if fault in ("cell", "shared") else StoreMismatchError):
         next(each)
     xr.testing.assert_identical(run(sweep(), out=tmp_path), first)  # all chunks are there
+
+
+def test_settings_of_the_calling_thread_hold_where_programs_run():
+    def undefined(key, shared, *, dim):
+        draw = jax.random.normal(key, (dim,)) * jnp.nan
+        return Cell(draw[0], draw[:2])
+
+    undefined_sweep = Sweep("toy", undefined, {"dim": (2,)}, 1, 1, VARIABLES)
+    assert np.isnan(run(undefined_sweep)["draw"]).all()
+    with jax.debug_nans(True), pytest.raises(Exception, match="'nan'"):
+        run(undefined_sweep)
 
 
 def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):
@@ -149,7 +164,7 @@ def test_goes_on_from_finished_chunks_with_the_same_bits(tmp_path):
 TIMINGS = ["compile_seconds", "run_seconds"]
 
 
-def test_nothing_computes_or_is_written_once_a_sweep_was_left(tmp_path):
+def test_nothing_computes_or_is_written_once_a_sweep_was_left(tmp_path, monkeypatch):
     began = []
 
     def slow(key, shared, *, dim):
@@ -168,12 +183,24 @@ def test_nothing_computes_or_is_written_once_a_sweep_was_left(tmp_path):
         if done:
             raise KeyboardInterrupt
 
+    def write(*chunk):
+        try:
+            with exclusive(tmp_path / "chunks" / "toy"):
+                held.append(False)
+        except BlockingIOError:
+            held.append(True)
+        original(*chunk)
+
+    held, original = [], ChunkStore.write
+    monkeypatch.setattr(ChunkStore, "write", write)
     slow_sweep = Sweep("toy", slow, {"dim": (2,)}, 12, 2, VARIABLES)
     with pytest.raises(KeyboardInterrupt):
         run(slow_sweep, out=tmp_path, progress=leave)
+    assert held
+    assert all(held)
+    assert not list(tmp_path.rglob(NOTES))
     files, calls = sorted(tmp_path.rglob("*")), len(began)
     assert any(path.suffix == ".nc" for path in files)  # what was under way is finished
-    assert calls < 12
     time.sleep(0.5)
     assert sorted(tmp_path.rglob("*")) == files
     assert len(began) == calls

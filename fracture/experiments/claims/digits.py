@@ -123,18 +123,17 @@ def measure(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
         logits.argmax(-1).astype(jnp.int32) == given.test_labels, dtype=logits.dtype
     )
 
-    solver = as_solver(options.solver)
-    if solver is minimal:
-        solver = partial(minimal, effort=options.effort)
+    solver, pairwise_solver = (
+        partial(minimal, effort=options.effort) if one is minimal else one
+        for one in map(as_solver, (options.solver, options.pairwise_solver))
+    )
 
     def attack(x, label, displacement, other):
         def logits_fn(z):
             return network.apply(trained.params, z)
 
         nearest = solver(logits_fn, x, label, bounds=BOUNDS)
-        pairwise = as_solver(options.pairwise_solver)(
-            logits_fn, x, label, bounds=BOUNDS, target=other
-        )
+        pairwise = pairwise_solver(logits_fn, x, label, bounds=BOUNDS, target=other)
         factors = law_factors(
             logits_fn, x, label, displacement, pairwise.norm, other=other, bounds=BOUNDS
         )
