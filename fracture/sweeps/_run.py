@@ -327,8 +327,9 @@ def _starting(
                 failed.set_exception(error)
                 yield Started(failed, [])
                 return
-            submit = functools.partial(computing.submit, finish, one, once(program.result))
-            yield Started(program, [submit(chunk) for chunk in missing])
+            made = once(program.result)
+            results = [computing.submit(finish, one, made, chunk) for chunk in missing]
+            yield Started(program, results)
 
 
 @contextlib.contextmanager
