@@ -130,7 +130,7 @@ def stored(out: Path) -> list[Path]:
 
 def finished(out: Path) -> dict[str, tuple[int, bytes]]:
     """Every stored chunk, which must be whole, with the time at which it was written."""
-    found = [one for one in status(out)]
+    found = status(out)
     bad = {"damaged", "foreign", "failed"}
     assert all(bad.isdisjoint(one.counts) for one in found), found
     if (out / "lengths.nc").exists():

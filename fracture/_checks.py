@@ -11,6 +11,7 @@ from jaxtyping import Array, Int, PyTree
 
 from ._typing import Labels
 
+EFFORTS = ("low", "medium", "high")
 _LEAST, _LARGEST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 
@@ -100,6 +101,12 @@ def check_finite(least: int, /, **options: Any) -> None:
     for name, value in options.items():
         if not least <= value < inf:
             raise ValueError(f"{name} must be finite and at least {least}, got {value!r}.")
+
+
+def check_effort(effort: str) -> None:
+    """`ValueError` for what is none of the efforts of solvers and certificates."""
+    if effort not in EFFORTS:
+        raise ValueError(f"effort must be one of {EFFORTS}, got {effort!r}.")
 
 
 def float_dtype(dtype: DTypeLike | None) -> jnp.dtype:

@@ -13,6 +13,7 @@ Wang et al. (2021), "Beta-CROWN", arXiv:2103.06624. Bunel et al. (2020), "Branch
 piecewise linear neural network verification", arXiv:1909.06588.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -436,14 +437,15 @@ def _narrowed(known: Known, relaxed: Relaxation, domain: Domain, places: list[in
     nodes, x = known.nodes, known.center[0]
     low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
     here = relaxed._replace(pieces=dict(relaxed.pieces), lines=dict(relaxed.lines))
-    empty, rows = jnp.zeros((), bool), dict(known.rows)
+    bounds: dict[int, Array] = {}
+    empty = jnp.zeros((), bool)
     for at in places:
         parent = nodes[at].parents[0]
         if parent > 0 and parent not in known.rows:
-            if parent not in rows:
-                rows[parent] = every_row(nodes, here, parent, x, known.matrices.get(parent))
-            bound = jax.vmap(jax.vmap(lambda r: lowest(domain, r)))(rows[parent])
-            bound = bound.reshape(2, *nodes[at].shape)
+            if parent not in bounds:
+                matrix, then = known.matrices.get(parent), partial(lowest, domain)
+                bounds[parent] = every_row(nodes, here, parent, x, matrix, then)
+            bound = bounds[parent].reshape(2, *nodes[at].shape)
             low[at], high[at] = jnp.maximum(low[at], bound[0]), jnp.minimum(high[at], -bound[1])
             empty |= jnp.any(low[at] > high[at])
             high[at] = jnp.maximum(low[at], high[at])

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from .._checks import check_effort
+
 
 class Budget(NamedTuple):
     """What a method spends."""
@@ -39,13 +41,11 @@ METHODS: dict[str, dict[str, Budget]] = {
         "high": Budget(True, 20, 5, 12, 16, True),
     },
 }
-EFFORTS = ("low", "medium", "high")
 
 
 def budget_of(method: str, effort: str) -> Budget:
     """What a method spends at an effort; `ValueError` for those that there are not."""
     if method not in METHODS:
         raise ValueError(f"method must be one of {tuple(METHODS)}, got {method!r}.")
-    if effort not in EFFORTS:
-        raise ValueError(f"effort must be one of {EFFORTS}, got {effort!r}.")
+    check_effort(effort)
     return METHODS[method][effort]

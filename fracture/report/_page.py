@@ -82,7 +82,10 @@ def page(
     if drawings is None:
         remaining = {name: found for name, found in findings.items() if name not in pictures}
         drawings = {name: _drawn(found) for name, found in remaining.items()}
-    sections = [section(name, found, drawings.get(name, {})) for name, found in findings.items()]
+    sections = [
+        section(name, found, {} if name in pictures else drawings[name])
+        for name, found in findings.items()
+    ]
     sections.extend(of_analysis(name, dataset) for name, dataset in analyses.items())
     cover = _overview(findings)
     pictures = {

@@ -16,7 +16,7 @@ import xarray as xr
 from jaxtyping import Array, Bool, Float
 
 from ... import data, models, statistics
-from ..._checks import check_counts, check_finite
+from ..._checks import check_counts, check_effort, check_finite
 from ..._typing import Key
 from ...compression import law_factors, span_compression
 from ...drawing import Drawing, against_axis, against_coordinate, distribution
@@ -189,8 +189,7 @@ def check(options, axes):
     if options.model not in ("linear", "mlp", "cnn"):
         raise ValueError(f"model must be linear, mlp or cnn for digits, got {options.model!r}.")
     as_solver(options.solver), as_solver(options.pairwise_solver)
-    if options.effort not in ("low", "medium", "high"):
-        raise ValueError(f"effort must be low, medium or high, got {options.effort!r}.")
+    check_effort(options.effort)
     counts = ("steps", "batch_size", "examples")
     check_counts(**{name: getattr(options, name) for name in counts})
     check_finite(0, learning_rate=options.learning_rate)

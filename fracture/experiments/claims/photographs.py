@@ -24,6 +24,7 @@ import xarray as xr
 from jaxtyping import Array, Bool, Float, Int
 
 from ... import data, models, statistics
+from ..._checks import check_effort
 from ..._packages import folder_of, missing
 from ..._typing import Key
 from ...compression import margin_compression
@@ -134,8 +135,7 @@ def check(options, axes):
     folder_of("foolbox", "the sample photographs")
     if importlib.util.find_spec("PIL") is None:
         raise missing("pillow", "imagenet", "it reads pictures")
-    if options.effort not in ("low", "medium", "high"):
-        raise ValueError(f"effort must be low, medium or high, got {options.effort!r}.")
+    check_effort(options.effort)
     for dim in axes["dim"]:
         _side(dim)
 

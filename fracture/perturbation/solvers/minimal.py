@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from ..._checks import EFFORTS, check_effort
 from ..._problem import Problem, pose
 from ..._typing import Bounds, LogitsFn, Order
 from ...norms import positive
@@ -135,11 +136,10 @@ def minimal(
     >>> print(f"{found.norm:.3f}, to class {found.adversarial_label}: {found.found}")
     3.000, to class 1: True
     """
-    if effort not in BUDGETS:
-        raise ValueError(f"effort must be one of {tuple(BUDGETS)}, got {effort!r}.")
+    check_effort(effort)
     problem = step_off(pose(logits_fn, x, label, ord, bounds, target))
     near = linearise(problem, BUDGETS[effort].num_classes)
-    efforts = list(BUDGETS)[: list(BUDGETS).index(effort) + 1]
+    efforts = EFFORTS[: EFFORTS.index(effort) + 1]
     found, spent = zip(*(portfolio(problem, near, each) for each in efforts), strict=True)
     best = shortest(jax.tree.map(lambda *ways: jnp.stack(ways), *found))
     return finish(problem, best, near.classes.size + sum(spent), near.finite)
