@@ -19,13 +19,20 @@ from .._findings import Verdict
 WITHIN = 1.25  # two radii agree if their ratio is within this factor
 FACTORS = ("law_e", "midpoint", "secant", "tangent")
 
-
 CERTIFIED = quantity(
     "radius_certified",
     meaning="certified radius: no smaller perturbation makes the network prefer the other point's "
     "class",
 )
 CERTIFIED_SHARE = quantity("certified_share", symbol="r_cert/r_pair")
+RATIO_TO_REFERENCE = quantity(
+    "ratio_pair", symbol="r_pair/r_opt", meaning="ratio to the class of the nearest reference"
+)
+EXPLAINED = quantity("rho_net", symbol="ρ_net · β", meaning="ρ_net times the factor of the box")
+PRODUCT = (
+    "The pairwise ratio is exactly ρ_net · μ · κ · τ · β; all but β, which the pixel range "
+    "decides, are 1 for an affine network with its boundary halfway."
+)
 
 
 def certified_radius(

@@ -28,7 +28,15 @@ from ...vocabulary import quantity
 from .. import verdicts
 from .._claim import Size
 from .._findings import Findings
-from ._law_e import FACTORS, law_e_cloud, law_e_factors, law_e_verdict
+from ._law_e import (
+    EXPLAINED,
+    FACTORS,
+    PRODUCT,
+    RATIO_TO_REFERENCE,
+    law_e_cloud,
+    law_e_factors,
+    law_e_verdict,
+)
 
 SOURCE = "arXiv:2406.16200, Section 7"
 NUM_TRAIN = 8000
@@ -226,11 +234,7 @@ def judge(dataset: xr.Dataset) -> Findings:
         # What the pixel range costs the linearised network is no failure of the law.
         "law_e": ratio_pair[most] / (dataset["rho_net"] * dataset["box"]),
     }
-    of_pair = {"symbol": "r_pair/r_opt", "meaning": "ratio to the class of the nearest reference"}
-    attrs = {
-        "r_opt": dataset["r_opt"].attrs,
-        "ratio_pair": quantity("ratio_pair", **of_pair).attrs(),
-    }
+    attrs = {"r_opt": dataset["r_opt"].attrs, "ratio_pair": RATIO_TO_REFERENCE.attrs()}
     for name, values in columns.items():
         known = attrs.get(name) or quantity(name).attrs()
         middle[name] = values.median("example").assign_attrs(known)
@@ -272,7 +276,6 @@ def draw(findings: Findings) -> dict[str, Drawing]:
         name: (dataset[radius] / most).where(keep).rename(name).assign_attrs(summary[name].attrs)
         for name, radius in (("ratio", "radius"), ("ratio_pair", "radius_pair"))
     }
-    explained = quantity("rho_net", symbol="ρ_net · β", meaning="ρ_net times the factor of the box")
     radii = ["r_opt", "radius_pair", "radius"]
     return {
         "scaling": against_axis(
@@ -303,7 +306,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
         ),
         "law-e": law_e_cloud(
             summary,
-            (dataset["rho_net"] * dataset["box"]).assign_attrs(explained.attrs()),
+            (dataset["rho_net"] * dataset["box"]).assign_attrs(EXPLAINED.attrs()),
             ratios["ratio_pair"],
         ),
         "compression": against_axis(
@@ -312,11 +315,5 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             title="Compression ratios against dimension",
             guide=True,
         ),
-        "factors": law_e_factors(summary, note=_PRODUCT),
+        "factors": law_e_factors(summary, note=PRODUCT),
     }
-
-
-_PRODUCT = (
-    "The pairwise ratio is exactly ρ_net · μ · κ · τ · β; all but β, which the pixel range "
-    "decides, are 1 for an affine network with its boundary halfway."
-)

@@ -9,6 +9,19 @@ Medians are of the photographs that are classified right at a resolution, which 
 exponent is the median over photographs of each one's own, of those that are classified right at
 half of the resolutions or more.
 
+Robust accuracy is the share of all photographs, the misclassified ones included, that are
+classified right and that no perturbation up to a radius changes. Radii are shares of the median
+r_opt of the resolution. It is found in three ways: from the smallest perturbation, of which one
+search gives the whole curve; and, at two of the resolutions, by PGD and FGSM at each radius. All
+three are upper bounds. Of twenty photographs, robust accuracies are known to about a fifth. So what
+is judged is, photograph by photograph, whether PGD says the same as the smallest perturbation at
+every radius: the share of photographs for which it does is to be 80 % at least, about the most that
+so few can prove.
+
+Law E says that the ratio towards the class of the nearest photograph is what the network reads of
+the displacement to it, times what the pixel range costs. That radius is searched by DDN with few
+steps, a few percent above what more of them find; where the law fails, it fails by factors.
+
 The optimal radius is not known. Half the distance to the nearest of the other photographs of
 another class is an upper bound, which would fall with more photographs: the ratio to the true one
 is larger.
@@ -18,44 +31,65 @@ import importlib.util
 import math
 from typing import Annotated, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 from jaxtyping import Array, Bool, Float, Int
 
 from ... import data, models, statistics
-from ..._checks import check_effort
+from ..._checks import check_counts, check_effort
 from ..._packages import folder_of, missing
 from ..._typing import Key
-from ...compression import margin_compression
+from ...compression import law_factors
 from ...drawing import Drawing, against_axis, against_coordinate, distribution
 from ...optimal import nearest_neighbour
-from ...perturbation import Status, minimal
+from ...perturbation import Status, ddn, minimal, robust_accuracy
 from ...theory import compression
 from ...vocabulary import quantity
 from .. import verdicts
 from .._claim import Size
-from .._findings import Findings
+from .._findings import Findings, Verdict
+from ._attacks import ATTACKS, BY_ATTACK, by_attack, robust_accuracies, within_radii
+from ._law_e import (
+    EXPLAINED,
+    FACTORS,
+    PRODUCT,
+    RATIO_TO_REFERENCE,
+    law_e_cloud,
+    law_e_factors,
+    law_e_verdict,
+)
 
 SOURCE = "arXiv:2406.16200, Section 7"
 UNITS = 20  # photographs, which the seeds stand for
 NETWORK = "lite0"
 CROP = 448  # pixels a side of what all resolutions are area averages of
 BOUNDS = (0.0, 1.0)
+SIDE = 224  # pixels a side that the network was trained at
 STRENGTHS = (0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
+COORDINATES = {"attack": ATTACKS, "relative_epsilon": STRENGTHS}
 WITHIN = 2.0  # the factor up to which a ratio is that of one random direction
+ALIKE = 0.8  # share of photographs; that of 20 of 20 is known to be at least 0.83
 
 
 class Cell(NamedTuple):
     """One photograph at one resolution."""
 
     radius: Annotated[Float[Array, ""], quantity("radius", unit="pixel range")]
+    radius_pair: Annotated[Float[Array, ""], quantity("radius_pair", unit="pixel range")]
     r_opt: Annotated[Float[Array, ""], quantity("r_opt", unit="pixel range", bound="upper")]
     references: Annotated[
         Int[Array, ""],
         quantity("references", meaning="other photographs of another class, the references"),
     ]
     rho_net: Float[Array, ""]
+    midpoint: Float[Array, ""]
+    secant: Float[Array, ""]
+    tangent: Float[Array, ""]
+    box: Float[Array, ""]
+    # Whether it withstands, 1 or 0; NaN of attacks that are not made at this resolution.
+    robust_accuracy: Float[Array, "attack relative_epsilon"]
     correct: Bool[Array, ""]
     found: Bool[Array, ""]
 
@@ -64,6 +98,10 @@ class Options(NamedTuple):
     """How perturbations are searched; recorded with the results."""
 
     effort: str = "low"
+    pairwise_steps: int = 20  # of DDN: radii 3 % above those of 100 in the median, at 96 pixels
+    # Pixels a side at which PGD and FGSM are tried: to compile them takes as long as all else.
+    attacked: tuple[int, ...] = (128, SIDE)
+    pgd_steps: int = 10
 
 
 class Shared(NamedTuple):
@@ -91,18 +129,37 @@ def measure(key: Key, given: Shared, options: Options, *, seed: Array, dim: int)
     network = models.efficientnet_lite(NETWORK, side=_side(dim))
     x, label = given.inputs[seed], given.labels[seed]
     nearest = given.nearest[seed]
+    displacement, other = given.inputs[nearest] - x, given.labels[nearest]
+    radii = jnp.median(given.r_opt) * jnp.asarray(STRENGTHS, given.r_opt.dtype)
 
     def logits_fn(z):
         return network.apply(given.params, z)
 
     found = minimal(logits_fn, x, label, bounds=BOUNDS, effort=options.effort)
+    pairwise = ddn(logits_fn, x, label, bounds=BOUNDS, target=other, steps=options.pairwise_steps)
+    factors = law_factors(
+        logits_fn, x, label, displacement, pairwise.norm, other=other, bounds=BOUNDS
+    )
+    one_of = lambda result, axis: jax.tree.map(lambda a: jnp.expand_dims(a, axis), result)
+    if _side(dim) in options.attacked:
+        within = within_radii(
+            logits_fn, x, label, radii, bounds=BOUNDS, pgd_steps=options.pgd_steps
+        )
+        withstands = robust_accuracies(one_of(found, 0), [one_of(at, 1) for at in within], radii)
+    else:
+        alone = robust_accuracy(one_of(found, 0), radii)
+        withstands = jnp.full((len(ATTACKS), *radii.shape), jnp.nan, radii.dtype).at[0].set(alone)
     return Cell(
         radius=found.norm,
+        radius_pair=pairwise.norm,
         r_opt=given.r_opt[seed],
         references=jnp.sum(given.labels != label, dtype=jnp.int32),
-        rho_net=margin_compression(
-            logits_fn, x, label, given.inputs[nearest] - x, other=given.labels[nearest]
-        ),
+        rho_net=factors.rho_net,
+        midpoint=factors.midpoint,
+        secant=factors.secant,
+        tangent=factors.tangent,
+        box=factors.box,
+        robust_accuracy=withstands,
         correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
         found=found.status == Status.FOUND,
     )
@@ -113,7 +170,7 @@ def _side(dim: int) -> int:
     if 3 * side**2 != dim or not 32 <= side <= CROP:
         raise ValueError(
             f"dims of photographs must be 3 times a square, from 3 · 32² to 3 · {CROP}², such as "
-            f"{_dim(224)}, got {dim}."
+            f"{_dim(SIDE)}, got {dim}."
         )
     return side
 
@@ -136,6 +193,7 @@ def check(options, axes):
     if importlib.util.find_spec("PIL") is None:
         raise missing("pillow", "imagenet", "it reads pictures")
     check_effort(options.effort)
+    check_counts(pairwise_steps=options.pairwise_steps, pgd_steps=options.pgd_steps)
     for dim in axes["dim"]:
         _side(dim)
 
@@ -146,48 +204,54 @@ def describe(options):
         "Real photographs at growing resolution: EfficientNet-Lite0",
         "Published weights, read without PyTorch; labelled ImageNet photographs, area averages of "
         f"one crop of {CROP} pixels a side; ℓ2 perturbations within the pixel range [0, 1], "
-        f"searched with {options.effort} effort. The photograph is the unit of all intervals, and "
-        "there is one network. The optimal radius is not known: half the distance to the nearest "
-        "other photograph of another class is an upper bound; the ratio to the true one is larger.",
+        f"searched with {options.effort} effort; towards the class of the nearest other photograph "
+        f"by DDN with {options.pairwise_steps} steps; and, at radii that are shares of the median "
+        f"r_opt of the resolution, by PGD with {options.pgd_steps} steps and FGSM where there are "
+        f"{' or '.join(map(str, options.attacked))} pixels a side. All are upper bounds. The "
+        "photograph is the unit of all intervals, and there is one network. The optimal radius is "
+        "not known: half the distance to the nearest other photograph of another class is an upper "
+        "bound; the ratio to the true one is larger.",
     )
 
 
 def judge(dataset: xr.Dataset) -> Findings:
-    """Judge the exponent within photographs, and the size of the ratio."""
+    """Judge the exponent within photographs, the size of the ratio, attacks, and law E."""
     right, fooled = dataset["correct"] > 0, dataset["found"] > 0
-    ratio = _ratio(dataset)
+    ratio, ratio_pair = _ratio(dataset), _ratio_pair(dataset)
     law = [float(compression(dim).quantile(0.5)) for dim in dataset["dim"].values.tolist()]
     over = quantity("excess", meaning="fragility ratio over the median of one random direction")
-    attacked = dataset.where(right & fooled).assign(
+    measured = dataset.where(right & fooled).assign(
         ratio=ratio,
         excess=(ratio / xr.DataArray(law, dims="dim")).assign_attrs(over.attrs()),
+        ratio_pair=ratio_pair,
+        radius_pair=dataset["radius_pair"].where(ratio_pair.notnull()),
+        law_e=_over_explained(dataset),
     )
-    names = ["ratio", "radius", "r_opt", "rho_net", "excess", "references"]
+    radii = ["ratio", "ratio_pair", "radius", "radius_pair", "r_opt"]
+    names = [*radii, "rho_net", "excess", *FACTORS, "box", "references"]
     parts = [
-        statistics.median_table(attacked, names),
+        statistics.median_table(measured, names),
         statistics.summarise(_shares(dataset)),
     ]
     summary = xr.merge(parts, join="outer")
     summary["seeds"].attrs |= {
         "long_name": "photographs classified right, the unit of every interval"
     }
-    missed = [
-        at
-        for at in dataset["dim"].values.tolist()
-        if (right & fooled).sel(dim=at).sum() < 0.9 * right.sel(dim=at).sum()
-    ]
+    missed, missed_pair = (_missed(values, right) for values in (ratio, ratio_pair))
     expected = {"ratio": -0.5, "rho_net": -0.5, "radius": None, "r_opt": None}
-    fits = [_within_photographs(attacked[name], claimed) for name, claimed in expected.items()]
+    fits = [_within_photographs(measured[name], claimed) for name, claimed in expected.items()]
     found = (
         verdicts.scaling("1/√d as photographs get more pixels", fits[0], missed),
         verdicts.agreement(
             "Photographs are as fragile as one random direction",
-            statistics.medians(attacked["excess"]),
+            statistics.medians(measured["excess"]),
             missed,
             axis="dim",
             within=WITHIN,
             what="ratio over 0.67/√d",
         ),
+        law_e_verdict("Law E on photographs", measured, missed_pair, what="ratio over ρ_net · β"),
+        _alike(dataset),
     )
     known = tuple(fit for fit in fits if fit is not None)
     return Findings(dataset, summary, known, verdicts.of_trained(*found))
@@ -200,26 +264,54 @@ def _ratio(dataset: xr.Dataset) -> xr.DataArray:
     return ratio.where(attacked).assign_attrs(quantity("ratio").attrs())
 
 
+def _ratio_pair(dataset: xr.Dataset) -> xr.DataArray:
+    """Towards the class of the nearest other photograph, of those that are classified right."""
+    ratio = (dataset["radius_pair"] / dataset["r_opt"]).rename("ratio_pair")
+    attacked = (dataset["correct"] > 0) & (ratio < np.inf)
+    return ratio.where(attacked).assign_attrs(RATIO_TO_REFERENCE.attrs())
+
+
+def _over_explained(dataset: xr.Dataset) -> xr.DataArray:
+    # What the pixel range costs the linearised network is no failure of the law.
+    over = _ratio_pair(dataset) / (dataset["rho_net"] * dataset["box"])
+    return over.assign_attrs(quantity("law_e").attrs())
+
+
+def _missed(values: xr.DataArray, right: xr.DataArray) -> list[int]:
+    """Resolutions at which fewer than nine in ten of those classified right have a value."""
+    enough = values.notnull().sum("seed") >= 0.9 * right.sum("seed")
+    return [int(at) for at in values["dim"].values[~enough.values]]
+
+
+def _alike(dataset: xr.Dataset) -> Verdict:
+    """Does PGD at every radius fool the photographs that the smallest perturbation fools?"""
+    withstands = dataset["robust_accuracy"]
+    one, other = (withstands.sel(attack=name, drop=True) for name in (ATTACKS[0], "PGD"))
+    known = (one.notnull() & other.notnull()).all("relative_epsilon")
+    alike = ((one > 0) == (other > 0)).all("relative_epsilon").where(known)
+    shares = {
+        at: statistics.proportion(int(row.sum()), row.size)
+        for at, row in statistics.rows(alike).items()
+    }
+    return verdicts.at_least(
+        "Photograph by photograph, PGD agrees with the radius",
+        shares,
+        [at for at in statistics.incomplete(alike, dataset) if at in shares],
+        axis="dim",
+        least=ALIKE,
+        what="share alike",
+    )
+
+
 def _shares(dataset: xr.Dataset) -> xr.Dataset:
-    """Of all photographs: whether they are classified right, and up to which radii so."""
-    right, fooled = dataset["correct"] > 0, dataset["found"] > 0
-    strengths = xr.DataArray(list(STRENGTHS), dims="relative_epsilon")
-    radii = strengths * dataset["r_opt"].median("seed")
-    withstands = right & ~(fooled & (dataset["radius"] <= radii))
-    what = {
-        "accuracy": quantity("accuracy", meaning="share of photographs classified right"),
-        "robust_accuracy": quantity("robust_accuracy"),
-    }
-    values = {"accuracy": right, "robust_accuracy": withstands}
-    made = {name: values[name].assign_attrs(what[name].attrs()) for name in what}
-    at = {
-        "relative_epsilon": (
-            "relative_epsilon",
-            list(STRENGTHS),
-            quantity("relative_epsilon").attrs(),
-        )
-    }
-    return xr.Dataset(made, attrs={"axes": ["dim"]}).assign_coords(at)
+    """Of all photographs: whether they are classified right, and withstand each attack."""
+    said = quantity("accuracy", meaning="share of photographs classified right")
+    withstands = by_attack(dataset["robust_accuracy"])
+    # Numbers that are truth values, as not all attacks are made at every resolution.
+    flags = {"flag_meanings": "false true"}
+    made = {name: of.assign_attrs(of.attrs | flags) for name, of in withstands.items()}
+    made["accuracy"] = (dataset["correct"] > 0).assign_attrs(said.attrs())
+    return xr.Dataset(made, attrs={"axes": ["dim"]})
 
 
 def _within_photographs(values: xr.DataArray, expected: float | None) -> statistics.Fit | None:
@@ -239,12 +331,15 @@ def _within_photographs(values: xr.DataArray, expected: float | None) -> statist
 
 
 def draw(findings: Findings) -> dict[str, Drawing]:
-    """Ratio and radii against d, robust accuracy, what the network reads, what it gets right."""
+    """Ratios and radii against d, robust accuracy, what the network reads, what it gets right."""
     dataset, summary, fits, _ = findings
+    ratios = _ratio(dataset), _ratio_pair(dataset)
+    by_pgd = summary[BY_ATTACK["PGD"]].dropna("dim", how="all")["dim"].values
+    dim = int(by_pgd[-1] if by_pgd.size else summary["dim"].values[-1])
     return {
         "scaling": against_axis(
             summary,
-            ["ratio"],
+            ["ratio", "ratio_pair"],
             title="Fragility ratio against dimension",
             fits=fits,
             guide=True,
@@ -252,7 +347,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
         ),
         "radii": against_axis(
             summary,
-            ["r_opt", "radius"],
+            ["r_opt", "radius_pair", "radius"],
             title="Radii against dimension",
             fits=fits,
             note=f"{_BOUND} {_WITHIN}",
@@ -264,10 +359,18 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             title="Robust accuracy at growing resolution",
             ylabel="robust accuracy",
             log=False,
-            note=f"Of all photographs, from the smallest perturbation found. {_SHARES} {_BOUND}",
+            note=f"From the smallest perturbation found. {_SHARES} {_BOUND}",
+        ),
+        "attacks": against_axis(
+            summary.sel(dim=dim, drop=True),
+            [*BY_ATTACK.values()],
+            title=f"Robust accuracy by three attacks, {_side(dim)} pixels a side",
+            ylabel="robust accuracy",
+            log=False,
+            note=f"{_SHARES} {_BOUND}",
         ),
         "distribution": distribution(
-            _ratio(dataset).assign_attrs(summary["ratio"].attrs),
+            ratios[0].assign_attrs(summary["ratio"].attrs),
             summary,
             title="Distribution of the fragility ratio",
             note=_BOUND,
@@ -280,12 +383,19 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             guide=True,
             note=f"Seeds stand for photographs. {_WITHIN}",
         ),
+        "law-e": law_e_cloud(
+            summary,
+            (dataset["rho_net"] * dataset["box"]).assign_attrs(EXPLAINED.attrs()),
+            ratios[1],
+        ),
+        "factors": law_e_factors(summary, note=f"{PRODUCT} {_BOUND}"),
         "accuracy": against_axis(
             summary,
             ["accuracy"],
             title="Accuracy against dimension",
             log=False,
-            note=f"{_SHARES} The network was trained at d = {_dim(224)}.",
+            note=f"{_SHARES} The network was trained at {SIDE} pixels a side, d = {_dim(SIDE)}; at "
+            "fewer pixels it gets less right.",
         ),
     }
 
@@ -294,7 +404,10 @@ _BOUND = (
     "Seeds stand for photographs. r_opt is an upper bound, half the distance to the nearest other "
     "photograph of another class: the ratio to the true one is larger."
 )
-_SHARES = "Markers are shares of the photographs, with exact intervals."
+_SHARES = (
+    "Shares are of all photographs at each resolution, with exact 95 % intervals, which are wide "
+    "as the photographs are few."
+)
 _WITHIN = (
     "The exponent is the median over photographs of each one's own; medians are of those that are "
     "classified right at a resolution, which differ."

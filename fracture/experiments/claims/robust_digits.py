@@ -25,21 +25,18 @@ from ..._checks import check_counts, check_finite
 from ..._typing import Key
 from ...compression import margin_compression
 from ...drawing import Drawing, against_axis, against_coordinate
-from ...perturbation import Status, as_solver, fgsm, pgd, robust_accuracy
+from ...perturbation import Status, as_solver
 from ...training import fit
-from ...vocabulary import Quantity, quantity
+from ...vocabulary import quantity
 from .. import verdicts
 from .._claim import Size
 from .._findings import Evidence, Findings, Verdict
 from . import digits
+from ._attacks import ATTACKS, BY_ATTACK, by_attack, robust_accuracies, within_radii
 from .digits import BOUNDS, shared as digits_of
 
 SOURCE = "arXiv:2406.16200, Section 7"
-ATTACKS = ("smallest", "PGD", "FGSM")
 STRENGTHS = (0.0625, 0.125, 0.25, 0.5, 1.0)
-_BY_ATTACK = dict(
-    zip(ATTACKS, ("robust_accuracy", "robust_accuracy_pgd", "robust_accuracy_fgsm"), strict=True)
-)
 COORDINATES = {**digits.COORDINATES, "attack": ATTACKS, "relative_epsilon": STRENGTHS}
 JUDGED = 0.25  # the strength at which the fall is judged: most digits are near their boundary there
 WITHIN = 0.05  # two robust accuracies agree if they differ by at most so much
@@ -101,25 +98,20 @@ def measure(key: Key, given: digits.Shared, options: Options, *, dim: int) -> Ce
         def logits_fn(z):
             return network.apply(trained.params, z)
 
-        def within(solver, **how):
-            one = lambda radius: solver(logits_fn, x, label, radius=radius, bounds=BOUNDS, **how)
-            return jax.vmap(one)(radii)
-
         smallest = as_solver(options.solver)(logits_fn, x, label, bounds=BOUNDS)
         rho = margin_compression(logits_fn, x, label, displacement, other=other)
-        return smallest, rho, within(pgd, steps=options.pgd_steps), within(fgsm)
+        return (
+            smallest,
+            rho,
+            *within_radii(logits_fn, x, label, radii, bounds=BOUNDS, pgd_steps=options.pgd_steps),
+        )
 
     num = given.displacements.shape[0]
     smallest, rho, *at_radii = jax.vmap(attack, out_axes=(0, 0, 1, 1))(
         given.test_inputs[:num], given.test_labels[:num], given.displacements, given.others
     )
     return Cell(
-        robust_accuracy=jnp.stack(
-            [
-                robust_accuracy(smallest, radii),
-                *(jax.vmap(robust_accuracy)(found, radii) for found in at_radii),
-            ]
-        ),
+        robust_accuracy=robust_accuracies(smallest, at_radii, radii),
         radius=smallest.norm,
         correct=(smallest.status == Status.FOUND) | (smallest.status == Status.NOT_FOUND),
         found=smallest.status == Status.FOUND,
@@ -162,13 +154,9 @@ def describe(options):
 def judge(dataset: xr.Dataset) -> Findings:
     """Judge whether robust accuracy falls, and whether PGD finds what the whole curve says."""
     accuracy = dataset["robust_accuracy"]
-    by_attack = {
-        name: accuracy.sel(attack=attack, drop=True).assign_attrs(_accuracy_by(attack).attrs())
-        for attack, name in _BY_ATTACK.items()
-    }
     ratio = (dataset["radius"] / dataset["r_opt"]).assign_attrs(quantity("ratio").attrs())
     measured = dataset.assign(
-        by_attack
+        by_attack(accuracy)
         | {
             "r_opt": dataset["r_opt"].isel(references=-1, drop=True),
             "ratio": ratio.isel(references=-1, drop=True),
@@ -183,14 +171,6 @@ def judge(dataset: xr.Dataset) -> Findings:
     )
     fits = statistics.exponents(measured, ["ratio"], expected=-0.5)
     return Findings(dataset, statistics.summarise(measured), fits, verdicts.of_trained(*found))
-
-
-def _accuracy_by(attack: str) -> Quantity:
-    """What the robust accuracy by one attack is called."""
-    if attack == ATTACKS[0]:
-        return quantity("robust_accuracy")
-    said = f"share of inputs that are classified right and withstand {attack} within the radius ε"
-    return quantity("robust_accuracy", symbol=f"A_ε, {attack}", meaning=said)
 
 
 def _falls(judged: xr.DataArray, incomplete: Sequence[Any]) -> Verdict:
@@ -242,7 +222,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
         ),
         "attacks": against_axis(
             largest,
-            [*_BY_ATTACK.values()],
+            [*BY_ATTACK.values()],
             title=f"Robust accuracy by three attacks, {pixels} pixels",
             ylabel="robust accuracy",
             log=False,
