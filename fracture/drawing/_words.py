@@ -145,7 +145,10 @@ def without_ends(data: xr.Dataset) -> list[str]:
 
 
 def intervals(data: xr.Dataset, names: Iterable[str]) -> str:
-    """What to say of medians: that they have intervals only where one is finite."""
+    """What to say of medians and shares: that they have intervals only where one is finite."""
+    names = list(names)
+    if all(data[name].attrs.get("cell_methods") == "seed: mean" for name in names):
+        return "shares of the seeds with exact 95 % confidence intervals"
     low = [data[end] for name in names for end in ends(data, name)[:1]]
     if any(finite(end).size for end in low):
         return "medians over seeds with 95 % confidence intervals"

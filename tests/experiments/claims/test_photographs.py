@@ -17,8 +17,14 @@ DIMS = tuple(3 * side**2 for side in SIDES)
 JUDGE = experiments.claim("photographs").judge
 
 
-def made(exponent=-0.5, factor=1.0, noise=0.02, wrong=(), missed=(), number=20):
-    """Photographs whose ratio is a power of d each, of very different sizes."""
+def made(
+    exponent=-0.5, factor=1.0, noise=0.02, wrong=(), missed=(), number=20, secant=1.0, unlike=0
+):
+    """Photographs whose ratio is a power of d each, of very different sizes.
+
+    The pairwise ratio is `secant` times what is read; PGD does not fool the first `unlike` ones at
+    the largest radius, where the smallest perturbations do.
+    """
     rng, dims = np.random.default_rng(0), np.array(DIMS, float)[:, None]
     median = np.array([float(theory.compression(dim).quantile(0.5)) for dim in DIMS])[:, None]
     own = np.exp(np.linspace(-1, 1, number))  # median 1
@@ -30,9 +36,21 @@ def made(exponent=-0.5, factor=1.0, noise=0.02, wrong=(), missed=(), number=20):
     for at in missed:
         found[at] = False
     half = np.sqrt(dims) * np.ones(number)
+    radius, ones = np.where(correct, ratio * half, 0.0), np.ones(ratio.shape)
+    radii = np.median(half, axis=1)[:, None, None] * np.array(photographs.STRENGTHS)
+    withstand = np.where(found, radius, np.where(correct, np.inf, 0.0))[..., None] > radii
+    withstands = np.stack([withstand] * 3, axis=2).astype(float)
+    withstands[:, :unlike, 1, -1] = 1 - withstands[:, :unlike, 1, -1]
+    withstands[1, :, 1:] = np.nan  # PGD and FGSM are not tried at every resolution
     values = {
-        "radius": np.where(correct, ratio * half, 0.0),
+        "radius": radius,
+        "radius_pair": secant * radius,
         "r_opt": half,
+        "midpoint": ones,
+        "secant": secant * ones,
+        "tangent": ones,
+        "box": ones,
+        "robust_accuracy": withstands,
         "references": np.full(ratio.shape, number - 1),
         "rho_net": ratio,
         "correct": correct,
@@ -41,10 +59,13 @@ def made(exponent=-0.5, factor=1.0, noise=0.02, wrong=(), missed=(), number=20):
     of = variables(photographs.Cell)
     dataset = xr.Dataset(
         {
-            name: (("dim", "seed"), value, of[name].quantity.attrs())
+            name: (("dim", "seed", *of[name].dims), value, of[name].quantity.attrs())
             for name, value in values.items()
         },
-        {"dim": list(DIMS), "seed": range(number)},
+        {
+            **{"dim": list(DIMS), "seed": range(number)},
+            **{name: list(of) for name, of in photographs.COORDINATES.items()},
+        },
     )
     return dataset.assign_attrs(axes=["dim"], seeds=[number] * len(DIMS), claim="photographs")
 
@@ -56,18 +77,25 @@ SMALL = [(slice(2), slice(8))]  # at the two lowest resolutions, those with the 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({}, ["holds", "holds"]),
-        ({"wrong": SMALL}, ["holds", "undecided"]),
-        ({"exponent": 0.0}, ["does not hold", "undecided"]),
-        ({"factor": 0.1}, ["holds", "does not hold"]),
-        ({"noise": 0.5}, ["undecided", "undecided"]),
-        ({"missed": [(0, slice(4))]}, ["undecided", "undecided"]),
-        ({"number": 5}, ["undecided", "undecided"]),
+        ({}, ["holds", "holds", "holds", "holds"]),
+        ({"wrong": SMALL}, ["holds", "undecided", "holds", "undecided"]),
+        ({"exponent": 0.0}, ["does not hold", "undecided", "holds", "holds"]),
+        ({"factor": 0.1}, ["holds", "does not hold", "holds", "holds"]),
+        ({"noise": 0.5}, ["undecided", "undecided", "holds", "holds"]),
+        ({"missed": [(0, slice(4))]}, ["undecided", "undecided", "holds", "holds"]),
+        ({"number": 5}, ["undecided", "undecided", "undecided", "undecided"]),
+        ({"secant": 7.0}, ["holds", "holds", "does not hold", "holds"]),
+        ({"unlike": 3}, ["holds", "holds", "holds", "undecided"]),
+        ({"unlike": 12}, ["holds", "holds", "holds", "does not hold"]),
     ],
 )
 def test_verdicts_of_photographs_that_are_known(changes, words):
     found = JUDGE(made(**changes))
     assert [verdict.word for verdict in found.verdicts] == words
+    assert ("slope on the way (× 7)" in found.verdicts[2].finding) == ("secant" in changes)
+    alike = {one.at: one.value for one in found.verdicts[3].evidence}
+    share = 1 - changes.get("unlike", 0) / changes.get("number", 20)
+    assert alike == {f"d = {dim}": pytest.approx(share) for dim in np.delete(DIMS, 1)}
 
 
 @pytest.mark.fast
@@ -86,14 +114,21 @@ def test_exponents_are_those_of_each_photograph():
 @pytest.mark.fast
 def test_shares_are_of_all_photographs():
     dataset = made(wrong=[(slice(1), slice(8))])
-    summary = JUDGE(dataset).summary
+    found = JUDGE(dataset)
+    summary = found.summary
     np.testing.assert_allclose(summary["accuracy"], [0.6, 1, 1, 1])
+    caption = photographs.draw(found)["accuracy"].caption
+    assert "shares of the seeds with exact 95 %" in caption
+    assert "the same 20, so few that" in caption
     for dim in DIMS:
         one = dataset.sel(dim=dim)
         for strength in photographs.STRENGTHS:
             within = one["radius"].values <= strength * np.median(one["r_opt"])
             got = float(summary["robust_accuracy"].sel(dim=dim, relative_epsilon=strength))
             assert got == pytest.approx(1 - within.mean())
+    assert summary["robust_accuracy_pgd"].isnull().all("relative_epsilon").values.tolist() == [
+        *(False, True, False, False)
+    ]
 
 
 @pytest.mark.fast
@@ -103,6 +138,7 @@ def test_shares_are_of_all_photographs():
         ({"dim": (784,)}, None, "3 times a square"),
         ({"dim": (3 * 31**2,)}, None, "from 3 · 32²"),
         ({"effort": "none"}, None, "effort must be"),
+        ({"pgd_steps": 0}, None, "pgd_steps must be"),
         ({}, 21, "at most 20"),
     ],
 )
@@ -141,10 +177,17 @@ def test_the_numbered_photograph_is_measured(monkeypatch):
     logits = colours @ np.asarray(weights, np.float64).T
     given = given._replace(labels=given.labels.at[3].set(int(logits[3].argmax())))
     numbers = np.array([3, 0, 6])  # of which the first is classified right now
+    rivals = np.asarray(weights, np.float64) - np.asarray(weights, np.float64)[given.labels[3]]
+    far = -rivals @ colours[3] / np.linalg.norm(rivals, axis=1).clip(1e-9) * pixels**0.5
+    far[given.labels[3]] = np.inf
+    nearest_boundary = far.min()  # which is that of the class of the nearest photograph now
+    given = given._replace(labels=given.labels.at[given.nearest[3]].set(int(far.argmin())))
+    around = np.array([0.5, 0.9, 1.1, 2.0])  # the radii of attacks, over that of the first
+    strengths = tuple(around * nearest_boundary / np.median(given.r_opt))
+    monkeypatch.setattr(photographs, "STRENGTHS", strengths)
+    options = photographs.Options(attacked=(32,))
     measure = jax.jit(
-        lambda seed: photographs.measure(
-            jax.random.key(0), given, photographs.Options(), seed=seed, dim=dim
-        )
+        lambda seed: photographs.measure(jax.random.key(0), given, options, seed=seed, dim=dim)
     )
     for number in numbers:
         got = jax.tree.map(np.asarray, measure(jnp.int32(number)))
@@ -157,8 +200,14 @@ def test_the_numbered_photograph_is_measured(monkeypatch):
         least = np.delete(away, label).min()  # without the box; a gradient is spread over pixels
         if right:
             assert least * (1 - 1e-4) <= got.radius
+            assert least * (1 - 1e-4) <= got.radius_pair <= 1.05 * got.radius
+            np.testing.assert_array_equal(got.robust_accuracy[:2], [around < 1] * 2)
+            assert (got.robust_accuracy[2] >= got.robust_accuracy[0]).all()
+            assert 1 - 1e-4 <= got.tangent <= 1.05  # the search ends near, and the margin is linear
         else:
             assert got.radius == 0
+            assert not got.robust_accuracy.any()
+        np.testing.assert_allclose(abs(got.secant), 1, rtol=1e-3)
         assert got.r_opt == float(given.r_opt[number])
         assert got.references == (np.asarray(given.labels) != label).sum()
         towards = np.asarray(given.inputs[nearest] - given.inputs[number], np.float64)
