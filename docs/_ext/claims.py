@@ -73,7 +73,8 @@ def _map(results: Mapping[str, Findings], folder: Path) -> Iterator[str]:
 def _page(what: Claim, found: Findings, shown: Section, folder: Path) -> Iterator[str]:
     attrs = found.dataset.attrs
     yield f"# {_plain(shown.title)}\n"
-    yield f"**Claimed:** {_plain(what.title)}. *{_plain(what.source)}*\n"
+    claimed = "" if shown.title == what.title else f"{_plain(what.title)}. "
+    yield f"**Claimed:** {claimed}*{_plain(what.source)}*\n"
     yield f"{_plain(what.text)}\n"
     for paragraph in shown.paragraphs:
         if paragraph not in what.text:  # where no option changes it
