@@ -10,7 +10,7 @@ from ..theory import Law
 from ._medians import LEAST_SEEDS, Interval
 from ._places import At, rows
 
-_RESAMPLES = 2000
+_RESAMPLES = 20_000
 
 
 class Fit(NamedTuple):
@@ -103,7 +103,28 @@ def _level(samples: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[flo
 
 
 def _resampled_medians(row: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.median(row[rng.integers(0, row.size, (_RESAMPLES, row.size))], axis=1)
+    """Medians of `_RESAMPLES` bootstrap samples, of which only the middle ones are drawn.
+
+    The i-th smallest of n draws from n ordered values is the one numbered ⌊nU⌋, where U, the i-th
+    smallest of n uniform numbers, follows Beta(i, n + 1 − i); above it are n − i uniform numbers.
+
+    References
+    ----------
+    Efron (1979), "Bootstrap methods: another look at the jackknife", Annals of Statistics 7,
+    Section 3, has that law of the resampled median.
+    """
+    ordered, number = np.sort(row), row.size
+    middle = (number + 1) // 2
+    lower = rng.beta(middle, number + 1 - middle, _RESAMPLES)
+    low = ordered[_numbered(lower, number)]
+    if number % 2:
+        return low
+    rest = (1 - lower) * rng.uniform(size=_RESAMPLES) ** (1 / (number - middle))
+    return (low + ordered[_numbered(1 - rest, number)]) / 2
+
+
+def _numbered(uniform: np.ndarray, number: int) -> np.ndarray:
+    return np.minimum((number * uniform).astype(int), number - 1)
 
 
 def _slopes(samples: Mapping[At, np.ndarray], rng: np.random.Generator) -> tuple[float, np.ndarray]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from measured import measured
 
 from fracture import data, experiments, theory
 from fracture.experiments.claims import digits, linear_hypercube, trained
@@ -17,12 +18,12 @@ def run(claim, *, seeds=None, **settings):
 
 @pytest.fixture(scope="module")
 def points():
-    return run("linear_points", seeds=1000, dim=(4, 16))
+    return measured("linear_points")
 
 
 @pytest.fixture(scope="module")
 def hypercube():
-    return run("linear_hypercube", seeds=1000, dim=(4, 16))
+    return measured("linear_hypercube")
 
 
 @pytest.mark.fast

@@ -15,6 +15,7 @@ import keep
 import numpy as np
 import pytest
 import xarray as xr
+from measured import measured, small
 from reported import own_sweep
 
 from fracture import _registry, experiments, statistics
@@ -23,46 +24,16 @@ from fracture.sweeps import read_dataset, write_dataset
 from fracture.vocabulary import variables
 
 NAMES = experiments.names()
-SMALL = {
-    "defences": {"dim": 49, "defence": ("Jacobian",), "hidden": 8, "steps": 20, "examples": 4},
-    "digits": {"dim": (49,)},
-    "directions": {"classes": (2,), "data": ("clusters",)},
-    "hypercube_inputs": {"dim": (4,)},
-    "information": {"dim": 49, "width": (8,), "hidden": 8, "steps": 20, "examples": 4},
-    "intrinsic_dimension": {"dim": (16,)},
-    "law_e": {"dim": 25, "network": ("clusters",), "points": 64, "steps": 20, "examples": 3},
-    "layers_over_training": {"dim": 64, "model": ("mlp",), "steps": 100, "examples": 3},
-    "linear_depth": {"dim": (4, 6)},
-    "linear_hypercube": {"dim": (4, 8)},
-    "linear_points": {"dim": (4, 8)},
-    "mixing_layers": {"dim": (4, 8)},
-    "norm_orders": {"dim": (4,)},
-    "paper_setting": {"dim": 4},
-    "photographs": {"dim": (27648,)},
-    "predictors": {
-        **{"dim": 25, "data": ("clusters",), "points": 64, "tests": 32, "hidden": 8, "steps": 20},
-        "examples": 3,
-    },
-    "regimes": {"dim": (4,), "network": ("centre",), "steps": 20, "examples": 3},
-    "robust_digits": {"dim": (49,), "steps": 20, "pgd_steps": 4, "examples": 4},
-    "spheres": {"dim": (8,)},
-    "trained": {"dim": (4,)},
-    "trained_linear": {"dim": (4, 6)},
-    "untrained": {"dim": (8, 16)},
-}
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def found(request):
-    """Two seeds of a claim at its smallest."""
-    what = experiments.claim(request.param)
-    axes = {axis: values[:2] for axis, values in what.sizes["quick"].axes.items()}
-    settings = axes | SMALL.get(request.param, {})
+    """A claim at its smallest."""
     try:
-        experiments.settle(what, settings=settings)
+        experiments.settle(experiments.claim(request.param), settings=small(request.param)[0])
     except ModuleNotFoundError as error:
         pytest.skip(str(error))
-    return experiments.reproduce(request.param, settings=settings, seeds=2)
+    return measured(request.param)
 
 
 def test_every_claim_says_what_it_measured(found):

@@ -30,6 +30,18 @@ def test_exponent_of_a_power_law_is_recovered_within_its_interval():
     np.testing.assert_allclose(noiseless[1:4], -0.7, rtol=1e-12)
 
 
+@pytest.mark.parametrize("seeds", [6, 7, 40, 101])
+def test_intervals_of_exponents_are_those_of_resampled_seeds(seeds):
+    rng = np.random.default_rng(seeds)
+    row = np.exp(rng.normal(size=seeds))
+    values = xr.DataArray([np.ones(seeds), row], {"dim": [1.0, np.e]}, ("dim", "seed"), name="r")
+    fit = statistics.exponent(values)
+    drawn = np.log(np.median(rng.choice(row, (100_000, seeds)), axis=1))
+    for end, level in ((fit.low, 0.025), (fit.high, 0.975)):  # about 5 standard errors
+        assert np.mean(drawn < end - 1e-9) < level + 0.006
+        assert np.mean(drawn <= end + 1e-9) > level - 0.006
+
+
 def test_exponent_needs_two_dimensions_with_positive_medians():
     values = sample(beta)
     assert statistics.exponent(values[:1]) is None

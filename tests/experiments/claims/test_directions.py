@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
+from measured import measured
 
 from fracture import experiments, theory
 from fracture.experiments.claims import directions
@@ -10,8 +11,7 @@ from fracture.experiments.claims import directions
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"classes": (2, 5), "data": ("clusters",), "dim": 16, "steps": 20, "width": 64}
-    return experiments.reproduce("directions", settings=settings, seeds=6)
+    return measured("directions")
 
 
 def test_random_displacements_follow_the_null_model(found):

@@ -5,15 +5,15 @@ import itertools
 import jax
 import numpy as np
 import pytest
+from measured import measured
 
-from fracture import data, experiments
+from fracture import data
 from fracture.experiments.claims import hypercube_inputs
 
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (3, 5), "steps": 30, "examples": 4, "draws": 16}
-    return experiments.reproduce("hypercube_inputs", settings=settings, seeds=6)
+    return measured("hypercube_inputs")
 
 
 def test_ratios_of_the_interpolator_are_what_it_reads(found):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from measured import measured
 
 from fracture import experiments
 from fracture.experiments.claims import information
@@ -10,9 +11,7 @@ from fracture.experiments.claims import information
 
 @pytest.fixture(scope="module")
 def found():
-    sizes = {"dim": 49, "width": (8,), "hidden": 16, "examples": 16, "looked_at": 2}
-    settings = sizes | {"steps": 60, "learning_rate": 1e-2}
-    return experiments.reproduce("information", settings=settings, seeds=2)
+    return measured("information")
 
 
 def test_later_layers_keep_less_and_margins_give_minimal_perturbations_away(found):

@@ -3,18 +3,15 @@
 import numpy as np
 import pytest
 import xarray as xr
+from measured import measured
 
 from fracture import experiments
 from fracture.experiments.claims import law_e
 
-SETTINGS = {"dim": 25, "network": ("clusters",), "points": 64}
-
 
 @pytest.fixture(scope="module")
 def found():
-    """The cell of the contract's test, longer trained."""
-    settings = SETTINGS | {"steps": 300, "examples": 12}
-    return experiments.reproduce("law_e", settings=settings, seeds=4)
+    return measured("law_e")
 
 
 def test_first_order_laws_differ_from_what_is_measured_by_the_tangent_factor(found):

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
+from measured import measured
 from sampled import DIMS, beta
 
 from fracture import data, experiments
@@ -12,8 +13,7 @@ from fracture.experiments.claims import linear_depth
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (5,), "depth": (2, 5)}
-    return experiments.reproduce("linear_depth", settings=settings, seeds=2048)
+    return measured("linear_depth")
 
 
 @pytest.mark.fast

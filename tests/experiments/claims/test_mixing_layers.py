@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import xarray as xr
+from measured import measured
 
 from fracture import experiments, theory
 from fracture.experiments.claims import mixing_layers
@@ -12,8 +13,7 @@ from fracture.experiments.claims import mixing_layers
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (4, 8), "widening": (1, 3)}
-    return experiments.reproduce("mixing_layers", settings=settings, seeds=1024)
+    return measured("mixing_layers")
 
 
 @pytest.mark.fast

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
+from measured import measured
 
 from fracture import data, experiments, theory
 from fracture.experiments.claims import norm_orders
@@ -11,8 +12,7 @@ from fracture.experiments.claims import norm_orders
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (4, 16), "draws": 128, "steps": 50, "examples": 2}
-    return experiments.reproduce("norm_orders", settings=settings, seeds=8)
+    return measured("norm_orders")
 
 
 def test_interpolators_are_those_of_numpy():

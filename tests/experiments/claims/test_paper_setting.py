@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from measured import measured
 
 from fracture import experiments
 from fracture.experiments.claims import paper_setting
@@ -9,8 +10,7 @@ from fracture.experiments.claims import paper_setting
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": 4, "width": 8, "steps": 1500, "examples": 8}
-    return experiments.reproduce("paper_setting", settings=settings, seeds=8)
+    return measured("paper_setting")
 
 
 @pytest.mark.fast

@@ -5,17 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
+from measured import measured
 
 from fracture import experiments
 from fracture.experiments.claims import _recipes, predictors
 
-SETTINGS = {"dim": 25, "data": ("clusters",), "points": 64, "tests": 32, "hidden": 8}
-
 
 @pytest.fixture(scope="module")
 def found():
-    settings = SETTINGS | {"points": 256, "steps": 300, "examples": 8}
-    return experiments.reproduce("predictors", settings=settings, seeds=4)
+    return measured("predictors")
 
 
 def test_every_network_has_a_recipe_of_its_own_and_keeps_to_its_bounds(found):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
+from measured import measured
 
 from fracture import experiments, statistics, theory
 from fracture.experiments.claims import regimes
@@ -10,8 +11,7 @@ from fracture.experiments.claims import regimes
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (6,), "network": ("clusters",), "steps": 100, "examples": 4}
-    return experiments.reproduce("regimes", settings=settings, seeds=2)
+    return measured("regimes")
 
 
 def test_settings_of_a_cell_are_networks_of_their_own(found):

@@ -3,15 +3,15 @@
 import jax
 import numpy as np
 import pytest
+from measured import measured
 
-from fracture import data, experiments
+from fracture import data
 from fracture.experiments.claims import spheres
 
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (8, 16), "steps": 100, "width": 32, "points_per_dim": 8, "examples": 64}
-    return experiments.reproduce("spheres", settings=settings, seeds=6)
+    return measured("spheres")
 
 
 def test_distances_obey_isoperimetry(found):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from measured import measured
 
 from fracture import experiments
 from fracture.experiments.claims import trained_linear
@@ -11,8 +12,7 @@ from fracture.experiments.claims import trained_linear
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (3,), "depth": 2, "steps": 2000}
-    return experiments.reproduce("trained_linear", settings=settings, seeds=8)
+    return measured("trained_linear")
 
 
 @pytest.mark.fast

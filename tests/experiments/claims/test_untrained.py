@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
+from measured import measured
 
 from fracture import experiments
 from fracture.experiments.claims import untrained
@@ -10,8 +11,7 @@ from fracture.experiments.claims import untrained
 
 @pytest.fixture(scope="module")
 def found():
-    settings = {"dim": (8, 16), "network": ("linear", "shallow")}
-    return experiments.reproduce("untrained", settings=settings, seeds=256)
+    return measured("untrained")
 
 
 @pytest.mark.fast
