@@ -8,6 +8,7 @@ import functools
 from fracture import experiments
 from fracture.experiments import Findings
 
+LINE = 120  # characters that a law and its finding take at most
 _SEEDS = 2
 _SMALL = {
     "defences": {"dim": 49, "defence": ("Jacobian",), "hidden": 8, "steps": 20, "examples": 4},

@@ -1,7 +1,8 @@
 """Verdicts: whether a law holds, in a phrase, and the numbers that decided."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import xarray as xr
@@ -16,10 +17,11 @@ _LEVEL = 0.01
 _WIDEST_EXPONENT = 0.2
 _LARGEST_DISTANCE = 0.25
 _LARGEST_SCALE = 1.25
+_LISTED = 3  # places that a finding names
 
 _WHY = {
     "midpoint": "the boundary is not halfway",
-    "secant": "the margin changes its slope on the way",
+    "secant": "the slope changes",
     "tangent": "the network bends before its boundary",
 }
 
@@ -123,11 +125,12 @@ def agreement(
     agree = [at for at, i in factors.items() if i.low >= 1 / within and i.high <= within]
     differ = [at for at, i in factors.items() if i.low > within or i.high < 1 / within]
     evidence = tuple(Evidence(what, *i, f"{symbol} = {at}", 1) for at, i in factors.items())
-    where = lambda places: f"{symbol} = {', '.join(map(str, places))}"
+    where = partial(_where, axis, of=factors)
     if differ:
-        last = differ[-1]
-        values = ", ".join(f"{factors[at].value:.3g}" for at in differ)
-        said = f"{what} is {values} at {where(differ)}"
+        last, values = differ[-1], [factors[at].value for at in differ]
+        few = ", ".join(f"{value:.3g}" for value in values)
+        said = few if len(values) <= _LISTED else f"{min(values):.3g} to {max(values):.3g}"
+        said = f"{what} is {said} at {where(differ)}"
         said += _because(parts or {}, last, factors[last].value)
         return Verdict(law, False, said, evidence)
     if incomplete:
@@ -169,7 +172,7 @@ def at_least(
     if not values:
         return Verdict(law, None, "nothing to compare was measured")
     symbol = axis_quantity(axis).symbol
-    where = lambda places: f"{symbol} = {', '.join(map(str, places))}"
+    where = partial(_where, axis, of=values)
     evidence = tuple(
         Evidence(what, *i, f"{symbol} = {at}", least, or_more=True) for at, i in values.items()
     )
@@ -206,8 +209,8 @@ def scaling(
     if fit is None or fit.expected is None:
         return Verdict(law, None, "an exponent needs two places with a result")
     if incomplete:
-        places = f"{axis_quantity(axis).symbol} = {', '.join(map(str, incomplete))}"
-        return Verdict(law, None, f"too few seeds gave a result at {places}", _of_fit(fit))
+        said = f"too few seeds gave a result at {_where(axis, incomplete)}"
+        return Verdict(law, None, said, _of_fit(fit))
     low, high = fit.low - fit.expected, fit.high - fit.expected
     holds = None
     said = f"the exponent may be within {within:g} of {fit.expected:.2f} or not"
@@ -248,5 +251,12 @@ def _because(parts: Mapping[str, Mapping[Any, Interval]], at: Any, value: float)
 
 def _failed(tests: xr.Dataset, incomplete: Sequence[Any]) -> str:
     (axis,) = tests.dims
-    places = ", ".join(map(str, incomplete))
-    return f"too few seeds gave a result at {axis_quantity(str(axis)).symbol} = {places}"
+    return f"too few seeds gave a result at {_where(str(axis), incomplete)}"
+
+
+def _where(axis: str, places: Sequence[Any], of: Collection[Any] = ()) -> str:
+    """Places of an axis in few words: a finding is one line, its evidence has them all."""
+    if len(places) > 2 and len(places) == len(of):
+        return f"all {len(places)} places"
+    listed = places if len(places) <= _LISTED else (places[0], "…", places[-1])
+    return f"{axis_quantity(axis).symbol} = {', '.join(map(str, listed))}"

@@ -15,7 +15,7 @@ import keep
 import numpy as np
 import pytest
 import xarray as xr
-from measured import measured, small
+from measured import LINE, measured, small
 from reported import own_sweep
 
 from fracture import _registry, experiments, statistics
@@ -47,7 +47,7 @@ def test_every_claim_says_what_it_measured(found):
         assert all([variable.attrs["symbol"], variable.attrs["long_name"]]), name
     assert found.verdicts
     assert all(verdict.law and verdict.finding for verdict in found.verdicts)
-    assert all(len(verdict.finding) + len(verdict.law) < 120 for verdict in found.verdicts)
+    assert all(len(verdict.finding) + len(verdict.law) < LINE for verdict in found.verdicts)
 
 
 def test_every_claim_is_undecided_where_nothing_was_measured(found):

@@ -4,6 +4,7 @@ import keep
 import numpy as np
 import pytest
 import xarray as xr
+from measured import LINE
 from PIL import Image
 
 from fracture import experiments
@@ -27,6 +28,7 @@ def test_all_together_are_small_and_of_claims_that_there_are(findings):
         assert attrs["claim"] in experiments.names()
         assert attrs["command"].startswith("fracture reproduce")
         assert all(attrs[said] for said in ("created", "version", "commit", "precision"))
+        assert all(len(v.law) + len(v.finding) < LINE for v in found.verdicts), name
 
 
 def test_the_readme_says_what_the_stored_results_say(findings):

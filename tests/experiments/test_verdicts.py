@@ -82,6 +82,19 @@ def test_verdict_on_agreement_has_three_outcomes():
     assert "boundary" not in judge(far).finding
 
 
+def test_findings_name_few_places_and_the_evidence_all():
+    far, close = Interval(3.0, 2, 4), Interval(1, 0.9, 1.1)
+    judge = lambda *factors: verdicts.agreement(
+        "Law", dict(enumerate(factors, 1)), [], axis="dim", within=1.25, what="ratio"
+    )
+    farther = far._replace(value=5.0)
+    assert judge(farther, far, close).finding == "ratio is 5, 3 at d = 1, 2"
+    assert judge(farther, far, far).finding == "ratio is 5, 3, 3 at all 3 places"
+    some = judge(close, far, far, farther, far)
+    assert some.finding == "ratio is 3 to 5 at d = 2, …, 5"
+    assert [one.at for one in some.evidence] == [f"d = {at}" for at in range(1, 6)]
+
+
 def test_verdict_on_scaling_has_three_outcomes():
     judge = lambda low, high: verdicts.scaling("Law", Fit("r", -0.5, low, high, -0.5)).holds
     assert judge(-0.55, -0.45) is True

@@ -252,7 +252,7 @@ def judge(dataset: xr.Dataset) -> Findings:
     failed = statistics.incomplete(middle["law_e"], dataset)
     largest = max(shares, key=lambda name: shares[name].value, default="")
     found = (
-        law_e_verdict("Law E for networks of many kinds", middle, failed, axis="network"),
+        law_e_verdict("Law E for many networks", middle, failed, axis="network"),
         verdicts.at_least(
             "One factor explains its failures",
             {largest: shares[largest]} if shares else {},
@@ -262,7 +262,7 @@ def judge(dataset: xr.Dataset) -> Findings:
             what="largest share",
         ),
         verdicts.at_least(
-            "A corrected law predicts better",
+            "A correction predicts better",
             statistics.medians(gain),
             failed,
             axis="network",

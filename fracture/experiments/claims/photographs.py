@@ -243,7 +243,7 @@ def judge(dataset: xr.Dataset) -> Findings:
     found = (
         verdicts.scaling("1/√d as photographs get more pixels", fits[0], missed),
         verdicts.agreement(
-            "Photographs are as fragile as one random direction",
+            "Photographs: fragile as one direction",
             statistics.medians(measured["excess"]),
             missed,
             axis="dim",

@@ -314,7 +314,7 @@ def _decides(law: str, explained: Mapping[str, statistics.Interval]) -> Verdict:
     what = "share of the variance of log excess"
     name, *others = sorted(factors, key=lambda at: -factors[at].value)
     evidence = tuple(Evidence(what, *factors[at], at) for at in (name, *others))
-    said = f"{name} explains {factors[name]} of the variance of log excess"
+    said = f"{name} explains {factors[name]} of the variance"
     if factors[name].low >= LEAST:
         return Verdict(law, True, said, evidence)
     if all(i.high < LEAST for i in factors.values()):

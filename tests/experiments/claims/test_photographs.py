@@ -92,7 +92,7 @@ SMALL = [(slice(2), slice(8))]  # at the two lowest resolutions, those with the 
 def test_verdicts_of_photographs_that_are_known(changes, words):
     found = JUDGE(made(**changes))
     assert [verdict.word for verdict in found.verdicts] == words
-    assert ("slope on the way (× 7)" in found.verdicts[2].finding) == ("secant" in changes)
+    assert ("the slope changes (× 7)" in found.verdicts[2].finding) == ("secant" in changes)
     alike = {one.at: one.value for one in found.verdicts[3].evidence}
     share = 1 - changes.get("unlike", 0) / changes.get("number", 20)
     assert alike == {f"d = {dim}": pytest.approx(share) for dim in np.delete(DIMS, 1)}
