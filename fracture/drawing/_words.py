@@ -147,8 +147,11 @@ def without_ends(data: xr.Dataset) -> list[str]:
 def intervals(data: xr.Dataset, names: Iterable[str]) -> str:
     """What to say of medians and shares: that they have intervals only where one is finite."""
     names = list(names)
-    if all(data[name].attrs.get("cell_methods") == "seed: mean" for name in names):
+    shares = [data[name].attrs.get("cell_methods") == "seed: mean" for name in names]  # `summarise`
+    if all(shares):
         return "shares of the seeds with exact 95 % confidence intervals"
+    if any(shares):
+        return "medians over seeds, or shares of them, with 95 % confidence intervals"
     low = [data[end] for name in names for end in ends(data, name)[:1]]
     if any(finite(end).size for end in low):
         return "medians over seeds with 95 % confidence intervals"

@@ -21,7 +21,7 @@ _LISTED = 3  # places that a finding names
 
 _WHY = {
     "midpoint": "the boundary is not halfway",
-    "secant": "the slope changes",
+    "secant": "the margin's slope changes",
     "tangent": "the network bends before its boundary",
 }
 
@@ -125,12 +125,13 @@ def agreement(
     agree = [at for at, i in factors.items() if i.low >= 1 / within and i.high <= within]
     differ = [at for at, i in factors.items() if i.low > within or i.high < 1 / within]
     evidence = tuple(Evidence(what, *i, f"{symbol} = {at}", 1) for at, i in factors.items())
-    where = partial(_where, axis, of=factors)
+    where = partial(_where, axis, of={*factors, *incomplete})
     if differ:
         last, values = differ[-1], [factors[at].value for at in differ]
-        few = ", ".join(f"{value:.3g}" for value in values)
-        said = few if len(values) <= _LISTED else f"{min(values):.3g} to {max(values):.3g}"
-        said = f"{what} is {said} at {where(differ)}"
+        if len(values) > _LISTED:
+            values = [min(values), max(values)]
+        joined = (", " if len(differ) <= _LISTED else " to ").join(f"{v:.3g}" for v in values)
+        said = f"{what} is {joined} at {where(differ)}"
         said += _because(parts or {}, last, factors[last].value)
         return Verdict(law, False, said, evidence)
     if incomplete:
@@ -172,7 +173,7 @@ def at_least(
     if not values:
         return Verdict(law, None, "nothing to compare was measured")
     symbol = axis_quantity(axis).symbol
-    where = partial(_where, axis, of=values)
+    where = partial(_where, axis, of={*values, *incomplete})
     evidence = tuple(
         Evidence(what, *i, f"{symbol} = {at}", least, or_more=True) for at, i in values.items()
     )
@@ -255,8 +256,8 @@ def _failed(tests: xr.Dataset, incomplete: Sequence[Any]) -> str:
 
 
 def _where(axis: str, places: Sequence[Any], of: Collection[Any] = ()) -> str:
-    """Places of an axis in few words: a finding is one line, its evidence has them all."""
-    if len(places) > 2 and len(places) == len(of):
-        return f"all {len(places)} places"
-    listed = places if len(places) <= _LISTED else (places[0], "…", places[-1])
-    return f"{axis_quantity(axis).symbol} = {', '.join(map(str, listed))}"
+    """Some of the places of an axis in few words: a finding is one line, the evidence has them."""
+    every = len(places) > 2 and set(places) == set(of)
+    if every or len(places) > _LISTED:
+        return f"all {len(places)} places" if every else f"{len(places)} places"
+    return f"{axis_quantity(axis).symbol} = {', '.join(map(str, places))}"

@@ -13,7 +13,7 @@ from ._proportion import proportion
 from ._table import table
 
 _INPUTS = "example"  # what the inputs of one seed are called, of which the median is taken
-SHARE_OF_SEEDS = {"cell_methods": "seed: mean"}  # of truth values, as the CF conventions say it
+_SHARE_OF_SEEDS = {"cell_methods": "seed: mean"}  # of truth values, as the CF conventions say it
 _LEAST_SHARE = 0.9  # of the inputs: medians that leave out more say little about a network
 
 
@@ -162,7 +162,7 @@ def _shares(values: xr.DataArray) -> xr.Dataset:
     columns = {
         f"{values.name}{suffix}": (
             {at: getattr(i, field) for at, i in ends.items()},
-            {**values.attrs, **SHARE_OF_SEEDS},
+            {**values.attrs, **_SHARE_OF_SEEDS},
         )
         for suffix, field in {"": "value", "_lo": "low", "_hi": "high"}.items()
     }

@@ -28,7 +28,7 @@ NAMES = experiments.names()
 
 @pytest.fixture(scope="module", params=NAMES)
 def found(request):
-    """A claim at its smallest."""
+    """A claim in small."""
     try:
         experiments.settle(experiments.claim(request.param), settings=small(request.param)[0])
     except ModuleNotFoundError as error:
@@ -78,7 +78,7 @@ def test_every_claim_is_judged_again_alike_and_drawn_in_both_themes(found, tmp_p
 
 
 def test_every_stored_result_is_what_is_measured_now(found):
-    """Two seeds at points that were measured above, or else one at the smallest of the stored."""
+    """Seeds at points that were measured above, or else one at the smallest of the stored."""
     name = found.dataset.attrs["claim"]
     with keep.unpacked() as folder:
         every = [read_dataset(path) for path in folder.glob(f"{name}*.nc")]  # and a variant
@@ -95,8 +95,9 @@ def test_every_stored_result_is_what_is_measured_now(found):
             if variable not in stored:  # an option since then, and not asked for
                 assert now[variable].isnull().all(), variable
                 continue
-            was = stored[variable].sel(shared | {"seed": now["seed"].values})
-            close = np.isclose(now[variable], was, rtol=1e-2, atol=1e-6, equal_nan=True)
+            seeds = {"seed": np.intersect1d(now["seed"], stored["seed"])}
+            was = stored[variable].sel(shared | seeds)
+            close = np.isclose(now[variable].sel(seeds), was, rtol=1e-2, atol=1e-6, equal_nan=True)
             # Training may magnify rounding where an input is at a kink, for one of two seeds, say;
             # of other draws, hardly any would be that close.
             assert close.mean() >= 0.5, variable

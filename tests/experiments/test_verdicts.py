@@ -85,14 +85,23 @@ def test_verdict_on_agreement_has_three_outcomes():
 def test_findings_name_few_places_and_the_evidence_all():
     far, close = Interval(3.0, 2, 4), Interval(1, 0.9, 1.1)
     judge = lambda *factors: verdicts.agreement(
-        "Law", dict(enumerate(factors, 1)), [], axis="dim", within=1.25, what="ratio"
+        "Law", dict(enumerate(factors, 1)), missing, axis="dim", within=1.25, what="ratio"
     )
+    missing = []
     farther = far._replace(value=5.0)
     assert judge(farther, far, close).finding == "ratio is 5, 3 at d = 1, 2"
     assert judge(farther, far, far).finding == "ratio is 5, 3, 3 at all 3 places"
     some = judge(close, far, far, farther, far)
-    assert some.finding == "ratio is 3 to 5 at d = 2, …, 5"
+    assert some.finding == "ratio is 3 to 5 at 4 places"
     assert [one.at for one in some.evidence] == [f"d = {at}" for at in range(1, 6)]
+    missing = [4]  # a place without any result is one of the axis, too
+    assert judge(farther, far, far).finding == "ratio is 5, 3, 3 at d = 1, 2, 3"
+    assert judge(close, close, close).finding == "too few seeds gave a result at d = 4"
+    missing = [1, 2, 4]
+    said = "too few seeds gave a result at d = 1, 2, 4"
+    assert judge(close, close, close).finding == said
+    missing = [1, 2, 3, 4]
+    assert judge(close, close, close).finding == "too few seeds gave a result at all 4 places"
 
 
 def test_verdict_on_scaling_has_three_outcomes():

@@ -92,10 +92,35 @@ SMALL = [(slice(2), slice(8))]  # at the two lowest resolutions, those with the 
 def test_verdicts_of_photographs_that_are_known(changes, words):
     found = JUDGE(made(**changes))
     assert [verdict.word for verdict in found.verdicts] == words
-    assert ("the slope changes (× 7)" in found.verdicts[2].finding) == ("secant" in changes)
+    assert ("the margin's slope changes (× 7)" in found.verdicts[2].finding) == (
+        "secant" in changes
+    )
     alike = {one.at: one.value for one in found.verdicts[3].evidence}
     share = 1 - changes.get("unlike", 0) / changes.get("number", 20)
     assert alike == {f"d = {dim}": pytest.approx(share) for dim in np.delete(DIMS, 1)}
+
+
+@pytest.mark.fast
+def test_nothing_is_said_to_hold_where_no_photograph_is_classified_right():
+    found = JUDGE(made(wrong=[(0, slice(20))]))
+    assert {verdict.word for verdict in found.verdicts} == {"undecided"}
+    assert all(f"d = {DIMS[0]}" in verdict.finding for verdict in found.verdicts)
+
+
+@pytest.mark.fast
+def test_factors_are_of_the_photographs_that_law_e_is_judged_on():
+    """Half were not fooled at all, but were taken to the class of the nearest."""
+    dataset = made(secant=7.0)
+    half = dataset["seed"] < 10
+    some = JUDGE(
+        dataset.assign(
+            found=dataset["found"] & half,
+            tangent=dataset["tangent"].where(half, 3.0),
+            radius_pair=dataset["radius_pair"].where(half, 3 * dataset["radius_pair"]),
+        )
+    ).summary
+    np.testing.assert_allclose(some["tangent"], 2.0)  # the median of 1 and 3
+    np.testing.assert_allclose(some["law_e"], some["secant"] * some["tangent"])
 
 
 @pytest.mark.fast
@@ -139,6 +164,8 @@ def test_shares_are_of_all_photographs():
         ({"dim": (3 * 31**2,)}, None, "from 3 · 32²"),
         ({"effort": "none"}, None, "effort must be"),
         ({"pgd_steps": 0}, None, "pgd_steps must be"),
+        ({"attacked": (-5,)}, None, "attacked must be pixels a side"),
+        ({"attacked": (DIMS[0],)}, None, "from 32 to 448, got 27648"),
         ({}, 21, "at most 20"),
     ],
 )
