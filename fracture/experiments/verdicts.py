@@ -72,7 +72,8 @@ def exact_law(
         holds = False
         said = "spread differently from the law" if agrees else f"{scale} times the law"
     elif incomplete:
-        said = _failed(tests, incomplete)
+        (axis,) = tests.dims
+        said = _too_few(_where(str(axis), incomplete))
     elif not agrees:
         said = f"medians are {scale} times the law's, the distributions still agree"
     elif not sharp:
@@ -128,14 +129,14 @@ def agreement(
     where = partial(_where, axis, of={*factors, *incomplete})
     if differ:
         last, values = differ[-1], [factors[at].value for at in differ]
-        if len(values) > _LISTED:
-            values = [min(values), max(values)]
-        joined = (", " if len(differ) <= _LISTED else " to ").join(f"{v:.3g}" for v in values)
-        said = f"{what} is {joined} at {where(differ)}"
+        said = f"{min(values):.3g} to {max(values):.3g}"
+        if len(values) <= _LISTED:
+            said = ", ".join(f"{value:.3g}" for value in values)
+        said = f"{what} is {said} at {where(differ)}"
         said += _because(parts or {}, last, factors[last].value)
         return Verdict(law, False, said, evidence)
     if incomplete:
-        return Verdict(law, None, f"too few seeds gave a result at {where(incomplete)}", evidence)
+        return Verdict(law, None, _too_few(where(incomplete)), evidence)
     if len(agree) < len(factors):
         open_ = where([at for at in factors if at not in agree])
         said = f"{what} may be within a factor of {within:g} or not at {open_}"
@@ -185,7 +186,7 @@ def at_least(
         said = f"{what} is {said}, below {least:g}, at {where(below)}"
         return Verdict(law, False, said.replace("-", "−"), evidence)
     if incomplete:
-        return Verdict(law, None, f"too few seeds gave a result at {where(incomplete)}", evidence)
+        return Verdict(law, None, _too_few(where(incomplete)), evidence)
     if unsure:
         return Verdict(
             law, None, f"{what} may be at least {least:g} or not at {where(unsure)}", evidence
@@ -210,8 +211,7 @@ def scaling(
     if fit is None or fit.expected is None:
         return Verdict(law, None, "an exponent needs two places with a result")
     if incomplete:
-        said = f"too few seeds gave a result at {_where(axis, incomplete)}"
-        return Verdict(law, None, said, _of_fit(fit))
+        return Verdict(law, None, _too_few(_where(axis, incomplete)), _of_fit(fit))
     low, high = fit.low - fit.expected, fit.high - fit.expected
     holds = None
     said = f"the exponent may be within {within:g} of {fit.expected:.2f} or not"
@@ -250,9 +250,8 @@ def _because(parts: Mapping[str, Mapping[Any, Interval]], at: Any, value: float)
     return f", mostly as {_WHY[name]} (× {parts[name][at].value:.3g})"
 
 
-def _failed(tests: xr.Dataset, incomplete: Sequence[Any]) -> str:
-    (axis,) = tests.dims
-    return f"too few seeds gave a result at {_where(str(axis), incomplete)}"
+def _too_few(places: str) -> str:
+    return f"too few seeds gave a result at {places}"
 
 
 def _where(axis: str, places: Sequence[Any], of: Collection[Any] = ()) -> str:

@@ -28,11 +28,19 @@ CERTIFIED_SHARE = quantity("certified_share", symbol="r_cert/r_pair")
 RATIO_TO_REFERENCE = quantity(
     "ratio_pair", symbol="r_pair/r_opt", meaning="ratio to the class of the nearest reference"
 )
-EXPLAINED = quantity("rho_net", symbol="ρ_net · β", meaning="ρ_net times the factor of the box")
 PRODUCT = (
     "The pairwise ratio is exactly ρ_net · μ · κ · τ · β; all but β, which the pixel range "
     "decides, are 1 for an affine network with its boundary halfway."
 )
+
+
+def explained(dataset: xr.Dataset) -> xr.DataArray:
+    """What law E says the pairwise ratio is, where inputs have bounds.
+
+    What those cost the linearised network is no failure of the law.
+    """
+    what = quantity("rho_net", symbol="ρ_net · β", meaning="ρ_net times the factor of the box")
+    return (dataset["rho_net"] * dataset["box"]).assign_attrs(what.attrs())
 
 
 def certified_radius(

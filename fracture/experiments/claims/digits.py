@@ -29,10 +29,10 @@ from .. import verdicts
 from .._claim import Size
 from .._findings import Findings
 from ._law_e import (
-    EXPLAINED,
     FACTORS,
     PRODUCT,
     RATIO_TO_REFERENCE,
+    explained,
     law_e_cloud,
     law_e_factors,
     law_e_verdict,
@@ -231,8 +231,7 @@ def judge(dataset: xr.Dataset) -> Findings:
         "r_opt": dataset["r_opt"][most].where(keep),
         "ratio_pair": ratio_pair[most],
         "ratio": ratio[most],
-        # What the pixel range costs the linearised network is no failure of the law.
-        "law_e": ratio_pair[most] / (dataset["rho_net"] * dataset["box"]),
+        "law_e": ratio_pair[most] / explained(dataset),
     }
     attrs = {"r_opt": dataset["r_opt"].attrs, "ratio_pair": RATIO_TO_REFERENCE.attrs()}
     for name, values in columns.items():
@@ -304,11 +303,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             "references",
             title="Pairwise ratio against the number of references",
         ),
-        "law-e": law_e_cloud(
-            summary,
-            (dataset["rho_net"] * dataset["box"]).assign_attrs(EXPLAINED.attrs()),
-            ratios["ratio_pair"],
-        ),
+        "law-e": law_e_cloud(summary, explained(dataset), ratios["ratio_pair"]),
         "compression": against_axis(
             summary,
             ["rho_net", "rho_span", "null_ratio"],

@@ -29,6 +29,7 @@ is larger.
 
 import importlib.util
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import jax
@@ -44,7 +45,7 @@ from ..._typing import Key
 from ...compression import law_factors
 from ...drawing import Drawing, against_axis, against_coordinate, distribution
 from ...optimal import nearest_neighbour
-from ...perturbation import Status, ddn, minimal, robust_accuracy
+from ...perturbation import Perturbation, Status, ddn, minimal
 from ...theory import compression
 from ...vocabulary import quantity
 from .. import verdicts
@@ -52,10 +53,10 @@ from .._claim import Size
 from .._findings import Findings, Verdict
 from ._attacks import ATTACKS, BY_ATTACK, by_attack, robust_accuracies, within_radii
 from ._law_e import (
-    EXPLAINED,
     FACTORS,
     PRODUCT,
     RATIO_TO_REFERENCE,
+    explained,
     law_e_cloud,
     law_e_factors,
     law_e_verdict,
@@ -142,14 +143,13 @@ def measure(key: Key, given: Shared, options: Options, *, seed: Array, dim: int)
         logits_fn, x, label, displacement, pairwise.norm, other=other, bounds=BOUNDS
     )
     one_of = lambda result, axis: jax.tree.map(lambda a: jnp.expand_dims(a, axis), result)
+    within: Sequence[Perturbation] = ()
     if _side(dim) in options.attacked:
         within = within_radii(
             logits_fn, x, label, radii, bounds=BOUNDS, pgd_steps=options.pgd_steps
         )
-        withstands = robust_accuracies(one_of(found, 0), [one_of(at, 1) for at in within], radii)
-    else:
-        alone = robust_accuracy(one_of(found, 0), radii)
-        withstands = jnp.full((len(ATTACKS), *radii.shape), jnp.nan, radii.dtype).at[0].set(alone)
+    made = robust_accuracies(one_of(found, 0), [one_of(at, 1) for at in within], radii)
+    unmade = ((0, len(ATTACKS) - len(made)), (0, 0))
     return Cell(
         radius=found.norm,
         radius_pair=pairwise.norm,
@@ -160,7 +160,7 @@ def measure(key: Key, given: Shared, options: Options, *, seed: Array, dim: int)
         secant=factors.secant,
         tangent=factors.tangent,
         box=factors.box,
-        robust_accuracy=withstands,
+        robust_accuracy=jnp.pad(made, unmade, constant_values=jnp.nan),
         correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
         found=found.status == Status.FOUND,
     )
@@ -227,16 +227,15 @@ def judge(dataset: xr.Dataset) -> Findings:
     ratio, ratio_pair = _ratio(dataset), _ratio_pair(dataset)
     law = [float(compression(dim).quantile(0.5)) for dim in dataset["dim"].values.tolist()]
     over = quantity("excess", meaning="fragility ratio over the median of one random direction")
-    explained = ["rho_net", *FACTORS[1:], "box"]  # of those that law E is judged on
+    of_pair = ["radius_pair", "rho_net", *FACTORS[1:], "box"]  # of what law E is judged on
     measured = dataset.where(right & fooled).assign(
-        dataset[explained].where(ratio_pair.notnull()).data_vars,
-    )
-    measured = measured.assign(
-        ratio=ratio,
-        excess=(ratio / xr.DataArray(law, dims="dim")).assign_attrs(over.attrs()),
-        ratio_pair=ratio_pair,
-        radius_pair=dataset["radius_pair"].where(ratio_pair.notnull()),
-        law_e=_over_explained(dataset),
+        {
+            **dataset[of_pair].where(ratio_pair.notnull()),
+            "ratio": ratio,
+            "excess": (ratio / xr.DataArray(law, dims="dim")).assign_attrs(over.attrs()),
+            "ratio_pair": ratio_pair,
+            "law_e": (ratio_pair / explained(dataset)).assign_attrs(quantity("law_e").attrs()),
+        }
     )
     radii = ["ratio", "ratio_pair", "radius", "radius_pair", "r_opt"]
     names = [*radii, "rho_net", "excess", *FACTORS, "box", "references"]
@@ -280,12 +279,6 @@ def _ratio_pair(dataset: xr.Dataset) -> xr.DataArray:
     ratio = (dataset["radius_pair"] / dataset["r_opt"]).rename("ratio_pair")
     attacked = (dataset["correct"] > 0) & (ratio < np.inf)
     return ratio.where(attacked).assign_attrs(RATIO_TO_REFERENCE.attrs())
-
-
-def _over_explained(dataset: xr.Dataset) -> xr.DataArray:
-    # What the pixel range costs the linearised network is no failure of the law.
-    over = _ratio_pair(dataset) / (dataset["rho_net"] * dataset["box"])
-    return over.assign_attrs(quantity("law_e").attrs())
 
 
 def _missed(values: xr.DataArray, right: xr.DataArray) -> list[int]:
@@ -396,11 +389,7 @@ def draw(findings: Findings) -> dict[str, Drawing]:
             guide=True,
             note=f"Seeds stand for photographs. {_WITHIN}",
         ),
-        "law-e": law_e_cloud(
-            summary,
-            (dataset["rho_net"] * dataset["box"]).assign_attrs(EXPLAINED.attrs()),
-            ratios[1],
-        ),
+        "law-e": law_e_cloud(summary, explained(dataset), ratios[1]),
         "factors": law_e_factors(summary, note=f"{PRODUCT} {_BOUND}"),
         "accuracy": against_axis(
             summary,
