@@ -9,6 +9,7 @@ import csv
 import json
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,11 +49,16 @@ def judge(victim: Victim, images: np.ndarray, ord: float) -> tuple[np.ndarray, f
     outside = ~((images >= -1e-6) & (images <= 1 + 1e-6)).all(axes)  # true for NaN
     clean = (images == victim.inputs).all(axes)
     inside = np.clip(images, 0, 1)
-    logits = np.asarray(jax.jit(jax.vmap(victim.apply, (None, 0)))(victim.params, inside))
+    logits = np.asarray(_logits(victim.apply, victim.params, inside))
     wrong = np.isfinite(logits).all(1) & (logits.argmax(1) != victim.labels)
     delta = (inside.astype(float) - victim.inputs.astype(float)).reshape(len(images), -1)
     norms = np.where(wrong, np.linalg.norm(np.nan_to_num(delta), ord, axis=1), np.inf)
     return norms, float(clean.mean()), float(outside.mean())
+
+
+@partial(jax.jit, static_argnums=0)
+def _logits(apply, params, images):
+    return jax.vmap(apply, (None, 0))(params, images)
 
 
 def best_of(records: Sequence[Record]) -> np.ndarray:

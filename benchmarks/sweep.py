@@ -133,6 +133,7 @@ def cell(key, shared, *, dim):
 @main.command()
 def loop() -> None:
     """The sweep that a PyTorch user would write, on both sides."""
+    import _torch_loop
     import torch
 
     sweep = Sweep("loop", cell, {"dim": DIMS}, SEEDS, SEEDS, variables(Cell))
@@ -144,7 +145,10 @@ def loop() -> None:
     rival = 0.0
     for dim in DIMS:
         began = time.perf_counter()
-        theirs = [_torch_cell(torch, seed, dim) for seed in range(SEEDS)]
+        theirs = [
+            _torch_loop.cell(seed, dim, points=POINTS, steps=STEPS, attacked=ATTACKED)
+            for seed in range(SEEDS)
+        ]
         seconds = time.perf_counter() - began
         rival += seconds
         ours = found.sel(dim=dim)
@@ -159,67 +163,6 @@ def loop() -> None:
         f"cold, compilation included: {cold:.1f} s here, {rival:.1f} s there, {rival / cold:.2f} "
         f"times; torch {torch.__version__}, jax {jax.__version__}, {os.cpu_count()} cores"
     )
-
-
-def _torch_cell(torch, seed: int, dim: int) -> float:
-    """Train one network and attack it; the median of the shorter perturbations."""
-    torch.manual_seed(seed)
-    codes = 2.0 * torch.randint(0, 2, (POINTS, dim)) - 1
-    inputs = codes @ torch.randn(dim, dim).T
-    signs = codes[:, -1]
-    network = torch.nn.Sequential(
-        torch.nn.Linear(dim, 2 * dim), torch.nn.ReLU(), torch.nn.Linear(2 * dim, 1)
-    )
-    torch.nn.init.kaiming_normal_(network[0].weight)  # as here: other scales train otherwise
-    torch.nn.init.normal_(network[2].weight, std=(2 * dim) ** -0.5)
-    torch.nn.init.zeros_(network[0].bias)
-    torch.nn.init.zeros_(network[2].bias)
-    optimizer = torch.optim.Adam(network.parameters(), lr=RATE)
-    for _ in range(STEPS):
-        optimizer.zero_grad()
-        loss = torch.nn.functional.mse_loss(network(inputs)[:, 0], signs)
-        loss.backward()
-        optimizer.step()
-    for parameter in network.parameters():
-        parameter.requires_grad_(False)
-    margin = lambda x: network(x)[:, 0] * signs[:ATTACKED]
-    clean = inputs[:ATTACKED]
-    return float(
-        torch.minimum(_deepfool(torch, margin, clean), _ddn(torch, margin, clean)).median()
-    )
-
-
-def _value_and_gradient(torch, margin, x):
-    x = x.detach().requires_grad_()
-    values = margin(x)
-    return values.detach(), torch.autograd.grad(values.sum(), x)[0]
-
-
-def _deepfool(torch, margin, clean, steps: int = 50, overshoot: float = 0.02):
-    x = clean.clone()
-    for _ in range(steps):
-        values, gradient = _value_and_gradient(torch, margin, x)
-        step = -(1 + overshoot) * values / gradient.square().sum(1).clamp_min(1e-12)
-        x = torch.where((values > 0)[:, None], x + step[:, None] * gradient, x)
-        if not bool((values > 0).any()):
-            break
-    norms = (x - clean).norm(dim=1)
-    return torch.where(margin(x) < 0, norms, torch.inf)
-
-
-def _ddn(torch, margin, clean, steps: int = 100, gamma: float = 0.05):
-    delta, norm = torch.zeros_like(clean), torch.ones(len(clean))
-    best = torch.full((len(clean),), torch.inf)
-    for at in range(steps):
-        rate = 0.01 + 0.99 * (1 + np.cos(np.pi * at / steps)) / 2
-        values, gradient = _value_and_gradient(torch, margin, clean + delta)
-        lengths = delta.norm(dim=1)
-        best = torch.where((values < 0) & (lengths < best), lengths, best)
-        norm = norm * torch.where(values < 0, 1 - gamma, 1 + gamma)
-        unit = gradient / gradient.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        delta = delta - rate * unit
-        delta = delta * (norm / delta.norm(dim=1).clamp_min(1e-12))[:, None]
-    return best
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import functools
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -35,7 +36,8 @@ from ._progress import Progress, watching
 from ._spec import Sweep, label
 from ._store import ChunkStore, chunk_store
 
-_AHEAD = 6  # points that are traced, and compile, before the one that is waited for
+_COMPILING = max(2, min(8, (os.cpu_count() or 1) // 2))  # points at once, a core each
+_AHEAD = 3 * _COMPILING  # points that are traced, and compile, before the one that is waited for
 _PATIENCE = 60  # seconds after which a network's file system shows what another machine wrote
 
 
@@ -251,7 +253,7 @@ def _here(begun: Iterable[Begun]) -> Iterator[Compute]:
     each thread; they compile in others, which takes a core each and no device. Chunks are computed
     one after the other, and written while the next one is computed.
     """
-    compiling, computing = ThreadPoolExecutor(2), ThreadPoolExecutor(2)
+    compiling, computing = ThreadPoolExecutor(_COMPILING), ThreadPoolExecutor(2)
 
     def check() -> None:
         """Cancel a chunk that nobody waits for: what is queued runs even while Python exits."""
