@@ -1,5 +1,7 @@
 """Decoupled direction and norm (Rony et al. 2019, arXiv:1811.09600), at any scale."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -8,16 +10,17 @@ from jaxtyping import Array
 from ..._checks import check_counts
 from ..._problem import Problem, pose
 from ..._typing import Bounds, LogitsFn, Order
-from ...norms import positive
+from ...norms import positive, power_near
 from .._result import Perturbation, finish
 from ..steps.anneal import anneal
 from ..steps.halfspace import scaled, unscaled_norm
 from ..steps.loss import check_loss, loss_and_grad
 from ..steps.ray import cross
-from ..steps.shortest import none_yet
+from ..steps.shortest import Incumbent, none_yet
 from ..steps.step_off import step_off
 
 LAST = 0.01  # of the first step, at the end
+RANGE = 2.0**40  # from one gradient to the next, within which its squares are safe
 
 
 def ddn(
@@ -78,6 +81,17 @@ def ddn(
     return finish(problem, cross(problem, delta), steps, finite)
 
 
+class State(NamedTuple):
+    """Where a run stands."""
+
+    delta: Array  # (d,): the displacement to evaluate next
+    radius: Array  # of the sphere that it lies on
+    inverse: Array  # of a power of two near the largest entry of the last gradient
+    best: Incumbent
+    begun: Array  # bool: the radius is that of a sphere
+    finite: Array  # bool: all gradients were
+
+
 def resize(
     problem: Problem, steps: int, gamma: float = 0.05, loss: str = "soft_margin"
 ) -> tuple[Array, Array]:
@@ -98,35 +112,64 @@ def resize(
         Shape `(d,)`, and a bool.
     """
     dtype = problem.center.dtype
+    rounding = 16 * float(jnp.finfo(dtype).eps)
 
-    def step(carry, k):
-        delta, radius, best, finite = carry
-        landed, point = problem.land(problem.origin + delta)
-        share = anneal(k, steps, 1.0, LAST)
-        if loss == "cross_entropy":  # which says nothing about distances
-            reading, grad = problem.read_and_grad(point)
-        else:
-            reading, _, grad = loss_and_grad(problem, point, loss, anneal(k, steps, 1.0, 0.0))
-        unit, largest = scaled(grad)
-        first = jnp.maximum(reading.margin, reading.slack) / positive(largest)
-        first /= positive(unscaled_norm(unit, 2))
-        if loss == "cross_entropy":
-            unit, largest = scaled(loss_and_grad(problem, point, loss, share)[2])
-        length = positive(unscaled_norm(unit, 2))
+    def step(state, scheduled):
+        share, warmth = scheduled
+        landed, point = problem.land(problem.origin + state.delta)
         landed = landed.astype(dtype)
-        # All displacements are about as long as the radius: in units of it, squares are safe.
-        unit_of_length = positive(radius)
-        size = unscaled_norm(landed / unit_of_length, 2) * unit_of_length
-        best = best.visit(landed, size, reading.crossed)
+        reading, _, grad = loss_and_grad(problem, point, loss, warmth)
+        # One pass over what is as large as the input for all sums. Squares are safe: displacements
+        # are about as long as the radius, and gradients are in units of the one before. One that is
+        # out of its range is waited for: the step goes nowhere, and the next knows its unit.
+        scale = positive(state.radius)
+        normal, inside = grad * state.inverse, landed / scale
+        largest = jnp.max(jnp.abs(grad))
+        length, size = unscaled_norm(normal, 2), unscaled_norm(inside, 2) * scale
+        along = jnp.sum(normal * inside)
+        grown = largest * state.inverse
+        near = (largest == 0) | ((grown > 1 / RANGE) & (grown < RANGE))
+        ok = jnp.isfinite(largest) & near
+        best = state.best.visit(landed, size, reading.crossed)
+        if loss == "cross_entropy":  # which says nothing about distances
+            unit, steepest = scaled(problem.read_and_grad(point)[1])
+            first = jnp.maximum(reading.margin, reading.slack) / positive(steepest)
+            first /= positive(unscaled_norm(unit, 2))
+        else:
+            first = jnp.maximum(reading.margin, reading.slack) * state.inverse / positive(length)
         change = jnp.where(reading.crossed, 1 - gamma, 1 + gamma)
-        radius = jnp.where(k == 0, first, jnp.minimum(change * radius, best.norm))
-        moved = landed / positive(radius) - share / length * unit
-        delta = radius / positive(unscaled_norm(moved, 2)) * moved
-        ok = jnp.isfinite(largest) & jnp.isfinite(radius)
-        delta = jnp.where(ok, delta, landed)
-        return (delta, jnp.where(ok, radius, size), best, finite & ok), None
+        radius = jnp.where(state.begun, jnp.minimum(change * state.radius, best.norm), first)
+        ok &= jnp.isfinite(radius)
+        # moved = landed / radius - share grad / |grad|, and its norm by the three products.
+        share = jnp.where(length > 0, share, 0)
+        unit_of_length = positive(radius)
+        squares = (size / unit_of_length) ** 2 + share**2
+        cosine = along / positive(length) * (scale / unit_of_length)
+        moved = jnp.sqrt(jnp.maximum(squares - 2 * share * cosine, rounding * squares))
+        keep = radius / unit_of_length / positive(moved)
+        usual = (largest > 0) & (largest < jnp.inf)
+        inverse = jnp.where(usual, power_near(largest)[1], state.inverse)
+        turn = radius * share / positive(length) / positive(moved) * (state.inverse / inverse)
+        state = State(
+            delta=jnp.where(ok, keep * landed - turn * (grad * inverse), landed),
+            radius=jnp.where(ok, radius, state.radius),
+            inverse=inverse,
+            best=best,
+            begun=state.begun | ok,
+            finite=state.finite & jnp.isfinite(largest),
+        )
+        return state, None
 
     start = problem.center - problem.origin
-    init = problem.init((start, problem.size(start), none_yet(start), jnp.ones((), bool)))
-    (*_, best, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
-    return best.delta, finite
+    init = State(
+        delta=start,
+        radius=problem.size(start),
+        inverse=jnp.ones((), dtype),
+        best=none_yet(start),
+        begun=jnp.zeros((), bool),
+        finite=jnp.ones((), bool),
+    )
+    k = jnp.arange(steps).astype(dtype)
+    schedule = anneal(k, steps, 1.0, LAST), anneal(k, steps, 1.0, 0.0)
+    last, _ = jax.lax.scan(step, problem.init(init), schedule)
+    return last.best.delta, last.finite

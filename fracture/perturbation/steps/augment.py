@@ -10,6 +10,7 @@ from ..._problem import Problem
 from ..._typing import Order
 from ...norms import positive
 from .anneal import anneal
+from .halfspace import unscaled_norm
 from .shortest import Incumbent, none_yet
 
 LAST = 0.01  # of the first step, at the end
@@ -64,25 +65,25 @@ def augment(
     length = positive(problem.size(delta))
     height = positive(jnp.maximum(problem.start.margin, problem.start.slack))
 
-    def step(state, k):
+    def step(state, scheduled):
+        first, share = scheduled
         u, before, multiplier, metric, best, finite = state
         landed, point = problem.land(problem.origin + length * u)
         reading, grad = problem.read_and_grad(point)
-        landed, size = landed.astype(dtype), problem.size(landed)
-        best = best.visit(landed, size, reading.crossed)
+        landed = landed.astype(dtype)
         u, y, g = landed / length, reading.margin / height, grad / (height / length)
+        best = best.visit(landed, length * unscaled_norm(u, ord), reading.crossed)
         if ord == jnp.inf:
             aged = METRIC_MEMORY * metric + (1 - METRIC_MEMORY) * jnp.abs(g)
-            metric = jnp.where(k == 0, jnp.abs(g), aged)
+            metric = jnp.where(first, jnp.abs(g), aged)
         downhill = g / positive(metric)
         slope, _ = _penalty(y, multiplier)
         multiplier = jnp.clip(MEMORY * multiplier + (1 - MEMORY) * slope, *RANGE)
         slope, curvature = _penalty(y, multiplier)
-        share = anneal(k, steps, 1.0, LAST)
         t = share / (1 + curvature * jnp.sum(g * downhill))
         moved = _proximal(u - t * slope * downhill + momentum * (u - before), t, metric, ord)
         ok = jnp.all(jnp.isfinite(grad))
-        moved = jnp.where(ok & jnp.all(jnp.isfinite(moved)), moved, u / 2)
+        moved = jnp.where(ok, moved, u / 2)
         return State(moved, u, multiplier, metric, best, finite & ok), None
 
     half = delta / length / 2
@@ -94,8 +95,8 @@ def augment(
         best=none_yet(delta),
         finite=jnp.ones((), bool),
     )
-    ks = jnp.arange(steps).astype(dtype)
-    end, _ = jax.lax.scan(step, problem.init(init), ks)
+    k = jnp.arange(steps).astype(dtype)
+    end, _ = jax.lax.scan(step, problem.init(init), (k == 0, anneal(k, steps, 1.0, LAST)))
     return end.best.delta, length * end.u, end.finite
 
 

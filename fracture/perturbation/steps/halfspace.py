@@ -123,8 +123,10 @@ def combine(problem: Problem, one: Cut, other: Cut, delta: Array) -> Cut:
         size = unscaled_norm(normal, dual_order(problem.ord))
         return ((1 - share) * ends[0] + share * ends[1]) / positive(size)
 
-    distances = jnp.stack([distance(share) for share in SHARES])
-    share = jnp.asarray(SHARES, delta.dtype)[jnp.argmax(distances)]
+    share, farthest = jnp.zeros_like(one.excess), jnp.full_like(one.excess, -jnp.inf)
+    for other_share in SHARES:
+        far = distance(other_share)
+        share, farthest = jnp.where(far > farthest, other_share, share), jnp.maximum(far, farthest)
     return Cut(
         (1 - share) * one.excess + share * other.excess,
         (1 - share) * one.normal + share * other.normal,

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ..._problem import Problem, Reading
-from ...logits import as_logits
+from ...logits import as_logits, compared
 from ...norms import at_least_float32, positive
 
 LOSSES = ("soft_margin", "margin", "cross_entropy")
@@ -64,10 +64,12 @@ def loss_and_grad(
             height = jnp.maximum(problem.start.margin, problem.start.slack)
             least = positive(problem.start.slack)  # rounding alone
             temperature = jnp.maximum(WARM * share**2 * height, least).astype(wide.dtype)
-            classes = jnp.arange(wide.size, dtype=jnp.int32)
-            others = jnp.where(classes == problem.label, -jnp.inf, wide) / temperature
-            own = jnp.sum(jnp.where(classes == problem.label, wide, 0))
-            value = (own - temperature * jax.nn.logsumexp(others)).astype(dtype)
+            own, rival = compared(wide, problem.label, problem.target)
+            # The largest of the others, where it is finite, for the sum not to overflow.
+            shift = jax.lax.stop_gradient(jnp.where(jnp.isfinite(rival), rival, 0))
+            others = jnp.arange(wide.size, dtype=jnp.int32) != problem.label
+            powers = jnp.exp(jnp.where(others, wide - shift, -jnp.inf) / temperature)
+            value = (own - shift - temperature * jnp.log(jnp.sum(powers))).astype(dtype)
         else:
             logs = jax.nn.log_softmax(wide).astype(dtype)
             value = -logs[problem.target] if problem.targeted else logs[problem.label]

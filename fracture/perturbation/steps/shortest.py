@@ -19,7 +19,7 @@ class Incumbent(NamedTuple):
         """Take another displacement into account; `crossed` says that it is adversarial."""
         shorter = crossed & (norm < self.norm)
         shortest = jnp.where(shorter, norm, self.norm)
-        kept = jnp.where(shorter | (shortest == jnp.inf), delta, self.delta)
+        kept = jnp.where((crossed & (norm == shortest)) | (shortest == jnp.inf), delta, self.delta)
         return Incumbent(kept, shortest)
 
 

@@ -41,11 +41,11 @@ def shrink(
     dtype, ord = problem.center.dtype, problem.ord
     width = problem.x.size**0.5 if ord == jnp.inf else 1.0  # l2 radius of the unit ball
 
-    def step(carry, k):
+    def step(carry, scheduled):
         delta, radius, best, finite = carry
+        share, warmth = scheduled
         landed, point = problem.land(problem.origin + delta)
-        share = anneal(k, steps, 1.0, LAST)
-        reading, _, grad = loss_and_grad(problem, point, loss, anneal(k, steps, 1.0, 0.0))
+        reading, _, grad = loss_and_grad(problem, point, loss, warmth)
         unit, largest = scaled(grad)
         landed = landed.astype(dtype)
         scale = positive(radius)
@@ -64,5 +64,7 @@ def shrink(
 
     start = problem.center - problem.origin
     init = problem.init((start, problem.size(start), none_yet(start), jnp.ones((), bool)))
-    (*_, best, finite), _ = jax.lax.scan(step, init, jnp.arange(steps).astype(dtype))
+    k = jnp.arange(steps).astype(dtype)
+    schedule = anneal(k, steps, 1.0, LAST), anneal(k, steps, 1.0, 0.0)
+    (*_, best, finite), _ = jax.lax.scan(step, init, schedule)
     return best.delta, finite

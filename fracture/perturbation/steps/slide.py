@@ -80,8 +80,8 @@ def slide(
         trusted = (away > 0) & (jnp.abs(stretch - 1) < TRUST)
         # Of the slopes here and at the point before, the worse: at a kink both matter.
         slope = away / positive(size) * positive(jnp.max(jnp.abs(grad)))
-        shares = jnp.stack([jnp.ones_like(slope), slope / positive(before)])
-        worst = jnp.where(stretch > 1, jnp.max(shares), jnp.min(shares))
+        share = slope / positive(before)
+        worst = jnp.where(stretch > 1, jnp.maximum(share, 1), jnp.minimum(share, 1))
         before = jnp.where(trusted, slope, before)
         reach = jnp.where(trusted, size * (1 + (stretch - 1) * worst), jnp.inf)
         nearer = reach < run.reach
