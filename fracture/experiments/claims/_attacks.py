@@ -30,7 +30,7 @@ def within_radii(
 
     def at_each(solver, **how):
         one = lambda radius: solver(logits_fn, x, label, radius=radius, bounds=bounds, **how)
-        return jax.vmap(one)(radii)
+        return jax.lax.map(one, radii)  # one after the other: a pass of a photograph is large
 
     return at_each(pgd, steps=pgd_steps), at_each(fgsm)
 
