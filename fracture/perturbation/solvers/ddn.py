@@ -86,7 +86,7 @@ class State(NamedTuple):
 
     delta: Array  # (d,): the displacement to evaluate next
     radius: Array  # of the sphere that it lies on
-    inverse: Array  # of a power of two near the largest entry of the last gradient
+    inverse: Array  # of a power of two near the largest entry of the last gradient, or a guess
     best: Incumbent
     begun: Array  # bool: the radius is that of a sphere
     finite: Array  # bool: all gradients were
@@ -161,10 +161,11 @@ def resize(
         return state, None
 
     start = problem.center - problem.origin
+    steepness = positive(jnp.abs(problem.start.margin)) / positive(problem.size(problem.center))
     init = State(
         delta=start,
         radius=problem.size(start),
-        inverse=jnp.ones((), dtype),
+        inverse=power_near(steepness)[1],
         best=none_yet(start),
         begun=jnp.zeros((), bool),
         finite=jnp.ones((), bool),
