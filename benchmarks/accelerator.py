@@ -25,7 +25,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +42,7 @@ import fracture
 from fracture import compression, data, models, norms, optimal, perturbation, training
 
 LIMIT = 420.0  # seconds after which no part begins; the longest one takes less than two minutes
+COMPILING = 100.0  # and after which no program of a claim begins to compile
 PASSES = 20
 POINTS = 512  # that networks are trained on
 BOX = (0.0, 1.0)
@@ -68,6 +69,7 @@ class Size(NamedTuple):
     orders: tuple[float, ...]  # of the affine network's radii
     networks: tuple[str, ...]  # for digits
     batches: tuple[tuple[int, str, str], ...]  # digits, and which of `RUNS` and rivals attack them
+    rounding: str  # of `RUNS`: what passes in TF32 change
     train_steps: int  # of the networks for digits
     seeds: int  # networks trained at once
     fit_steps: int
@@ -95,12 +97,40 @@ FEW, EVERY = "ddn|low, l2", "."
 LIBRARIES = ("adv_lib", "foolbox")
 RIVALS = "^(DDN 100|FMN 100|ALMA 1000)$"
 SMALL = Size(
-    (2,), ("mlp",), ((4, "ddn", "^DDN 100$"),), 20, 2, 10, (8,), 16, 5, 4, 1, 2, ("linear_points",)
+    (2,),
+    ("mlp",),
+    ((4, "ddn", "^DDN 100$"),),
+    "ddn 100, l2",
+    20,
+    2,
+    10,
+    (8,),
+    16,
+    5,
+    4,
+    1,
+    2,
+    ("linear_points",),
 )
-CPU = Size(*SEARCHES, ((256, EVERY, "^DDN 100$"),), 1000, 4, 500, (16, 64), 256, 50, 64, 4, 50, ())
+CPU = Size(
+    *SEARCHES,
+    ((256, EVERY, "^DDN 100$"),),
+    "minimal low, l2",
+    1000,
+    4,
+    500,
+    (16, 64),
+    256,
+    50,
+    64,
+    4,
+    50,
+    (),
+)
 ACCELERATOR = Size(
     *SEARCHES,
     ((512, EVERY, RIVALS), (8192, FEW, "^DDN 100$")),
+    "minimal low, l2",
     2000,
     16,
     5000,
@@ -165,7 +195,7 @@ def solvers(size: Size) -> Iterator[Figure | Missing]:
         params = _networks.train_network(network, train, size.train_steps)
         answer = jax.jit(jax.vmap(network.apply, (None, 0)))
         for batch, ours, theirs in size.batches:
-            xs = inputs[-batch:]  # those that it was not trained on come last
+            xs = inputs[-batch:]  # those that it was not trained on, 2,000, come last
             labels = np.asarray(answer(params, xs).argmax(1), np.int32)
             victim = _networks.Victim(name, network.apply, params, xs, labels, np.nan)
             yield from _searches(victim, ours, theirs)
@@ -249,6 +279,7 @@ def _rivals(victim: _networks.Victim, which: str) -> Iterator[Any]:
     for library in LIBRARIES:
         if library in absent():
             yield Missing(library, absent()[library])
+    torch.backends.cudnn.allow_tf32 = False  # as of its other products: answers are judged in full
     with jax.default_matmul_precision("highest"):
         twin = _networks.twin(victim).to("cuda" if torch.cuda.is_available() else "cpu")
         for peer in peers(2):
@@ -274,14 +305,14 @@ def rounded(size: Size) -> Iterator[Figure | Missing]:
         norms = {}
         for precision in ("tensorfloat32", "highest"):
             with jax.default_matmul_precision(precision):
-                attack = _solving(victim, RUNS["minimal low, l2"])
+                attack = _solving(victim, RUNS[size.rounding])
                 call = params, xs, victim.labels
                 program, _ = compiling(attack, *call)
                 took = seconds(program, *call)
                 found = program(*call)
             norms[precision] = np.asarray(found.norm)
             judged = _judged(victim, xs + found.delta, 2)
-            what = f"{NETWORK[name]}, batch {batch}, minimal low in {precision}"
+            what = f"{NETWORK[name]}, batch {batch}, {size.rounding}, in {precision}"
             yield Figure(f"{what}: run", took, "s")
             yield Figure(f"{what}: confirmed in full", float(np.isfinite(judged).mean()), "share")
         change = np.abs(norms["tensorfloat32"] / norms["highest"] - 1)
@@ -336,7 +367,7 @@ def fits(size: Size) -> Iterator[Figure | Missing]:
 
 
 def _products(what: str, seeds: int, dim: int, step: float) -> Iterator[Figure | Missing]:
-    """How much of a step's time the products alone take: forward, and two of the backward pass."""
+    """How much of a step's time its large products alone take: forward, and of the weights."""
     left = jax.random.normal(jax.random.key(0), (seeds, POINTS, dim))
     right = jax.random.normal(jax.random.key(1), (seeds, dim, 2 * dim))
 
@@ -447,7 +478,8 @@ def photographs(size: Size) -> Iterator[Figure | Missing]:
 def claims(size: Size) -> Iterator[Figure | Missing]:
     """All claims at their default size: the last point of each, and the rest by extrapolation.
 
-    Programs compile in threads, as many as there are cores, and take the seconds of one of them.
+    Programs compile in threads, as many as there are cores, and take the seconds of one of them;
+    nothing compiles while chunks are timed.
     """
     from fracture import experiments
     from fracture.sweeps._chunk import compiled, lower
@@ -463,8 +495,14 @@ def claims(size: Size) -> Iterator[Figure | Missing]:
                 sweep = experiments.sweep_of(*_settled(name))
                 traced = lower(sweep, sweep.points()[-1])
                 compiling_[pool.submit(compiled, traced)] = sweep
-            for future in as_completed(compiling_):
-                sweep, program = compiling_[future], future.result()
+            wait(compiling_, COMPILING)
+            for future, sweep in list(compiling_.items()):
+                if future.cancel():
+                    del compiling_[future]
+                    yield Missing(sweep.name, f"its turn to compile was not within {COMPILING:g} s")
+            wait(compiling_)
+            for future, sweep in compiling_.items():
+                program = future.result()
                 points, last = sweep.points(), sweep.points()[-1]
                 took = seconds(program.compute, 0)
                 chunks = sum(-(-num // chunk) for num, chunk in map(sweep.size, points))
@@ -477,8 +515,8 @@ def claims(size: Size) -> Iterator[Figure | Missing]:
                 yield Figure(f"{sweep.name}, {chunks} chunks like it: run", whole[1], "s")
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    yield Figure(f"{len(names)} claims, every point like its last: programs", totals[0], "s")
-    yield Figure(f"{len(names)} claims, every chunk like its last: run", totals[1], "s")
+    yield Figure(f"{len(compiling_)} claims, every point like its last: programs", totals[0], "s")
+    yield Figure(f"{len(compiling_)} claims, every chunk like its last: run", totals[1], "s")
 
 
 def _settled(name: str) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import itertools
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -36,7 +37,8 @@ from ._progress import Progress, watching
 from ._spec import Sweep, label
 from ._store import ChunkStore, chunk_store
 
-_COMPILING = max(2, min(8, (os.cpu_count() or 1) // 2))  # points at once, a core each
+_CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+_COMPILING = max(2, min(8, _CORES // 2))  # points at once, a core each
 _AHEAD = 3 * _COMPILING  # points that are traced, and compile, before the one that is waited for
 _PATIENCE = 60  # seconds after which a network's file system shows what another machine wrote
 
@@ -250,8 +252,9 @@ def _here(begun: Iterable[Begun]) -> Iterator[Compute]:
     """Compute in this process, in a thread of its own: all else is done meanwhile.
 
     The next points are traced in the caller's thread, where its settings hold, which JAX keeps for
-    each thread; they compile in others, which takes a core each and no device. Chunks are computed
-    one after the other, and written while the next one is computed.
+    each thread; they compile in others, which takes a core each, and of a GPU the moments in which
+    its compiler tries kernels. Chunks are computed one after the other, and written while the next
+    one is computed.
     """
     compiling, computing = ThreadPoolExecutor(_COMPILING), ThreadPoolExecutor(2)
 

@@ -123,8 +123,8 @@ def combine(problem: Problem, one: Cut, other: Cut, delta: Array) -> Cut:
         size = unscaled_norm(normal, dual_order(problem.ord))
         return ((1 - share) * ends[0] + share * ends[1]) / positive(size)
 
-    share, farthest = jnp.zeros_like(one.excess), jnp.full_like(one.excess, -jnp.inf)
-    for other_share in SHARES:
+    share, farthest = jnp.full_like(one.excess, SHARES[0]), distance(SHARES[0])
+    for other_share in SHARES[1:]:
         far = distance(other_share)
         share, farthest = jnp.where(far > farthest, other_share, share), jnp.maximum(far, farthest)
     return Cut(
