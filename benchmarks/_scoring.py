@@ -79,7 +79,7 @@ def statistics(record: Record, reference: np.ndarray, everybody: np.ndarray) -> 
         "success": float(found.mean()),
         "median norm": float(np.median(record.norms)),
         "mean norm": float(record.norms[found].mean()) if found.any() else math.inf,
-        "within 1 %": float((record.norms <= CLOSE * everybody).mean()) if found.any() else 0.0,
+        "within 1 %": float(((record.norms <= CLOSE * everybody) & found).mean()),
         "min ratio": float(ratio[some].min()) if some.any() else math.inf,
         "median ratio": float(np.median(ratio[some])) if some.any() else math.inf,
         "mean ratio": float(counted.mean()),

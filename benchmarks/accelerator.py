@@ -4,14 +4,14 @@
     python benchmarks/accelerator.py solvers training
     python benchmarks/accelerator.py --small
 
-One command, at most nine minutes; nothing but JAX and fracture is needed. A table as it goes, and
-all of it as one JSON object in the last line. Parts for which a package, a file or the time is
-missing are named with the reason. The figures are those that docs and benchmarks state of a CPU:
-times of compiled calls, without compilation unless the name says so, beside the bare passes through
-the network that they contain, and what they found, so that a fast wrong answer shows. Where PyTorch
-and adversarial-library or foolbox are installed, their attacks run on the same images and their
-loop on the same task, on the same device. `--small` runs everything on little data, to see that it
-works; its figures mean nothing.
+One command that begins nothing after seven minutes; nothing but JAX and fracture is needed. A table
+as it goes, and all of it as one JSON object in the last line. Parts for which a package, a file or
+the time is missing are named with the reason. The figures are those that docs and benchmarks state
+of a CPU: times of compiled calls, without compilation unless the name says so, beside the bare
+passes through the network that they contain, and what they found, so that a fast wrong answer
+shows. Where PyTorch and adversarial-library or foolbox are installed, their attacks run on the same
+images and their loop on the same task, on the same device. `--small` runs everything on little
+data, to see that it works; its figures mean nothing.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,56 +91,54 @@ RUNS: dict[str, dict[str, Any]] = {
     "apgd, linf ball of 0.05": {"solver": perturbation.apgd, "ord": jnp.inf, "radius": 0.05},
     "minimal medium, linf": {"ord": jnp.inf},
 }
-SEARCHES = (1, 2, jnp.inf), ("mlp", "cnn")
 NETWORK = {"mlp": "MLP", "cnn": "CNN"}
 FEW, EVERY = "ddn|low, l2", "."
 LIBRARIES = ("adv_lib", "foolbox")
 RIVALS = "^(DDN 100|FMN 100|ALMA 1000)$"
 SMALL = Size(
-    (2,),
-    ("mlp",),
-    ((4, "ddn", "^DDN 100$"),),
-    "ddn 100, l2",
-    20,
-    2,
-    10,
-    (8,),
-    16,
-    5,
-    4,
-    1,
-    2,
-    ("linear_points",),
+    orders=(2,),
+    networks=("mlp",),
+    batches=((4, "ddn", "^DDN 100$"),),
+    rounding="ddn 100, l2",
+    train_steps=20,
+    seeds=2,
+    fit_steps=10,
+    dims=(8,),
+    wide=16,
+    their_steps=5,
+    cells=4,
+    photographs=1,
+    classes=2,
+    claims=("linear_points",),
 )
 CPU = Size(
-    *SEARCHES,
-    ((256, EVERY, "^DDN 100$"),),
-    "minimal low, l2",
-    1000,
-    4,
-    500,
-    (16, 64),
-    256,
-    50,
-    64,
-    4,
-    50,
-    (),
+    orders=(1, 2, jnp.inf),
+    networks=("mlp", "cnn"),
+    batches=((256, EVERY, "^DDN 100$"),),
+    rounding="minimal low, l2",
+    train_steps=1000,
+    seeds=4,
+    fit_steps=500,
+    dims=(16, 64),
+    wide=256,
+    their_steps=50,
+    cells=64,
+    photographs=4,
+    classes=50,
+    claims=(),
 )
-ACCELERATOR = Size(
-    *SEARCHES,
-    ((512, EVERY, RIVALS), (8192, FEW, "^DDN 100$")),
-    "minimal low, l2",
-    2000,
-    16,
-    5000,
-    (16, 64, 256),
-    1024,
-    300,
-    256,
-    20,
-    1000,
-    None,
+ACCELERATOR = CPU._replace(
+    batches=((512, EVERY, RIVALS), (8192, FEW, "^DDN 100$")),
+    train_steps=2000,
+    seeds=16,
+    fit_steps=5000,
+    dims=(16, 64, 256),
+    wide=1024,
+    their_steps=300,
+    cells=256,
+    photographs=20,
+    classes=1000,
+    claims=None,
 )
 
 
@@ -188,17 +186,24 @@ def passes(size: Size) -> Iterator[Figure | Missing]:
 
 def solvers(size: Size) -> Iterator[Figure | Missing]:
     """Searches on digits: time, share of it that is passes, and what was found."""
-    inputs = np.asarray(data.digits().inputs)
-    train, _ = data.split(data.digits(), _networks.TRAIN)
     for name in size.networks:
-        network = _networks.ARCHITECTURES[name]()
-        params = _networks.train_network(network, train, size.train_steps)
-        answer = jax.jit(jax.vmap(network.apply, (None, 0)))
         for batch, ours, theirs in size.batches:
-            xs = inputs[-batch:]  # those that it was not trained on, 2,000, come last
-            labels = np.asarray(answer(params, xs).argmax(1), np.int32)
-            victim = _networks.Victim(name, network.apply, params, xs, labels, np.nan)
-            yield from _searches(victim, ours, theirs)
+            yield from _searches(_victim(name, size.train_steps, batch), ours, theirs)
+
+
+@cache
+def _trained(name: str, steps: int) -> tuple[models.Network, Any]:
+    train, _ = data.split(data.digits(), _networks.TRAIN)
+    network = _networks.ARCHITECTURES[name]()
+    return network, _networks.train_network(network, train, steps)
+
+
+def _victim(name: str, steps: int, batch: int) -> _networks.Victim:
+    """The network and the last digits, labelled by its own answers in the precision that holds."""
+    network, params = _trained(name, steps)
+    xs = np.asarray(data.digits().inputs)[-batch:]  # the 2,000 that it was not trained on come last
+    labels = jax.jit(jax.vmap(network.apply, (None, 0)))(params, xs).argmax(1)
+    return _networks.Victim(name, network.apply, params, xs, np.asarray(labels, np.int32), np.nan)
 
 
 def _searches(victim: _networks.Victim, ours: str, theirs: str) -> Iterator[Figure | Missing]:
@@ -208,35 +213,39 @@ def _searches(victim: _networks.Victim, ours: str, theirs: str) -> Iterator[Figu
     bare, _ = compiling(bare_passes(victim.apply, PASSES), *call)
     one = seconds(bare, *call) / PASSES
     yield Figure(f"{where}: a bare pass", 1e3 * one, "ms")
-    norms: dict[str, np.ndarray] = {}
+    records: dict[str, _scoring.Record] = {}
     runs = [run for run in RUNS if re.search(ours, run)]
     attacks = [_solving(victim, RUNS[run]) for run in runs]
     for run, (program, compile_seconds) in zip(runs, _compiling(attacks, *call), strict=True):
         took = seconds(program, *call)
         found = program(*call)
-        norms[run] = _judged(victim, victim.inputs + found.delta, RUNS[run].get("ord", 2))
-        grads = float(found.num_grads.mean())
+        verdict = _judged(victim, found.delta, RUNS[run].get("ord", 2))
+        grads, claimed = float(found.num_grads.mean()), float(found.found.mean())
+        costs = grads, took, compile_seconds
+        records[run] = _scoring.Record(
+            run, _scoring.OURS, verdict[0], *costs, *verdict[1:], claimed
+        )
         yield Figure(f"{where}, {run}: compilation", compile_seconds, "s")
         yield Figure(f"{where}, {run}: run", took, "s")
         yield Figure(f"{where}, {run}: gradients", grads, "an image")
         yield Figure(f"{where}, {run}: run over its passes", took / (grads * one), "times")
         yield Figure(f"{where}, {run}: memory", memory(program) / 2**20, "MiB")
-        yield Figure(f"{where}, {run}: claimed", float(found.found.mean()), "share")
+        yield Figure(f"{where}, {run}: claimed", claimed, "share")
     for rival in _rivals(victim, theirs):
         if isinstance(rival, Missing):
             yield rival
         else:
             name = f"{rival.name} of {rival.library}, l2"
-            norms[name] = rival.norms
+            records[name] = rival
             yield Figure(f"{where}, {name}: run", rival.seconds, "s")
     for kind in ("l2", "linf"):
-        best = np.min([norms[run] for run in norms if run.endswith(kind)] or [[]], axis=0)
-        for run in (run for run in norms if run.endswith(kind)):
-            with np.errstate(invalid="ignore"):
-                close = (norms[run] <= 1.01 * best) & np.isfinite(norms[run])
-            yield Figure(f"{where}, {run}: median norm", float(np.median(norms[run])), "pixels")
-            yield Figure(f"{where}, {run}: success", float(np.isfinite(norms[run]).mean()), "share")
-            yield Figure(f"{where}, {run}: within 1 % of the best", float(close.mean()), "share")
+        compared = {run: record for run, record in records.items() if run.endswith(kind)}
+        best = _scoring.best_of(list(compared.values())) if compared else np.array(())
+        for run, record in compared.items():
+            row = _scoring.statistics(record, best, best)
+            yield Figure(f"{where}, {run}: median norm", row["median norm"], "pixels")
+            yield Figure(f"{where}, {run}: success", row["success"], "share")
+            yield Figure(f"{where}, {run}: within 1 % of the best", row["within 1 %"], "share")
 
 
 def _compiling(functions: Sequence[Any], *arguments) -> list[tuple[Any, float]]:
@@ -261,10 +270,10 @@ def _solving(victim: _networks.Victim, options: dict[str, Any]) -> Any:
     return partial(perturbation.solve, victim.apply, bounds=BOX, batch_size=num, **options)
 
 
-def _judged(victim: _networks.Victim, images: Any, ord: float) -> np.ndarray:
-    """Norms of answers that count in full precision."""
+def _judged(victim: _networks.Victim, delta: Any, ord: float) -> tuple[np.ndarray, float, float]:
+    """`_scoring.judge` of displacements, in full precision."""
     with jax.default_matmul_precision("highest"):
-        return _scoring.judge(victim, np.asarray(images), ord)[0]
+        return _scoring.judge(victim, np.asarray(victim.inputs + delta), ord)
 
 
 def _rivals(victim: _networks.Victim, which: str) -> Iterator[Any]:
@@ -292,26 +301,21 @@ def _rivals(victim: _networks.Victim, which: str) -> Iterator[Any]:
 
 def rounded(size: Size) -> Iterator[Figure | Missing]:
     """What rounded products change: radii with passes in TF32 beside full ones."""
-    inputs = np.asarray(data.digits().inputs)
-    train, _ = data.split(data.digits(), _networks.TRAIN)
     batch, *_ = size.batches[0]
     for name in size.networks:
-        network = _networks.ARCHITECTURES[name]()
-        params = _networks.train_network(network, train, size.train_steps)
-        xs = jnp.asarray(inputs[-batch:])
+        _trained(name, size.train_steps)  # in the default precision, as for the solvers
         with jax.default_matmul_precision("highest"):
-            labels = jax.jit(jax.vmap(network.apply, (None, 0)))(params, xs).argmax(1)
-        victim = _networks.Victim(name, network.apply, params, xs, labels.astype(jnp.int32), np.nan)
+            victim = _victim(name, size.train_steps, batch)
+        call = victim.params, jnp.asarray(victim.inputs), jnp.asarray(victim.labels)
         norms = {}
         for precision in ("tensorfloat32", "highest"):
             with jax.default_matmul_precision(precision):
                 attack = _solving(victim, RUNS[size.rounding])
-                call = params, xs, victim.labels
                 program, _ = compiling(attack, *call)
                 took = seconds(program, *call)
                 found = program(*call)
             norms[precision] = np.asarray(found.norm)
-            judged = _judged(victim, xs + found.delta, 2)
+            judged, *_ = _judged(victim, found.delta, 2)
             what = f"{NETWORK[name]}, batch {batch}, {size.rounding}, in {precision}"
             yield Figure(f"{what}: run", took, "s")
             yield Figure(f"{what}: confirmed in full", float(np.isfinite(judged).mean()), "share")

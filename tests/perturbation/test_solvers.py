@@ -234,6 +234,20 @@ def test_descents_start_outside_the_bounds_at_any_scale(solver):
     np.testing.assert_allclose(got.norm / scales, np.sqrt(2), rtol=1e-3)
 
 
+@pytest.mark.fast
+@pytest.mark.parametrize("solver", [fmn, ddn])
+def test_a_slope_that_changes_by_any_factor_costs_a_step_at_most(solver):
+    # The margin falls by 1/2 until |x| = 1/2, and by as much again within 1/steepness of it.
+    def one(steepness):
+        network = lambda z: jnp.stack([1 - z[0] - steepness * jax.nn.relu(z[0] - 0.5), 0 * z[0]])
+        return solver(network, jnp.zeros(2, F32), 0, steps=20)
+
+    got = jax.jit(jax.vmap(one))(jnp.array([2.0**20, 2.0**45, 2.0**60], F32))
+    assert (got.status == Status.FOUND).all()
+    # The last search leaves a bracket of this width around so sharp a bend.
+    np.testing.assert_allclose(got.norm, 0.5, rtol=5e-3)
+
+
 def test_bounds_hold_to_the_last_bit_and_inputs_may_start_outside():
     rng = np.random.default_rng(4)
     lower = -(10.0 ** rng.uniform(-6, 3, (64, 5))).astype(np.float32)

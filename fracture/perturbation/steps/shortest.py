@@ -19,6 +19,7 @@ class Incumbent(NamedTuple):
         """Take another displacement into account; `crossed` says that it is adversarial."""
         shorter = crossed & (norm < self.norm)
         shortest = jnp.where(shorter, norm, self.norm)
+        # By the new norm alone: a GPU would copy the old one at every step for it to be read here.
         kept = jnp.where((crossed & (norm == shortest)) | (shortest == jnp.inf), delta, self.delta)
         return Incumbent(kept, shortest)
 
