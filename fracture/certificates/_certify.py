@@ -9,9 +9,9 @@ from .._problem import Problem, pose
 from .._typing import Bounds, LogitsFn, Order
 from ..logits import as_logits
 from ..norms import dual_order, norm, positive
-from ..perturbation import Perturbation
+from ..perturbation import Perturbation, minimal
 from ._bounds import Known
-from ._branch import EFFORTS as BRANCH_EFFORTS, branch
+from ._branch import EFFORTS as BRANCH_EFFORTS, Branched, branch
 from ._domain import Domain
 from ._methods import budget_of
 from ._outputs import distance, margins_on, outputs, prepare, seeds_of, unbegun
@@ -67,14 +67,15 @@ def certify(
         of the closest lines around each activation. `"offset"`: the lines for the outputs are
         improved by gradient ascent, and in l1 and l2 activations are known to lie in balls too.
         `"alpha"`: the lines for hidden layers as well. `"shor"`: in l2, the quadratic relaxation of
-        networks that are chains. `"branch"`: up to the perturbation that is given as `found`, a
-        network of at most 256 activations is taken apart at their kinks, until the radius is exact
-        or the effort is spent. `"best"`: what an effort is best spent on.
+        networks that are chains. `"branch"`: a network of at most 256 activations is taken apart at
+        their kinks, until the radius is exact or the effort is spent. `"best"`: what an effort is
+        best spent on.
     effort
         `"low"`, `"medium"` or `"high"`.
     found
         A perturbation of the same input, norm and bounds, such as `minimal` finds: nothing larger
-        is tried, and where the two meet, the certificate is exact.
+        is tried, and where the two meet, the certificate is exact. Where a network is taken apart
+        and none is given, `minimal` finds one, at low effort.
 
     Returns
     -------
@@ -107,19 +108,31 @@ def certify(
     budget = budget_of(method, effort)
     problem = pose(logits_fn, x, label, ord, bounds, target)
     known, room = prepare(problem)
+    apart = budget.branched and _small(known)
+    if apart and found is None:
+        found = minimal(logits_fn, x, label, ord=ord, bounds=bounds, target=target, effort="low")
     links = chain(known) if budget.quadratic_steps and problem.ord == 2 else None
     # Choices go on from radius to radius: from small ones they get farther.
     first = _guess(problem) / (2 if budget.steps else 1)
-    most = jnp.full_like(first, jnp.inf) if found is None else found.norm.astype(first.dtype)
+    most = shortest = jnp.full_like(first, jnp.inf)
+    if found is not None:
+        most = found.norm.astype(first.dtype)
+        shortest = jnp.where(found.found, most, jnp.inf)
     first = jnp.minimum(first, most)
     if links is None:
         radius, margins, count = _by_search(problem, known, room, budget, first, most)
     else:
         radius, margins, count = by_classes(problem, known, room, links, budget, first, most)
-    if budget.branched and found is not None and _small(known):
-        radius, margins, count = _apart(problem, known, room, found, effort, radius, margins, count)
+    if apart:
+        branched = _apart(problem, known, room, most, effort)
+        # Of a larger ball, which was not bounded as a whole, it is known that no margin is
+        # negative, of the classes that were asked about.
+        asked = wanted(problem) | ~seeds_of(problem).any(axis=1)
+        margins = jnp.where(branched.radius > radius, jnp.where(asked, 0, -jnp.inf), margins)
+        radius = jnp.maximum(radius, branched.radius)
+        shortest, count = jnp.minimum(shortest, branched.norm), count + branched.num_parts
     closest = jnp.argmin(jnp.where(wanted(problem), margins, jnp.inf))
-    return conclude(problem, radius, margins, count, closest, found)
+    return conclude(problem, radius, margins, count, closest, shortest)
 
 
 def _by_search(problem, known, room, budget, first, most):
@@ -148,17 +161,11 @@ def _small(known: Known) -> bool:
     return sum(node.size for node in known.nodes if node.kind == "scalar") <= BRANCHED
 
 
-def _apart(problem, known, room, found, effort, radius, margins, count):
-    """What branch and bound certifies, up to the perturbation that is known."""
-    most = jnp.where(found.norm < jnp.inf, found.norm, 0).astype(radius.dtype)
-    branched = branch(
-        problem, known, room, seeds_of(problem), wanted(problem), most, BRANCH_EFFORTS[effort]
-    )
-    # Of a larger ball, which was not bounded as a whole, it is known that none is negative, of the
-    # classes that were asked about.
-    unknown = seeds_of(problem).any(axis=1) & ~wanted(problem)
-    margins = jnp.where(branched.radius > radius, jnp.where(unknown, -jnp.inf, 0), margins)
-    return jnp.maximum(radius, branched.radius), margins, count + branched.num_parts
+def _apart(problem, known, room, most, effort) -> Branched:
+    """What branch and bound certifies, up to the norm of the perturbation that is known."""
+    most = jnp.where(most < jnp.inf, most, 0)
+    asked = seeds_of(problem), wanted(problem)
+    return branch(problem, known, room, *asked, most, BRANCH_EFFORTS[effort])
 
 
 def _steepness(problem: Problem) -> tuple[Array, Array]:

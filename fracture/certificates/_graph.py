@@ -23,6 +23,7 @@ ONE_TO_ONE = {
     "convert_element_type",
     "copy",
     "div",
+    "dynamic_update_slice",
     "expand_dims",
     "mul",
     "neg",
@@ -30,6 +31,10 @@ ONE_TO_ONE = {
     "reduce_sum",
     "reshape",
     "rev",
+    "scatter",
+    "scatter-add",
+    "scatter-sub",
+    "scatter-mul",
     "select_n",
     "slice",
     "split",
@@ -360,11 +365,9 @@ class _Walk:
         many = sum(isinstance(each, _Value) for each in inputs)
         if name not in AFFINE or (many > 1 and name in BILINEAR):
             return None
-        if name == "div" and isinstance(inputs[1], _Value):
+        if name in ("div", "scatter-mul") and isinstance(inputs[-1], _Value):
             return None
-        if name in ("select_n", "dynamic_slice", "gather") and any(
-            isinstance(each, _Value) for each in _indices(name, inputs)
-        ):
+        if any(isinstance(each, _Value) for each in _indices(name, inputs)):
             return None
         places = [at for at, each in enumerate(inputs) if isinstance(each, _Value)]
         parents = tuple(self.settle(inputs[at]) for at in places)
@@ -380,6 +383,8 @@ class _Walk:
                     return filled[0]
                 if name == "sub":
                     return jnp.add(*filled)
+                if name == "scatter-sub":
+                    filled[2] = -filled[2]
             out = primitive.bind(*filled, **params)
             return out[which] if primitive.multiple_results else out
 
@@ -508,8 +513,12 @@ def _size(value: Any) -> Any:
 
 
 def _indices(name: str, inputs: list[Any]) -> list[Any]:
-    """The operands that say which entries are taken."""
-    return {"select_n": inputs[:1], "dynamic_slice": inputs[1:], "gather": inputs[1:]}[name]
+    """The operands that say which entries are taken, or where they go."""
+    if name.startswith("scatter"):
+        return inputs[1:2]
+    start = {"select_n": 0, "dynamic_slice": 1, "gather": 1, "dynamic_update_slice": 2}
+    stop = 1 if name == "select_n" else None
+    return inputs[start[name] : stop] if name in start else []
 
 
 def _terms(name: str, params: dict, shapes: Sequence[tuple[int, ...]]) -> int:
@@ -522,6 +531,8 @@ def _terms(name: str, params: dict, shapes: Sequence[tuple[int, ...]]) -> int:
         return int(np.prod(shapes[1], dtype=int)) // shapes[1][features] + 2
     if name in ("reduce_sum", "cumsum", "reduce_window_sum"):
         return int(np.prod(shapes[0], dtype=int)) + 1
+    if name in ("scatter-add", "scatter-sub", "scatter-mul"):  # all may go to one place
+        return int(np.prod(shapes[2], dtype=int)) + 2
     return 3
 
 

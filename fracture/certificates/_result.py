@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from .._problem import Problem
-from ..perturbation import Perturbation
 
 EXACT = 1e-4  # a bracket that is as narrow is a point
 
@@ -61,7 +60,7 @@ def conclude(
     margins: Array,
     count: Array,
     closest: Array,
-    found: Perturbation | None,
+    shortest: Array,
 ) -> Certificate:
     """The certificate, with what it means.
 
@@ -75,15 +74,14 @@ def conclude(
         How many radii were tried.
     closest
         The class with the smallest margin.
-    found
-        A perturbation that is known; None for none.
+    shortest
+        Norm of the smallest perturbation that is known; inf for none.
     """
     wrong = problem.posed & (problem.start.margin <= 0)
     radius = jnp.where(problem.posed & ~wrong, radius, 0)
     status = jnp.where(radius > 0, CertificateStatus.CERTIFIED, CertificateStatus.NOTHING)
-    if found is not None:
-        met = found.found & (found.norm <= radius * (1 + EXACT)) & (radius > 0)
-        status = jnp.where(met, CertificateStatus.EXACT, status)
+    met = (radius > 0) & (shortest <= radius * (1 + EXACT))
+    status = jnp.where(met, CertificateStatus.EXACT, status)
     status = jnp.where(wrong, CertificateStatus.MISCLASSIFIED, status)
     status = jnp.where(problem.posed, status, CertificateStatus.NOT_FINITE)
     return Certificate(

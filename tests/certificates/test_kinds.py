@@ -121,6 +121,22 @@ def moved(x):
     )
 
 
+def scattered(x):
+    """Entries that are set, and that others are added to, taken from or multiplied with."""
+    rows = np.array([2, 0, 2, 5])  # one is out of range
+    flat = x.ravel()
+    return jnp.concatenate(
+        [
+            x.at[1, :2].set(0.5).at[:, 3].set(x[:, 0]).ravel(),
+            flat.at[rows].add(jnp.tanh(flat[:4])).at[rows].subtract(2 * flat[3:7])[:6],
+            jnp.zeros((4, 4), x.dtype).at[rows[:3]].add(x).ravel(),
+            jnp.tanh(x).at[rows].multiply(constant(x, 4, 4), mode="drop").ravel(),
+            jax.lax.dynamic_update_slice(flat, jnp.sin(flat[:3]), (4,)),
+            jax.ops.segment_sum(x, np.array([0, 1, 0]), 2).ravel(),
+        ]
+    )
+
+
 def reduced(x):
     """Sums and greatest values, several in one network."""
     return jnp.concatenate(
@@ -173,6 +189,7 @@ KINDS = {
     "chosen": chosen,
     "products": products,
     "stopped": stopped,
+    "scattered": scattered,
 }
 # In l2, in l∞, and in a box that cuts the ball.
 PLACES = {"ball": (2, 0.5, None), "cube": (INF, 0.2, None), "cut": (2, 0.8, (0.2, 0.3))}
@@ -270,7 +287,9 @@ UNKNOWN = {
     "pow": lambda x: x**x,
     "erf_inv": jax.scipy.special.erfinv,
     "cumprod": jnp.cumprod,
-    "scatter": lambda x: x.at[0].set(0.0),
+    "scatter-mul": lambda x: jnp.ones_like(x).at[np.array([0, 0, 1])].multiply(x),
+    "scatter-max": lambda x: x.at[0].max(0.0),
+    "scatter": lambda x: x.at[(x[0] > 0).astype(jnp.int32)].set(0.0),
     "reduce_window": lambda x: jax.lax.reduce_window(x, ONE, jax.lax.mul, (2,), (1,), "VALID"),
     "bitcast_convert_type": lambda x: x * jax.random.uniform(key_of(x), dtype=x.dtype),
     "float32 to int32": lambda x: x.astype(jnp.int32).astype(x.dtype),
