@@ -15,7 +15,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
 from types import ModuleType
@@ -154,7 +154,7 @@ def _answers(
                 again = task._replace(attempt=1)
                 waiting[_submit(executor, again)] = again
             else:
-                failed[f"{label(point)}, seeds {chunk.start} to {chunk.stop - 1}"] = answer.error
+                failed[chunk_label(sweep, chunk)] = answer.error
                 if store is not None:
                     with contextlib.suppress(OSError):  # a full disk, say: it is raised below, too
                         note_failure(
@@ -163,12 +163,22 @@ def _answers(
             said = f"{sweep.name}, {label(point)}, elsewhere"
             say(f"{said}: {len(failed)} failed" if failed else said)
     if failed:
-        listed = "; ".join(f"{name}: {error}" for name, error in list(failed.items())[:_TOLD])
-        more = "; …" if len(failed) > _TOLD else ""
-        raise FailedChunksError(
-            f"{len(failed)} chunks of {sweep.name} failed twice ({listed}{more}); all others are "
-            "finished, and stored where there is a folder."
-        )
+        raise failed_twice(sweep, failed)
+
+
+def chunk_label(sweep: Sweep, chunk: Chunk) -> str:
+    """A chunk for people."""
+    return f"{label(sweep.points()[chunk.at])}, seeds {chunk.start} to {chunk.stop - 1}"
+
+
+def failed_twice(sweep: Sweep, failed: Mapping[str, str]) -> FailedChunksError:
+    """What says that chunks failed in two places, and why."""
+    listed = "; ".join(f"{name}: {error}" for name, error in list(failed.items())[:_TOLD])
+    more = "; …" if len(failed) > _TOLD else ""
+    return FailedChunksError(
+        f"{len(failed)} chunks of {sweep.name} failed twice ({listed}{more}); all others are "
+        "finished, and stored where there is a folder."
+    )
 
 
 def _answer(future: Any) -> Answer:

@@ -30,7 +30,17 @@ from ._chunk import (
     settings,
     under,
 )
-from ._executor import Begun, Compute, Computed, Executor, FailedChunksError, Say, elsewhere
+from ._executor import (
+    Begun,
+    Compute,
+    Computed,
+    Executor,
+    FailedChunksError,
+    Say,
+    chunk_label,
+    elsewhere,
+    failed_twice,
+)
 from ._group import next_run, tell, told
 from ._netcdf import DamagedFileError, write_dataset
 from ._progress import Progress, watching
@@ -85,8 +95,8 @@ def run(
     BlockingIOError
         Where another process runs this sweep in `out`.
     FailedChunksError
-        Where chunks failed twice in an executor, when all others are finished; or in one of several
-        processes, when all other sweeps are.
+        Where chunks failed twice, in an executor or in two of several processes, when all others
+        are finished.
     ValueError
         Where an executor is given, and other processes could not import the sweep.
 
@@ -337,76 +347,110 @@ def _starting(
             yield Started(program, results)
 
 
+class _Shared(NamedTuple):
+    """What this process computed of a run that it shares with others, and why it could not."""
+
+    group: str  # the run, by the name that all of them know
+    done: dict[tuple[str, Chunk], xr.Dataset]  # by sweep and chunk
+    causes: dict[tuple[str, Chunk], Exception]
+
+
 @contextlib.contextmanager
 def _together(
     sweeps: Sequence[Sweep], begun: Iterable[Begun], progress: Progress | None
 ) -> Iterator[Compute]:
     """Compute each P-th chunk in this process, one of P under `jax.distributed`; await others.
 
-    The others' chunks are those that appear in the folder. Whoever cannot do its share of a sweep
-    tells the others, which then await nothing of it, and goes on with the next one.
+    The others' chunks are those that appear in the folder. Whoever cannot compute one tells the
+    others, and goes on; the process that follows it tries once more. Of a sweep that one of them
+    cannot begin nothing is awaited.
     """
-    group, count, mine = next_run(), itertools.count(-jax.process_index()), []
+    shared, mine = _Shared(next_run(), {}, {}), []
+    count = itertools.count(-jax.process_index())
     for one in begun:
         turns = {chunk: next(count) % jax.process_count() for chunk in chunks(one.sweep)}
         mine.append(one._replace(missing=[c for c in one.missing if turns[c] == 0]))
         if jax.process_index() == 0:
-            tell(f"{group}/{one.sweep.name}/holder", _held(one).token)
+            tell(f"{shared.group}/{one.sweep.name}/holder", _held(one).token)
     for sweep in sweeps[len(mine) :]:
-        tell(f"{group}/{sweep.name}/failed", "it could not begin, its own error says why")
-    failures: dict[str, Exception] = {}
-    done = _share(mine, group, failures, progress)
+        why = "it could not begin, its own error says why"
+        tell(f"{shared.group}/{sweep.name}/failed", why)
+    _share(mine, shared, progress)
 
     def compute(begun: Begun, say: Say) -> Computed:
-        name = begun.sweep.name
-        say(f"{name}, by all processes")
+        sweep, failed, cause = begun.sweep, {}, None
+        say(f"{sweep.name}, by all processes")
         for chunk in begun.missing:
-            result = done.get(name, {}).pop(chunk, None)
-            if result is None:
-                result = _awaited(begun, chunk, group, failures.get(name))
-            yield chunk, result
+            place = sweep.name, chunk
+            why = "" if place in shared.done else _awaited(begun, chunk, shared)
+            if why:
+                failed[chunk_label(sweep, chunk)] = why
+                cause = cause or shared.causes.get(place)
+            else:
+                yield chunk, shared.done.pop(place)
+        if failed:
+            raise failed_twice(sweep, failed) from cause
 
     yield compute
 
 
-def _share(
-    mine: Sequence[Begun], group: str, failures: dict[str, Exception], progress: Progress | None
-) -> dict[str, dict[Chunk, xr.Dataset]]:
-    """The chunks of this process, of every sweep of which none fails."""
-    done: dict[str, dict[Chunk, xr.Dataset]] = {}
-    with _here(mine) as here:
-        for one in mine:
-            name = one.sweep.name
+def _share(mine: Iterable[Begun], shared: _Shared, progress: Progress | None = None) -> None:
+    """Compute the chunks of this process; tell the others which of them it could not."""
+
+    def kept(begun: Begun, say: Say) -> Computed:
+        for chunk, result in here(begun, say):
+            shared.done[begun.sweep.name, chunk] = result
+            yield chunk, result
+
+    left = collections.deque(mine)
+    while left:
+        with _here(tuple(left)) as here:  # what compiles ahead of a chunk that fails is lost
             try:
-                done[name] = _computed(one, here, progress)
+                while left:
+                    _computed(left[0], kept, progress)
+                    left.popleft()
             except Exception as error:
-                failures[name] = error
-                tell(f"{group}/{name}/failed", f"{type(error).__name__}: {error}"[:1000])
-                break
-        else:
-            return done
-    # What compiled ahead was for the points that follow the failed one.
-    return done | _share(mine[len(done) + 1 :], group, failures, progress)
+                one, name = left[0], left[0].sweep.name
+                ready = {c: shared.done[name, c] for c in one.missing if (name, c) in shared.done}
+                chunk, *rest = (c for c in one.missing if c not in ready)
+                shared.causes[name, chunk] = error
+                tell(_about(shared, name, chunk), f"{type(error).__name__}: {error}"[:1000])
+                left[0] = one._replace(stored=one.stored | ready, missing=rest)
 
 
-def _awaited(begun: Begun, chunk: Chunk, group: str, cause: Exception | None) -> xr.Dataset:
-    """A chunk that another process computes, once it is there."""
+def _about(shared: _Shared, name: str, chunk: Chunk) -> str:
+    """Where it is told that a chunk failed."""
+    return f"{shared.group}/{name}/{chunk.at}-{chunk.start}"
+
+
+def _awaited(begun: Begun, chunk: Chunk, shared: _Shared) -> str:
+    """Wait until a chunk that another process computes is done; why it failed, where it did.
+
+    Computed here, where the process before this one could not.
+    """
     store, point, name = _held(begun), begun.sweep.points()[chunk.at], begun.sweep.name
-    well = time.monotonic()
-    while True:
+    before = (jax.process_index() - 1) % jax.process_count()
+    well, pause = time.monotonic(), 0.05
+    while (name, chunk) not in shared.done:
         wrong = ""
         try:
-            return store.checked(point, chunk.start)
+            shared.done[name, chunk] = store.checked(point, chunk.start)
+            break
         except FileNotFoundError:
             pass
         except DamagedFileError as error:
             wrong = str(error)
-        if failed := told(f"{group}/{name}/failed"):
-            said = "; ".join(f"process {number}: {why}" for number, why in sorted(failed.items()))
+        failed = told(_about(shared, name, chunk))
+        if len(failed) > 1:
+            return _who(failed)
+        if before in failed:
+            _share([begun._replace(missing=[chunk])], shared)
+            continue
+        if gone := told(f"{shared.group}/{name}/failed"):
             raise FailedChunksError(
-                f"chunks of {name} failed ({said}); what was finished is stored."
-            ) from cause
-        holders = told(f"{group}/{name}/holder").values()
+                f"chunks of {name} failed ({_who(gone)}); what was finished is stored."
+            )
+        holders = told(f"{shared.group}/{name}/holder").values()
         if not wrong and holders and store.holder() not in holders:
             wrong = (
                 f"{store.folder} is not the folder of process 0, or that one has ended; "
@@ -414,8 +458,15 @@ def _awaited(begun: Begun, chunk: Chunk, group: str, cause: Exception | None) ->
             )
         well = well if wrong else time.monotonic()
         if time.monotonic() - well > _PATIENCE:
-            tell(f"{group}/{name}/failed", wrong)
-        time.sleep(0.1)
+            tell(f"{shared.group}/{name}/failed", wrong)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 2.0)
+    return ""
+
+
+def _who(failed: dict[int, str]) -> str:
+    """Which processes failed, and why."""
+    return ", ".join(f"process {number}: {why}" for number, why in sorted(failed.items()))
 
 
 def _held(begun: Begun) -> ChunkStore:

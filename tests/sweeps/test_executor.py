@@ -307,29 +307,35 @@ def test_one_of_several_processes_computes_each_second_chunk(whole, expected, se
         got = run(SWEEP, out=whole)
     xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
     assert second_of_two == {}
-    # What is the other's is waited for, until it says that it failed; an old note says nothing.
+    # What is the other's is waited for, until it says that it failed: then it is computed here. A
+    # note of an earlier run says nothing.
     (folder / f"{NAMES[2]}.nc").unlink()
     note_failure(folder, NAMES[2], "of an earlier run")
-    second_of_two["run/toy/failed/0"] = "ArithmeticError: no luck"
-    with pytest.raises(FailedChunksError, match=r"of toy failed \(process 0: Arithmetic"):
-        run(SWEEP, out=whole)
+    second_of_two["run/toy/0-6/0"] = "ArithmeticError: no luck"
+    got = run(SWEEP, out=whole)
+    xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
+    assert list(second_of_two) == ["run/toy/0-6/0"]
 
 
 def test_who_cannot_do_its_share_tells_the_others_and_goes_on(tmp_path, whole, second_of_two):
-    """Of the sweep that fails before, and of one that cannot begin, nothing is awaited."""
+    """Of a sweep that cannot begin nothing is awaited; of one that failed, all that did not."""
     (tmp_path / "traces").mkdir()
     unlucky = make(name="unlucky", folder=str(tmp_path / "traces"), fails="3")
     held = make(name="held")
+    failing = [f"run/unlucky/{chunk}" for chunk in ("0-0", "0-3", "0-6")]
+    told = {f"{about}/0": "ArithmeticError: none here" for about in failing}
+    second_of_two.update(told)
     each = run_each([unlucky, SWEEP, held], out=whole)
     with exclusive(whole / "chunks" / "held", process=1):
         assert next(each).attrs["experiment"] == "toy"
-        assert second_of_two == {
-            "run/unlucky/failed/1": "ArithmeticError: no luck",
-            "run/held/failed/1": "it could not begin, its own error says why",
-        }
+        mine = {f"{about}/1": "ArithmeticError: no luck" for about in failing}
+        gone = {"run/held/failed/1": "it could not begin, its own error says why"}
+        assert second_of_two == {**told, **mine, **gone}
         with pytest.raises(BlockingIOError):
             next(each)
-    with pytest.raises(FailedChunksError, match="process 1: Arith") as failed:
+    assert [path.stem for path in (whole / "chunks" / "unlucky").glob("*.nc")] == ["dim5-seed0"]
+    said = r"3 chunks of unlucky failed twice \(.*seeds 0 to 2: process 0: .*none here, process 1"
+    with pytest.raises(FailedChunksError, match=said) as failed:
         run(unlucky, out=whole)
     assert isinstance(failed.value.__cause__.__cause__, ArithmeticError)
 
