@@ -183,7 +183,7 @@ def every_row(
         coefficients: dict[int, Array] = {}
         pass_on(coefficients, node, [sign * part for part in known.parts])
         lost = eps * node.roundings * size
-        return then(_to_input(nodes, relaxed, coefficients, x, sign * known.start, lost))
+        return then(to_input(nodes, relaxed, coefficients, x, sign * known.start, lost))
 
     given = jnp.arange(node.size), relaxed.sizes[at].ravel(), matrix
     every = lambda sign: in_chunks(partial(one, sign), given, _chunk(nodes, at))
@@ -312,11 +312,29 @@ def substitute(
         By step, or made of the step's coefficient; None for the lines that are closest.
     """
     zero = jnp.zeros((), x.dtype)
-    return _to_input(nodes, relaxed, {at: seed}, x, zero, zero, choices)
+    return to_input(nodes, relaxed, {at: seed}, x, zero, zero, choices)
 
 
-def _to_input(nodes, relaxed, coefficients, x, constant, rounding, choices=None):
-    """The sum of linear functions of several steps, and of a constant, as one of the input."""
+def to_input(
+    nodes: Sequence[Node],
+    relaxed: Relaxation,
+    coefficients: dict[int, Array],
+    x: Array,
+    constant: Array,
+    rounding: Array,
+    choices: Mapping[int, Choice | Callable[[Array], Choice]] | None = None,
+) -> Linear:
+    """The sum of linear functions of several steps, and of a constant, as one of the input.
+
+    Parameters
+    ----------
+    nodes, relaxed, x, choices
+        As of `substitute`.
+    coefficients
+        By step, in its shape; used up.
+    constant, rounding
+        What is added, and what is taken off in the end.
+    """
     eps = jnp.finfo(x.dtype).eps
     for place in range(max(coefficients), -1, -1):
         if place not in coefficients:

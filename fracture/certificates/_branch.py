@@ -13,6 +13,7 @@ Wang et al. (2021), "Beta-CROWN", arXiv:2103.06624. Bunel et al. (2020), "Branch
 piecewise linear neural network verification", arXiv:1909.06588.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from .._problem import Problem
 from ..norms import dual_order, halfspace_step, loop_init, norm, positive
-from ._ascend import ascend, begin
+from ._ascend import LENGTH, ascend, begin
 from ._bounds import (
     Choice,
     Known,
@@ -34,6 +35,7 @@ from ._bounds import (
     lowest,
     relax,
     substitute,
+    to_input,
 )
 from ._domain import Domain
 from ._graph import Node
@@ -42,6 +44,9 @@ from ._polyhedron import nearest_point
 from ._scalar import evaluate, kinks
 
 _FIRST_WEIGHT = 0.3  # of a ball, in its natural units
+_FIRST_SHARE = -1.2  # logarithm of how much of a margin is added to an entry, in its units
+_SHARE_LENGTH = 0.3  # of the first step of that
+_TOGETHER = 64  # entries that are bounded at once where margins are not positive
 
 
 MOST_ENTRIES = 256  # of an input for which parts without kinks are solved exactly
@@ -57,6 +62,7 @@ class Effort(NamedTuple):
     pool: int  # parts that are remembered at most
     steps: int  # of ascent, for each part
     first_steps: int  # for the ranges of hidden layers on the whole domain
+    confined_steps: int  # for those at its adversarial points
     narrow: bool  # bound hidden layers anew in each part
     tolerance: (
         float  # relative: a part whose bound is as close to the smallest perturbation is done
@@ -64,9 +70,9 @@ class Effort(NamedTuple):
 
 
 EFFORTS = {
-    "low": Effort(20, 16, 512, 15, 0, True, 5e-5),
-    "medium": Effort(100, 16, 2048, 15, 20, True, 5e-5),
-    "high": Effort(400, 64, 8192, 15, 40, True, 5e-5),
+    "low": Effort(20, 16, 512, 15, 0, 0, True, 5e-5),
+    "medium": Effort(100, 16, 2048, 15, 20, 6, True, 5e-5),
+    "high": Effort(400, 64, 8192, 15, 40, 12, True, 5e-5),
 }
 
 
@@ -188,6 +194,21 @@ def _branch(
 
     choices, units = jax.vmap(first)(seeds)
     slopes = {at: rises(relaxed.pieces[at]) for at in choices}
+    roots = jax.tree.map(lambda v: jnp.broadcast_to(v, (len(seeds), *v.shape)), root)
+    if effort.confined_steps:
+
+        def confined(given):
+            seed, asked = given
+            run = lambda: _confined(
+                known, relaxed, domain, places, root, seed, effort.confined_steps
+            )
+            return jax.lax.cond(asked, run, lambda: (*root, jnp.zeros((), bool)))
+
+        plain = jax.vmap(lambda seed: substitute(nodes, relaxed, last, seed, x))(seeds)
+        near = jax.vmap(lambda row: _nearest(domain, row)[1])(plain)
+        wanted = wanted & (near < most * (1 - slack))
+        *roots, empty = jax.lax.map(confined, (seeds, wanted))
+        wanted = wanted & ~empty
 
     def function(part: _Part, here: Relaxation):
         """The linear function of multipliers, and where coefficients and slopes are left."""
@@ -228,7 +249,8 @@ def _branch(
         if effort.narrow:
             here, low, high, empty = _narrowed(known, relaxed, domain, places, part)
         else:
-            here, low, high, empty = _cut(nodes, relaxed, places, part)
+            low, high, empty = part.low, part.high, jnp.zeros((), bool)
+            here = _cut(nodes, relaxed, places, low, high)
         row, _, seen = function(part, here)
 
         def value(free):
@@ -257,7 +279,7 @@ def _branch(
 
     def polished(part: _Part) -> tuple[Array, Array]:
         """The bound of a part in which the network is affine, exactly; and its nearest point."""
-        here, *_ = _cut(nodes, relaxed, places, part)
+        here = _cut(nodes, relaxed, places, part.low, part.high)
         row, unit, _ = function(part, here)
         low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
         seed = seeds[part.rival]
@@ -361,13 +383,12 @@ def _branch(
 
     def filled(size, alive):
         rival = jnp.arange(size, dtype=jnp.int32) % len(seeds)
-        spread = lambda v: jnp.broadcast_to(v, (size, *v.shape))
         return _Part(
             alive=alive,
             bound=jnp.zeros(size, dtype),
             rival=rival,
-            low=spread(root[0]),
-            high=spread(root[1]),
+            low=roots[0][rival],
+            high=roots[1][rival],
             free=(jax.tree.map(lambda v: v[rival], choices), jnp.zeros(size, dtype)),
             split=jnp.zeros(size, jnp.int32),
             cut=jnp.zeros(size, dtype),
@@ -423,13 +444,12 @@ def _nearest(domain: Domain, row: Linear) -> tuple[Array, Array]:
     return delta, jnp.where(row.constant > 0, far * safe, 0)
 
 
-def _cut(nodes, relaxed: Relaxation, places: list[int], part: _Part):
-    """What is known on a part, ranges apart from those that were cut being as before."""
-    low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
-    pieces = dict(relaxed.pieces)
-    for at in places:
-        pieces[at] = chords(nodes[at].expr, low[at], high[at])
-    return relaxed._replace(pieces=pieces), part.low, part.high, jnp.zeros((), bool)
+def _cut(nodes, relaxed: Relaxation, places: list[int], low: Array, high: Array) -> Relaxation:
+    """What is known where activations are applied to what lies in these ranges."""
+    lows, highs = _views(nodes, places, low), _views(nodes, places, high)
+    pieces = {at: chords(nodes[at].expr, lows[at], highs[at]) for at in places}
+    closest_lines = {at: lines(pieces[at]) for at in places}
+    return relaxed._replace(pieces=relaxed.pieces | pieces, lines=relaxed.lines | closest_lines)
 
 
 def _narrowed(known: Known, relaxed: Relaxation, domain: Domain, places: list[int], part: _Part):
@@ -452,6 +472,89 @@ def _narrowed(known: Known, relaxed: Relaxation, domain: Domain, places: list[in
         pieces = chords(nodes[at].expr, low[at], high[at])
         here.pieces[at], here.lines[at] = pieces, lines(pieces)
     return here, *_flat(places, {at: (low[at], high[at]) for at in places}), empty
+
+
+def _confined(
+    known: Known,
+    relaxed: Relaxation,
+    domain: Domain,
+    places: list[int],
+    ends: tuple[Array, Array],
+    seed: Array,
+    steps: int,
+) -> tuple[Array, Array, Array]:
+    """Ranges of what activations are applied to at adversarial points; whether there are none."""
+    nodes, (low, high), empty = known.nodes, ends, jnp.zeros((), bool)
+    for at in places:
+        here = _cut(nodes, relaxed, places, low, high)
+        bound = _where_adversarial(known, here, domain, at, seed, steps)
+        lows, highs = _views(nodes, places, low), _views(nodes, places, high)
+        lows[at] = jnp.maximum(lows[at], bound[0])
+        highs[at] = jnp.minimum(highs[at], -bound[1])
+        empty |= jnp.any(lows[at] > highs[at])
+        highs[at] = jnp.maximum(lows[at], highs[at])
+        low, high = _flat(places, {at: (lows[at], highs[at]) for at in places})
+    return low, high, empty
+
+
+def _where_adversarial(
+    known: Known, here: Relaxation, domain: Domain, at: int, seed: Array, steps: int
+) -> Array:
+    """Bounds of what an activation is applied to, and of its negative: leading axis 2.
+
+    Where the margin is not positive an entry is at least itself plus any positive multiple of the
+    margin; of these sums bounds go through the layers above, too.
+
+    References
+    ----------
+    Kotha et al. (2023), "Provably bounding neural network preimages", arXiv:2302.01404.
+    """
+    nodes, x, last = known.nodes, known.center[0], len(known.nodes) - 1
+    (parent,) = nodes[at].parents
+    size = lambda row: norm(row.slope, dual_order(domain.ord))
+    margin = positive(size(substitute(nodes, here, last, seed, x)))
+    start = {place: c.slope for place, c in closest(nodes, here, last, seed).items()}
+    zero = jnp.zeros((), x.dtype)
+
+    def choose(place, slope):
+        free = Choice(slope, zero, jnp.zeros_like(slope))
+        return lambda c: _chosen(nodes[place], here.pieces[place], c, free, zero)
+
+    def one(sign, entry):
+        unit = sign * jax.nn.one_hot(entry, nodes[parent].size, dtype=x.dtype)
+        unit = unit.reshape(nodes[parent].shape)
+        own = substitute(nodes, here, parent, unit, x)
+        most = size(own) / margin
+
+        def value(free):
+            slopes, log_share = free
+            both = {last: most * jnp.exp(log_share) * seed, parent: unit}
+            chosen = {place: choose(place, slope) for place, slope in slopes.items()}
+            return lowest(domain, to_input(nodes, here, both, x, zero, zero, chosen)), ()
+
+        lengths = jax.tree.map(lambda _: LENGTH, start), _SHARE_LENGTH
+        first = begin((start, jnp.full_like(zero, _FIRST_SHARE)))
+        (best, _), _ = ascend(value, first, steps, (lowest(domain, own), ()), lengths)
+        return best
+
+    return _every_unstable(one, here.pieces[at]).reshape(2, *nodes[parent].shape)
+
+
+def _every_unstable(one: Callable[[Array, Array], Array], pieces: Pieces) -> Array:
+    """What is asked of each entry and of its negative; -inf where activations are affine anyway."""
+    affine = jnp.any(jnp.diff(pieces.points, axis=0) <= 0, axis=0).ravel()
+    count, dtype = affine.size, pieces.points.dtype
+    order = jnp.argsort(jnp.concatenate([affine, affine]))
+    order = jnp.resize(order, (-(-2 * count // _TOGETHER), _TOGETHER))
+
+    def some(places):
+        signs = jnp.where(places < count, 1, -1).astype(dtype)
+        run = lambda _: jax.vmap(one)(signs, places % count)
+        nothing = lambda _: jnp.full(_TOGETHER, -jnp.inf, dtype)
+        return jax.lax.cond(jnp.all(affine[places % count]), nothing, run, None)
+
+    found = jax.lax.map(some, order)
+    return jnp.full(2 * count, -jnp.inf, dtype).at[order.ravel()].max(found.ravel())
 
 
 def _chosen(node: Node, pieces: Pieces, c: Array, free: Choice, unit: Array) -> Choice:

@@ -16,7 +16,16 @@ from fracture.certificates._polyhedron import nearest_point
 from fracture.certificates._result import wanted
 from fracture.perturbation import minimal
 
-EFFORT = Effort(rounds=60, batch=4, pool=256, steps=15, first_steps=0, narrow=True, tolerance=5e-5)
+EFFORT = Effort(
+    rounds=60,
+    batch=4,
+    pool=256,
+    steps=15,
+    first_steps=0,
+    confined_steps=4,
+    narrow=True,
+    tolerance=5e-5,
+)
 HIDDEN = 5
 
 
@@ -138,7 +147,7 @@ def test_multipliers_in_linf_ascend_without_exact_leaves(monkeypatch):
 
 def test_is_a_bound_wherever_it_stops():
     """However few rounds there are, and however small the pool."""
-    short = Effort(rounds=2, batch=2, pool=4, steps=3, first_steps=0, narrow=False, tolerance=5e-5)
+    short = EFFORT._replace(rounds=2, batch=2, pool=4, steps=3, narrow=False)
     run = solver(jax.nn.relu, 2, None, short)
     open_ = 0
     for seed in range(12):
