@@ -194,7 +194,9 @@ def _branch(
 
     choices, units = jax.vmap(first)(seeds)
     slopes = {at: rises(relaxed.pieces[at]) for at in choices}
+    inf = jnp.full((), jnp.inf, dtype)
     roots = jax.tree.map(lambda v: jnp.broadcast_to(v, (len(seeds), *v.shape)), root)
+    floor = inf  # what parts that are done leave behind
     if effort.confined_steps:
 
         def confined(given):
@@ -206,9 +208,10 @@ def _branch(
 
         plain = jax.vmap(lambda seed: substitute(nodes, relaxed, last, seed, x))(seeds)
         near = jax.vmap(lambda row: _nearest(domain, row)[1])(plain)
-        wanted = wanted & (near < most * (1 - slack))
-        *roots, empty = jax.lax.map(confined, (seeds, wanted))
-        wanted = wanted & ~empty
+        done = wanted & (near >= most * (1 - slack))
+        floor = _smallest(near, done)
+        *roots, empty = jax.lax.map(confined, (seeds, wanted & ~done))
+        wanted = wanted & ~done & ~empty
 
     def function(part: _Part, here: Relaxation):
         """The linear function of multipliers, and where coefficients and slopes are left."""
@@ -395,12 +398,11 @@ def _branch(
         )
 
     start = jnp.zeros(2 * width, bool).at[: len(seeds)].set(wanted)
-    inf = jnp.full((), jnp.inf, dtype)
     carry = (
         jnp.zeros((), jnp.int32),
         filled(max(effort.pool, 2 * width), jnp.zeros(max(effort.pool, 2 * width), bool)),
         filled(2 * width, start),
-        inf,
+        floor,
         inf,
         jnp.zeros(x.size, dtype),
         jnp.zeros((), jnp.int32),

@@ -81,12 +81,13 @@ def exact_radius(first, shift, last, bias, x, label, ord, box=None, leak=0.0):
 
 def solver(activation, ord, bounds, effort=EFFORT, **options):
     @jax.jit
-    def run(first, shift, last, bias, x, label, most):
+    def run(first, shift, last, bias, x, label, most, tolerance=EFFORT.tolerance):
         logits_fn = network(first, shift, last, bias, activation)
         problem = pose(logits_fn, x, label, ord, bounds, None)
         known, room = prepare(problem)
         asked = seeds_of(problem), wanted(problem)
-        return branch(problem, known, room, *asked, most, effort, **options)
+        spent = effort._replace(tolerance=jnp.asarray(tolerance, x.dtype))
+        return branch(problem, known, room, *asked, most, spent, **options)
 
     return run
 
@@ -146,7 +147,7 @@ def test_multipliers_in_linf_ascend_without_exact_leaves(monkeypatch):
 
 
 def test_is_a_bound_wherever_it_stops():
-    """However few rounds there are, and however small the pool."""
+    """However few rounds there are, however small the pool, and how soon a part is done."""
     short = EFFORT._replace(rounds=2, batch=2, pool=4, steps=3, narrow=False)
     run = solver(jax.nn.relu, 2, None, short)
     open_ = 0
@@ -159,6 +160,9 @@ def test_is_a_bound_wherever_it_stops():
         got = run(*layers, x, label, jnp.asarray(2 * exact))
         assert 0 <= got.radius <= exact * (1 + 1e-9)
         open_ += not got.closed
+        for tolerance in (0.4, 0.6):
+            got = run(*layers, x, label, jnp.asarray(2 * exact), tolerance)
+            assert 0 <= got.radius <= exact * (1 + 1e-9)
     assert open_ > 0
 
 
