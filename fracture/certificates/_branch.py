@@ -544,10 +544,10 @@ def _where_adversarial(
 
 def _every_unstable(one: Callable[[Array, Array], Array], pieces: Pieces) -> Array:
     """What is asked of each entry and of its negative; -inf where activations are affine anyway."""
-    affine = jnp.any(jnp.diff(pieces.points, axis=0) <= 0, axis=0).ravel()
+    affine = (jnp.sum(jnp.diff(pieces.points, axis=0) > 0, axis=0) <= 1).ravel()
     count, dtype = affine.size, pieces.points.dtype
     order = jnp.argsort(jnp.concatenate([affine, affine]))
-    order = jnp.resize(order, (-(-2 * count // _TOGETHER), _TOGETHER))
+    order = jnp.pad(order, (0, -2 * count % _TOGETHER), mode="edge").reshape(-1, _TOGETHER)
 
     def some(places):
         signs = jnp.where(places < count, 1, -1).astype(dtype)

@@ -109,7 +109,8 @@ def certify(
     problem = pose(logits_fn, x, label, ord, bounds, target)
     known, room = prepare(problem)
     apart = budget.branched and _small(known)
-    if apart and found is None:
+    own = apart and found is None
+    if own:
         found = minimal(logits_fn, x, label, ord=ord, bounds=bounds, target=target, effort="low")
     links = chain(known) if budget.quadratic_steps and problem.ord == 2 else None
     # Choices go on from radius to radius: from small ones they get farther.
@@ -130,7 +131,9 @@ def certify(
         asked = wanted(problem) | ~seeds_of(problem).any(axis=1)
         margins = jnp.where(branched.radius > radius, jnp.where(asked, 0, -jnp.inf), margins)
         radius = jnp.maximum(radius, branched.radius)
-        shortest, count = jnp.minimum(shortest, branched.norm), count + branched.num_parts
+        count = count + branched.num_parts
+        if own:  # else `EXACT` says that what was given is the smallest
+            shortest = jnp.minimum(shortest, branched.norm)
     closest = jnp.argmin(jnp.where(wanted(problem), margins, jnp.inf))
     return conclude(problem, radius, margins, count, closest, shortest)
 
@@ -158,7 +161,7 @@ def _by_search(problem, known, room, budget, first, most):
 
 
 def _small(known: Known) -> bool:
-    return sum(node.size for node in known.nodes if node.kind == "scalar") <= BRANCHED
+    return 0 < sum(node.size for node in known.nodes if node.kind == "scalar") <= BRANCHED
 
 
 def _apart(problem, known, room, most, effort) -> Branched:

@@ -367,6 +367,8 @@ class _Walk:
             return None
         if name in ("div", "scatter-mul") and isinstance(inputs[-1], _Value):
             return None
+        if name == "scatter" and params.get("update_jaxpr") is not None:  # of any function
+            return None
         if any(isinstance(each, _Value) for each in _indices(name, inputs)):
             return None
         places = [at for at, each in enumerate(inputs) if isinstance(each, _Value)]

@@ -50,6 +50,7 @@ from ._store import ChunkStore, chunk_store
 _CORES = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 _COMPILING = max(2, min(8, _CORES // 2))  # points at once, a core each
 _AHEAD = 3 * _COMPILING  # points that are traced, and compile, before the one that is waited for
+_NOT_BEGUN = "it could not begin, its own error says why"  # of a sweep, in one process of several
 _PATIENCE = 60  # seconds after which a network's file system shows what another machine wrote
 
 
@@ -96,7 +97,7 @@ def run(
         Where another process runs this sweep in `out`.
     FailedChunksError
         Where chunks failed twice, in an executor or in two of several processes, when all others
-        are finished.
+        are finished; or where one of several processes could not begin, or ended early.
     ValueError
         Where an executor is given, and other processes could not import the sweep.
 
@@ -373,9 +374,8 @@ def _together(
         if jax.process_index() == 0:
             tell(f"{shared.group}/{one.sweep.name}/holder", _held(one).token)
     for sweep in sweeps[len(mine) :]:
-        why = "it could not begin, its own error says why"
-        tell(f"{shared.group}/{sweep.name}/failed", why)
-    _share(mine, shared, progress)
+        tell(f"{shared.group}/{sweep.name}/failed", _NOT_BEGUN)
+    left = {one.sweep.name for one in mine}
 
     def compute(begun: Begun, say: Say) -> Computed:
         sweep, failed, cause = begun.sweep, {}, None
@@ -388,34 +388,50 @@ def _together(
                 cause = cause or shared.causes.get(place)
             else:
                 yield chunk, shared.done.pop(place)
+        left.remove(sweep.name)
         if failed:
             raise failed_twice(sweep, failed) from cause
 
-    yield compute
+    try:
+        _share(mine, shared, progress)
+        yield compute
+    finally:
+        for name in left:  # of whoever stops early, nothing is to be awaited
+            tell(f"{shared.group}/{name}/failed", "it ended before the others")
 
 
-def _share(mine: Iterable[Begun], shared: _Shared, progress: Progress | None = None) -> None:
+def _share(mine: Sequence[Begun], shared: _Shared, progress: Progress | None = None) -> None:
     """Compute the chunks of this process; tell the others which of them it could not."""
+    while mine:
+        with _here(mine) as here:  # what compiles ahead of a chunk that fails is lost
+            mine = _until_one_fails(mine, here, shared, progress)
 
-    def kept(begun: Begun, say: Say) -> Computed:
-        for chunk, result in here(begun, say):
-            shared.done[begun.sweep.name, chunk] = result
-            yield chunk, result
 
-    left = collections.deque(mine)
-    while left:
-        with _here(tuple(left)) as here:  # what compiles ahead of a chunk that fails is lost
-            try:
-                while left:
-                    _computed(left[0], kept, progress)
-                    left.popleft()
-            except Exception as error:
-                one, name = left[0], left[0].sweep.name
-                ready = {c: shared.done[name, c] for c in one.missing if (name, c) in shared.done}
-                chunk, *rest = (c for c in one.missing if c not in ready)
-                shared.causes[name, chunk] = error
-                tell(_about(shared, name, chunk), f"{type(error).__name__}: {error}"[:1000])
-                left[0] = one._replace(stored=one.stored | ready, missing=rest)
+def _until_one_fails(
+    sweeps: Sequence[Begun], here: Compute, shared: _Shared, progress: Progress | None
+) -> Sequence[Begun]:
+    """Compute chunk after chunk; what is left to do once one has failed."""
+    for at, one in enumerate(sweeps):
+        name, points = one.sweep.name, one.sweep.points()
+        done = sum(chunk.stop - chunk.start for chunk in one.stored)
+        total = sum(one.sweep.size(point)[0] for point in points)
+        with contextlib.closing(here(one, lambda _: None)) as computed:
+            for number, chunk in enumerate(one.missing):
+                if progress is not None:
+                    progress(f"{name}, {label(points[chunk.at])}", done, total)
+                try:
+                    _, shared.done[name, chunk] = next(computed)
+                except Exception as error:
+                    shared.causes[name, chunk] = error
+                    tell(_about(shared, name, chunk), f"{type(error).__name__}: {error}"[:1000])
+                    ready = {known: shared.done[name, known] for known in one.missing[:number]}
+                    rest = one.missing[number + 1 :]
+                    return [
+                        one._replace(stored=one.stored | ready, missing=rest),
+                        *sweeps[at + 1 :],
+                    ]
+                done += chunk.stop - chunk.start
+    return []
 
 
 def _about(shared: _Shared, name: str, chunk: Chunk) -> str:
@@ -448,8 +464,8 @@ def _awaited(begun: Begun, chunk: Chunk, shared: _Shared) -> str:
             continue
         if gone := told(f"{shared.group}/{name}/failed"):
             raise FailedChunksError(
-                f"chunks of {name} failed ({_who(gone)}); what was finished is stored."
-            )
+                f"chunks of {name} failed ({_who(failed | gone)}); what was finished is stored."
+            ) from shared.causes.get((name, chunk))
         holders = told(f"{shared.group}/{name}/holder").values()
         if not wrong and holders and store.holder() not in holders:
             wrong = (

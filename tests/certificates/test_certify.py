@@ -94,7 +94,8 @@ def test_affine_networks_are_exact(dtype, ord):
     xs = jax.random.normal(jax.random.key(1), (5, 5), dtype)
     ys = jnp.argmax(xs @ weight.T, axis=-1)
     affine = lambda w, x: w @ x
-    got = solve(affine, weight, xs, ys, solver=certify, method="crown", ord=ord)
+    # There is nothing to take apart.
+    got = solve(affine, weight, xs, ys, solver=certify, method="branch", effort="low", ord=ord)
     found = solve(affine, weight, xs, ys, solver="affine", ord=ord)
     assert got.radius.dtype == dtype
     assert (got.radius <= found.norm).all()

@@ -289,6 +289,7 @@ UNKNOWN = {
     "cumprod": jnp.cumprod,
     "scatter-mul": lambda x: jnp.ones_like(x).at[np.array([0, 0, 1])].multiply(x),
     "scatter-max": lambda x: x.at[0].max(0.0),
+    "scatter.*of values": lambda x: x.at[0].apply(jnp.tanh),
     "scatter": lambda x: x.at[(x[0] > 0).astype(jnp.int32)].set(0.0),
     "reduce_window": lambda x: jax.lax.reduce_window(x, ONE, jax.lax.mul, (2,), (1,), "VALID"),
     "bitcast_convert_type": lambda x: x * jax.random.uniform(key_of(x), dtype=x.dtype),
