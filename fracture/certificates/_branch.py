@@ -62,7 +62,7 @@ class Effort(NamedTuple):
     pool: int  # parts that are remembered at most
     steps: int  # of ascent, for each part
     first_steps: int  # for the ranges of hidden layers on the whole domain
-    confined_steps: int  # for those at its adversarial points
+    confined_steps: int  # for those at its adversarial points, where leaves are not exact
     narrow: bool  # bound hidden layers anew in each part
     tolerance: (
         float  # relative: a part whose bound is as close to the smallest perturbation is done
@@ -197,7 +197,9 @@ def _branch(
     inf = jnp.full((), jnp.inf, dtype)
     roots = jax.tree.map(lambda v: jnp.broadcast_to(v, (len(seeds), *v.shape)), root)
     floor = inf  # what parts that are done leave behind
-    if effort.confined_steps:
+    # Leaves that are solved exactly rest on kinks alone: of other ranges it is known that they hold
+    # in the whole domain.
+    if effort.confined_steps and not exact:
 
         def confined(given):
             seed, asked = given

@@ -146,8 +146,9 @@ def test_multipliers_in_linf_ascend_without_exact_leaves(monkeypatch):
     assert np.min(share) > 0.85  # five units that are all cut, by multipliers alone
 
 
-def test_is_a_bound_wherever_it_stops():
+def test_is_a_bound_wherever_it_stops(monkeypatch):
     """However few rounds there are, however small the pool, and how soon a part is done."""
+    monkeypatch.setattr(_branch, "MOST_ENTRIES", 0)
     short = EFFORT._replace(rounds=2, batch=2, pool=4, steps=3, narrow=False)
     run = solver(jax.nn.relu, 2, None, short)
     open_ = 0
