@@ -395,9 +395,10 @@ def _together(
     try:
         _share(mine, shared, progress)
         yield compute
-    finally:
+    except (Exception, GeneratorExit):
         for name in left:  # of whoever stops early, nothing is to be awaited
             tell(f"{shared.group}/{name}/failed", "it ended before the others")
+        raise
 
 
 def _share(mine: Sequence[Begun], shared: _Shared, progress: Progress | None = None) -> None:

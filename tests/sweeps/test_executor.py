@@ -315,6 +315,12 @@ def test_one_of_several_processes_computes_each_second_chunk(whole, expected, se
     got = run(SWEEP, out=whole)
     xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
     assert list(second_of_two) == ["run/toy/0-6/0"]
+    # Of one that stops early the others await nothing.
+    second_of_two.clear()
+    each = run_each([SWEEP, make(name="later")], out=whole)
+    assert next(each).attrs["experiment"] == "toy"
+    each.close()
+    assert second_of_two == {"run/later/failed/1": "it ended before the others"}
 
 
 def test_who_cannot_do_its_share_tells_the_others_and_goes_on(tmp_path, whole, second_of_two):
