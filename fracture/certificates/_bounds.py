@@ -129,11 +129,11 @@ def _matrix(nodes: Sequence[Node], at: int) -> Matrix:
     node = nodes[at]
     zeros = [jnp.zeros(nodes[p].shape, nodes[p].dtype) for p in node.parents]
     start, pullback = jax.vjp(node.apply, *zeros)
-    one = lambda entry: pullback(_unit(node, entry, start.dtype))
+    one = lambda entry: pullback(unit_of(node, entry, start.dtype))
     return Matrix(in_chunks(one, jnp.arange(node.size), _chunk(nodes, at)), start.ravel())
 
 
-def _unit(node: Node, entry: Array, dtype: Any) -> Array:
+def unit_of(node: Node, entry: Array, dtype: Any) -> Array:
     """1 at one entry of a step."""
     return (jnp.arange(node.size) == entry).astype(dtype).reshape(node.shape)
 
@@ -178,7 +178,7 @@ def every_row(
     def one(sign, given):
         entry, size, known = given
         if known is None:
-            seed = sign * _unit(node, entry, x.dtype)
+            seed = sign * unit_of(node, entry, x.dtype)
             return then(substitute(nodes, relaxed, at, seed, x))
         coefficients: dict[int, Array] = {}
         pass_on(coefficients, node, [sign * part for part in known.parts])
@@ -204,7 +204,7 @@ def every_row_ascended(
 
     def one(sign, given):
         entry, before = given
-        seed = sign * _unit(node, entry, x.dtype)
+        seed = sign * unit_of(node, entry, x.dtype)
         return best_linear(nodes, relaxed, at, seed, x, domain, before, steps)
 
     def every(sign, before):

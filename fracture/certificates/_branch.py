@@ -36,6 +36,7 @@ from ._bounds import (
     relax,
     substitute,
     to_input,
+    unit_of,
 )
 from ._domain import Domain
 from ._graph import Node
@@ -203,9 +204,9 @@ def _branch(
 
         def confined(given):
             seed, asked = given
-            run = lambda: _confined(
-                known, relaxed, domain, places, root, seed, effort.confined_steps
-            )
+            steps = effort.confined_steps
+            bound = lambda here, at: _where_adversarial(known, here, domain, at, seed, steps)
+            run = lambda: _tightened(nodes, relaxed, places, root, bound)[1:]
             return jax.lax.cond(asked, run, lambda: (*root, jnp.zeros((), bool)))
 
         plain = jax.vmap(lambda seed: substitute(nodes, relaxed, last, seed, x))(seeds)
@@ -254,8 +255,7 @@ def _branch(
         if effort.narrow:
             here, low, high, empty = _narrowed(known, relaxed, domain, places, part)
         else:
-            low, high, empty = part.low, part.high, jnp.zeros((), bool)
-            here = _cut(nodes, relaxed, places, low, high)
+            here, low, high, empty = _cut(nodes, relaxed, places, part)
         row, _, seen = function(part, here)
 
         def value(free):
@@ -284,7 +284,7 @@ def _branch(
 
     def polished(part: _Part) -> tuple[Array, Array]:
         """The bound of a part in which the network is affine, exactly; and its nearest point."""
-        here = _cut(nodes, relaxed, places, part.low, part.high)
+        here, *_ = _cut(nodes, relaxed, places, part)
         row, unit, _ = function(part, here)
         low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
         seed = seeds[part.rival]
@@ -448,57 +448,56 @@ def _nearest(domain: Domain, row: Linear) -> tuple[Array, Array]:
     return delta, jnp.where(row.constant > 0, far * safe, 0)
 
 
-def _cut(nodes, relaxed: Relaxation, places: list[int], low: Array, high: Array) -> Relaxation:
-    """What is known where activations are applied to what lies in these ranges."""
-    lows, highs = _views(nodes, places, low), _views(nodes, places, high)
-    pieces = {at: chords(nodes[at].expr, lows[at], highs[at]) for at in places}
-    closest_lines = {at: lines(pieces[at]) for at in places}
-    return relaxed._replace(pieces=relaxed.pieces | pieces, lines=relaxed.lines | closest_lines)
+def _cut(nodes, relaxed: Relaxation, places: list[int], part: _Part):
+    """What is known on a part, ranges apart from those that were cut being as before."""
+    low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
+    pieces = dict(relaxed.pieces)
+    for at in places:
+        pieces[at] = chords(nodes[at].expr, low[at], high[at])
+    return relaxed._replace(pieces=pieces), part.low, part.high, jnp.zeros((), bool)
 
 
 def _narrowed(known: Known, relaxed: Relaxation, domain: Domain, places: list[int], part: _Part):
     """The same, hidden layers bounded anew; and whether there is no point left."""
     nodes, x = known.nodes, known.center[0]
-    low, high = _views(nodes, places, part.low), _views(nodes, places, part.high)
-    here = relaxed._replace(pieces=dict(relaxed.pieces), lines=dict(relaxed.lines))
     bounds: dict[int, Array] = {}
+
+    def bound(here: Relaxation, at: int) -> Array | None:
+        parent = nodes[at].parents[0]
+        if parent == 0 or parent in known.rows:
+            return None
+        if parent not in bounds:
+            matrix, then = known.matrices.get(parent), partial(lowest, domain)
+            bounds[parent] = every_row(nodes, here, parent, x, matrix, then)
+        return bounds[parent]
+
+    return _tightened(nodes, relaxed, places, (part.low, part.high), bound)
+
+
+def _tightened(
+    nodes,
+    relaxed: Relaxation,
+    places: list[int],
+    ends: tuple[Array, Array],
+    bound: Callable[[Relaxation, int], Array | None],
+) -> tuple[Relaxation, Array, Array, Array]:
+    """What is known once ranges were bounded anew, one step after the other; whether none is left.
+
+    `bound` has what is known so far; of what an activation is applied to, and of its negative.
+    """
+    low, high = (_views(nodes, places, end) for end in ends)
+    here = relaxed._replace(pieces=dict(relaxed.pieces), lines=dict(relaxed.lines))
     empty = jnp.zeros((), bool)
     for at in places:
-        parent = nodes[at].parents[0]
-        if parent > 0 and parent not in known.rows:
-            if parent not in bounds:
-                matrix, then = known.matrices.get(parent), partial(lowest, domain)
-                bounds[parent] = every_row(nodes, here, parent, x, matrix, then)
-            bound = bounds[parent].reshape(2, *nodes[at].shape)
-            low[at], high[at] = jnp.maximum(low[at], bound[0]), jnp.minimum(high[at], -bound[1])
+        found = bound(here, at)
+        if found is not None:
+            below, above = found.reshape(2, *nodes[at].shape)
+            low[at], high[at] = jnp.maximum(low[at], below), jnp.minimum(high[at], -above)
             empty |= jnp.any(low[at] > high[at])
             high[at] = jnp.maximum(low[at], high[at])
         pieces = chords(nodes[at].expr, low[at], high[at])
         here.pieces[at], here.lines[at] = pieces, lines(pieces)
     return here, *_flat(places, {at: (low[at], high[at]) for at in places}), empty
-
-
-def _confined(
-    known: Known,
-    relaxed: Relaxation,
-    domain: Domain,
-    places: list[int],
-    ends: tuple[Array, Array],
-    seed: Array,
-    steps: int,
-) -> tuple[Array, Array, Array]:
-    """Ranges of what activations are applied to at adversarial points; whether there are none."""
-    nodes, (low, high), empty = known.nodes, ends, jnp.zeros((), bool)
-    for at in places:
-        here = _cut(nodes, relaxed, places, low, high)
-        bound = _where_adversarial(known, here, domain, at, seed, steps)
-        lows, highs = _views(nodes, places, low), _views(nodes, places, high)
-        lows[at] = jnp.maximum(lows[at], bound[0])
-        highs[at] = jnp.minimum(highs[at], -bound[1])
-        empty |= jnp.any(lows[at] > highs[at])
-        highs[at] = jnp.maximum(lows[at], highs[at])
-        low, high = _flat(places, {at: (lows[at], highs[at]) for at in places})
-    return low, high, empty
 
 
 def _where_adversarial(
@@ -525,8 +524,7 @@ def _where_adversarial(
         return lambda c: _chosen(nodes[place], here.pieces[place], c, free, zero)
 
     def one(sign, entry):
-        unit = sign * jax.nn.one_hot(entry, nodes[parent].size, dtype=x.dtype)
-        unit = unit.reshape(nodes[parent].shape)
+        unit = sign * unit_of(nodes[parent], entry, x.dtype)
         own = substitute(nodes, here, parent, unit, x)
         most = size(own) / margin
 
@@ -541,12 +539,12 @@ def _where_adversarial(
         (best, _), _ = ascend(value, first, steps, (lowest(domain, own), ()), lengths)
         return best
 
-    return _every_unstable(one, here.pieces[at]).reshape(2, *nodes[parent].shape)
+    return _every_unstable(one, here.pieces[at])
 
 
 def _every_unstable(one: Callable[[Array, Array], Array], pieces: Pieces) -> Array:
     """What is asked of each entry and of its negative; -inf where activations are affine anyway."""
-    affine = (jnp.sum(jnp.diff(pieces.points, axis=0) > 0, axis=0) <= 1).ravel()
+    affine = _is_affine(pieces).ravel()
     count, dtype = affine.size, pieces.points.dtype
     order = jnp.argsort(jnp.concatenate([affine, affine]))
     order = jnp.pad(order, (0, -2 * count % _TOGETHER), mode="edge").reshape(-1, _TOGETHER)
@@ -576,14 +574,18 @@ def _chosen(node: Node, pieces: Pieces, c: Array, free: Choice, unit: Array) -> 
     where, forms = kinks(node.expr)
     if forms is not None and len(where) == 1:
         (low, _, high), (first, second) = pieces.points, rises(pieces)
-        chord = _slope(pieces)
-        linear = jnp.any(jnp.diff(pieces.points, axis=0) <= 0, axis=0)
+        chord, linear = _slope(pieces), _is_affine(pieces)
         convex = c * (second - first) > 0
         between = jnp.clip(slope, jnp.minimum(first, second), jnp.maximum(first, second))
         plain = jnp.where(linear | ~convex, chord, between)
         slope = jnp.where(weight > 0, slope, plain)
         shift = jnp.where(weight > 0, shift, _useful(node, low, high, shift))
     return Choice(slope, log_weight, shift)
+
+
+def _is_affine(pieces: Pieces) -> Array:
+    """Whether all of an interval is one piece."""
+    return jnp.sum(jnp.diff(pieces.points, axis=0) > 0, axis=0) <= 1
 
 
 def _useful(node: Node, low: Array, high: Array, shift: Array) -> Array:

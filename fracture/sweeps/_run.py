@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -401,38 +402,34 @@ def _together(
         raise
 
 
-def _share(mine: Sequence[Begun], shared: _Shared, progress: Progress | None = None) -> None:
+def _share(mine: Iterable[Begun], shared: _Shared, progress: Progress | None = None) -> None:
     """Compute the chunks of this process; tell the others which of them it could not."""
-    while mine:
-        with _here(mine) as here:  # what compiles ahead of a chunk that fails is lost
-            mine = _until_one_fails(mine, here, shared, progress)
+    left = collections.deque(mine)
+    while left:
+        with _here(tuple(left)) as here:  # what compiles ahead of a chunk that fails is lost
+            compute = partial(_until_one_fails, here, shared)
+            rest: list[Chunk] = []
+            while left and not rest:
+                one = left.popleft()
+                parts = _computed(one, compute, progress)
+                rest = [chunk for chunk in one.missing if chunk not in parts]
+        if rest[1:]:
+            left.appendleft(one._replace(stored=parts, missing=rest[1:]))
 
 
-def _until_one_fails(
-    sweeps: Sequence[Begun], here: Compute, shared: _Shared, progress: Progress | None
-) -> Sequence[Begun]:
-    """Compute chunk after chunk; what is left to do once one has failed."""
-    for at, one in enumerate(sweeps):
-        name, points = one.sweep.name, one.sweep.points()
-        done = sum(chunk.stop - chunk.start for chunk in one.stored)
-        total = sum(one.sweep.size(point)[0] for point in points)
-        with contextlib.closing(here(one, lambda _: None)) as computed:
-            for number, chunk in enumerate(one.missing):
-                if progress is not None:
-                    progress(f"{name}, {label(points[chunk.at])}", done, total)
-                try:
-                    _, shared.done[name, chunk] = next(computed)
-                except Exception as error:
-                    shared.causes[name, chunk] = error
-                    tell(_about(shared, name, chunk), f"{type(error).__name__}: {error}"[:1000])
-                    ready = {known: shared.done[name, known] for known in one.missing[:number]}
-                    rest = one.missing[number + 1 :]
-                    return [
-                        one._replace(stored=one.stored | ready, missing=rest),
-                        *sweeps[at + 1 :],
-                    ]
-                done += chunk.stop - chunk.start
-    return []
+def _until_one_fails(here: Compute, shared: _Shared, begun: Begun, say: Say) -> Computed:
+    """Compute chunk after chunk; the others are told of the one that ends it."""
+    name, points = begun.sweep.name, begun.sweep.points()
+    with contextlib.closing(here(begun, lambda _: None)) as computed:
+        for chunk in begun.missing:
+            say(f"{name}, {label(points[chunk.at])}")  # whose own errors are none of a chunk
+            try:
+                _, shared.done[name, chunk] = next(computed)
+            except Exception as error:
+                shared.causes[name, chunk] = error
+                tell(_about(shared, name, chunk), f"{type(error).__name__}: {error}"[:1000])
+                return
+            yield chunk, shared.done[name, chunk]
 
 
 def _about(shared: _Shared, name: str, chunk: Chunk) -> str:

@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from fracture import models
-from fracture.certificates import CertificateStatus, _bounds, certify, margins
+from fracture.certificates import CertificateStatus, _bounds, bracket, certify, margins
 from fracture.perturbation import minimal, solve
 
 INF = float("inf")
@@ -89,30 +89,35 @@ def test_methods_are_below_what_is_found_and_improve(ord, box):
 
 @pytest.mark.parametrize("ord", [1, 2, INF])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_affine_networks_are_exact(dtype, ord):
+@pytest.mark.parametrize("method", ["crown", "branch"])  # there is nothing to take apart
+def test_affine_networks_are_exact(method, dtype, ord):
     weight = jax.random.normal(jax.random.key(0), (3, 5), dtype) * 1e3
     xs = jax.random.normal(jax.random.key(1), (5, 5), dtype)
     ys = jnp.argmax(xs @ weight.T, axis=-1)
     affine = lambda w, x: w @ x
-    # There is nothing to take apart.
-    got = solve(affine, weight, xs, ys, solver=certify, method="branch", effort="low", ord=ord)
+    asked = {"method": method, "effort": "low", "ord": ord}
+    got = solve(affine, weight, xs, ys, solver=certify, **asked)
     found = solve(affine, weight, xs, ys, solver="affine", ord=ord)
     assert got.radius.dtype == dtype
     assert (got.radius <= found.norm).all()
     np.testing.assert_allclose(got.radius, found.norm, rtol=1e-3 if dtype == "float32" else 2e-5)
 
 
-def test_small_networks_are_exact():
-    """With a perturbation that is found on the way."""
+def test_a_bracket_meets_where_the_network_is_small():
     made = models.mlp(2, 2, widths=(6,), dtype=jnp.float64)
     params = made.init(jax.random.key(3))
     xs = jax.random.normal(jax.random.key(1), (3, 2), jnp.float64)
     ys = labels(made.apply, params, xs)
-    got = solve(made.apply, params, xs, ys, solver=certify, method="branch", effort="low")
-    found = solve(made.apply, params, xs, ys, solver=minimal, effort="low")
-    assert (got.radius <= found.norm).all()
-    np.testing.assert_allclose(got.radius, found.norm, rtol=2e-4)
-    assert (got.status == CertificateStatus.EXACT).all()
+    asked = {"method": "branch", "effort": "low"}
+    both = solve(made.apply, params, xs, ys, solver=bracket, **asked)
+    assert (both.low <= both.high).all()
+    np.testing.assert_allclose(both.low, both.high, rtol=2e-4)
+    assert (both.certificate.status == CertificateStatus.EXACT).all()
+    # Given nothing, it finds the perturbation itself.
+    alone = solve(made.apply, params, xs, ys, solver=certify, **asked)
+    np.testing.assert_allclose(alone.radius, both.high, rtol=2e-4)
+    assert (alone.radius <= both.high).all()
+    assert (alone.status == CertificateStatus.EXACT).all()
 
 
 @pytest.mark.parametrize("limits", [{"AT_ONCE": 128}, {"KEPT": 0}], ids=str)

@@ -307,10 +307,14 @@ def test_one_of_several_processes_computes_each_second_chunk(whole, expected, se
         got = run(SWEEP, out=whole)
     xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
     assert second_of_two == {}
-    # What is the other's is waited for, until it says that it failed: then it is computed here. A
-    # note of an earlier run says nothing.
+    # What is the other's is waited for, until it says that it failed; an old note says nothing.
     (folder / f"{NAMES[2]}.nc").unlink()
     note_failure(folder, NAMES[2], "of an earlier run")
+    second_of_two["run/toy/failed/0"] = "it could not begin"
+    with pytest.raises(FailedChunksError, match=r"of toy failed \(process 0: it could not"):
+        run(SWEEP, out=whole)
+    # A chunk that failed there is computed here.
+    second_of_two.clear()
     second_of_two["run/toy/0-6/0"] = "ArithmeticError: no luck"
     got = run(SWEEP, out=whole)
     xr.testing.assert_identical(got.drop_vars(TIMINGS), expected)
