@@ -8,13 +8,16 @@ from fracture import perturbation
 
 REPEATS = 3
 LONG_ENOUGH = 0.3  # seconds: shorter runs are repeated more often
+LONG = 3.0  # seconds after which a run is not repeated
 
 
 def seconds(compiled, *arguments) -> float:
     """Shortest of a few runs."""
     jax.block_until_ready(compiled(*arguments))
     times: list[float] = []
-    while len(times) < REPEATS or (sum(times) < LONG_ENOUGH and len(times) < 10 * REPEATS):
+    while sum(times) < LONG and (
+        len(times) < REPEATS or (sum(times) < LONG_ENOUGH and len(times) < 10 * REPEATS)
+    ):
         began = time.perf_counter()
         jax.block_until_ready(compiled(*arguments))
         times.append(time.perf_counter() - began)
