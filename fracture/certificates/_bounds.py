@@ -26,7 +26,15 @@ from ._ascend import LENGTH, Ascent, ascend, resume
 from ._domain import Domain, least, spread
 from ._graph import Node, values
 from ._lipschitz import gains, reach
-from ._pieces import Lines, Pieces, chords, least as least_of_pieces, lines
+from ._pieces import (
+    Lines,
+    Pieces,
+    chords,
+    least as least_of_pieces,
+    lines,
+    supporting,
+    supports,
+)
 
 AT_ONCE = 2**20  # numbers of one step, in all rows that are substituted at once
 KEPT = 2**26  # numbers of all matrices that are computed once, for all inputs and radii
@@ -245,7 +253,19 @@ def best_linear(
     """
     row = lambda given: substitute(nodes, relaxed, at, seed, x, given)
     ascent = resume(before, weighted(nodes, relaxed, at, seed, domain))
-    return improved(row, domain, ascent, steps, row(None))
+    plain = row(None)
+    if not isinf(domain.ord):
+        return improved(row, domain, ascent, steps, plain)
+
+    # Boxes are all: a line that does not support the function is beaten by one that does.
+    def supported(given):
+        choose = lambda place, choice, c: choice._replace(
+            slope=supporting(relaxed.pieces[place], c, choice.slope)
+        )
+        return row({place: partial(choose, place, choice) for place, choice in given.items()})
+
+    project = partial(_within_supports, relaxed)
+    return improved(supported, domain, ascent, steps, plain, project=project)
 
 
 def improved(
@@ -255,6 +275,7 @@ def improved(
     steps: int,
     plain: Linear,
     lengths: PyTree = LENGTH,
+    project: Callable[[PyTree], PyTree] = lambda here: here,
 ) -> tuple[Linear, Ascent]:
     """The better of a bound, and of one whose multipliers are improved; and where to go on from."""
 
@@ -262,7 +283,8 @@ def improved(
         made = row(given)
         return lowest(domain, made), made
 
-    (_, best), ascent = ascend(value, ascent, steps, (lowest(domain, plain), plain), lengths)
+    known = lowest(domain, plain), plain
+    (_, best), ascent = ascend(value, ascent, steps, known, lengths, project)
     return best, ascent
 
 
@@ -390,6 +412,17 @@ def _through_choice(relaxed, place, c, choice):
     added = jnp.sum(least_of_pieces(pieces, c, slope, weight, ball.center))
     added -= weight * radius**2 / 2
     return (slope,), added
+
+
+def _within_supports(relaxed: Relaxation, choices: dict[int, Choice]) -> dict[int, Choice]:
+    """The nearest choices whose slopes may support the function, on one side or the other."""
+
+    def nearest(place, choice):
+        ends = jnp.stack(jax.tree.leaves(supports(relaxed.pieces[place])))
+        slope = jnp.clip(choice.slope, jnp.min(ends, axis=0), jnp.max(ends, axis=0))
+        return choice._replace(slope=slope)
+
+    return {place: nearest(place, choice) for place, choice in choices.items()}
 
 
 def closest(nodes: Sequence[Node], relaxed: Relaxation, at: int, seed: Array) -> dict[int, Choice]:

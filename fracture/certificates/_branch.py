@@ -40,7 +40,7 @@ from ._bounds import (
 )
 from ._domain import Domain
 from ._graph import Node
-from ._pieces import Pieces, chords, lines, rises
+from ._pieces import Pieces, chords, lines, rises, supporting
 from ._polyhedron import nearest_point
 from ._scalar import evaluate, kinks
 
@@ -573,12 +573,8 @@ def _chosen(node: Node, pieces: Pieces, c: Array, free: Choice, unit: Array) -> 
     slope, shift = free.slope, free.shift * unit
     where, forms = kinks(node.expr)
     if forms is not None and len(where) == 1:
-        (low, _, high), (first, second) = pieces.points, rises(pieces)
-        chord, linear = _slope(pieces), _is_affine(pieces)
-        convex = c * (second - first) > 0
-        between = jnp.clip(slope, jnp.minimum(first, second), jnp.maximum(first, second))
-        plain = jnp.where(linear | ~convex, chord, between)
-        slope = jnp.where(weight > 0, slope, plain)
+        low, _, high = pieces.points
+        slope = jnp.where(weight > 0, slope, supporting(pieces, c, slope))
         shift = jnp.where(weight > 0, shift, _useful(node, low, high, shift))
     return Choice(slope, log_weight, shift)
 

@@ -255,6 +255,32 @@ def _support(points: Array, values: Array) -> Array:
     return slope_of(*jax.lax.fori_loop(0, count, cut, ends)) if count else slope_of(*ends)
 
 
+def supports(pieces: Pieces) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """The least and the largest slope of lines that support f from below, and from above.
+
+    Those of its convex and of its concave envelope at the ends of the interval. A line with another
+    slope meets the function at an end alone, and one of these is closer to it everywhere. Of a
+    point, 0.
+    """
+
+    def steepest(end, others, pick, none):
+        run = pieces.points[end][None] - pieces.points[others]
+        rise = pieces.values[end][None] - pieces.values[others]
+        slope = pick(jnp.where(run == 0, none, rise / jnp.where(run == 0, 1, run)), axis=0)
+        return jnp.where(jnp.isfinite(slope), slope, 0)
+
+    least, most = (jnp.min, jnp.inf), (jnp.max, -jnp.inf)
+    first, last = (0, slice(1, None)), (-1, slice(-1))
+    below = steepest(*first, *least), steepest(*last, *most)
+    return below, (steepest(*last, *least), steepest(*first, *most))
+
+
+def supporting(pieces: Pieces, scale: Array, slope: Array) -> Array:
+    """The nearest slope of a line that supports f: from below, or from above where scale < 0."""
+    ends = (jnp.where(scale > 0, a, b) for a, b in zip(*supports(pieces), strict=True))
+    return jnp.clip(slope, *ends)
+
+
 def rises(pieces: Pieces) -> Array:
     """The slope of each piece; of an empty one, 0."""
     width = jnp.diff(pieces.points, axis=0)

@@ -1,5 +1,7 @@
 """Certified radii: below every perturbation, equal to the exact ones, of any kind of network."""
 
+import itertools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from scipy.optimize import linprog
 
 from fracture import models
 from fracture.certificates import CertificateStatus, _bounds, bracket, certify, margins
@@ -85,6 +88,53 @@ def test_methods_are_below_what_is_found_and_improve(ord, box):
         assert (got.radius > 0).all()
         radii[method] = got.radius
     assert radii["offset"].mean() >= radii["crown"].mean() * (1 - 1e-3)
+
+
+def test_ascended_lines_reach_the_linear_program():
+    """With one line for every hidden unit and bound, what linear programs certify is the limit."""
+    sizes, rng = (5, 10, 10, 10, 2), np.random.default_rng(0)
+    weights = [rng.normal(size=(m, n)) / n**0.5 for n, m in itertools.pairwise(sizes)]
+    x = rng.normal(size=sizes[0])
+
+    def apply(z):
+        for weight in weights[:-1]:
+            z = jax.nn.relu(weight @ z)
+        return weights[-1] @ z
+
+    label = int(np.argmax(apply(x)))
+    solve_one = lambda effort: certify(apply, x, label, ord=INF, method="alpha", effort=effort)
+    radius = float(solve_one("high").radius)
+    margin = (2 * label - 1) * (weights[-1][1] - weights[-1][0])
+    assert least_by_programs(weights, margin, x, radius) >= -1e-9
+    assert least_by_programs(weights, margin, x, 1.01 * radius) < 0
+
+
+def least_by_programs(weights, margin, x, radius):
+    """The least margin in a cube, each unit bounded by linear programs of ReLU's triangles."""
+    d, rows, limits, ends = len(x), [], [], [(at - radius, at + radius) for at in x]
+    before = slice(0, d)  # the columns of the layer before
+
+    def solved(direction, columns):
+        cost = np.zeros(len(ends))
+        cost[columns] = direction
+        given = (np.array(rows)[:, : len(ends)], limits) if rows else (None, None)
+        return linprog(cost, *given, bounds=ends).fun
+
+    for weight in weights[:-1]:
+        inside = [(solved(row, before), -solved(-row, before)) for row in weight]
+        after = slice(len(ends), len(ends) + len(weight))
+        width = after.stop
+        rows = [np.pad(row, (0, width - len(row))) for row in rows]
+        for unit, (low, high) in enumerate(inside):
+            slope = high / (high - low) if low < 0 < high else float(low >= 0)
+            for sign, steep, most in ((1, slope, -slope * min(low, 0)), (-1, 1, 0)):
+                row = np.zeros(width)
+                row[before], row[after.start + unit] = -sign * steep * weight[unit], sign
+                rows.append(row)
+                limits.append(most)
+            ends.append((0, max(high, 0)))
+        before = after
+    return solved(margin, before)
 
 
 @pytest.mark.parametrize("ord", [1, 2, INF])

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr
 
 from fracture.certificates._graph import read_network
-from fracture.certificates._pieces import chords, lines
+from fracture.certificates._pieces import chords, least, lines, supporting
 from fracture.certificates._scalar import enclose
 
 FUNCTIONS = {
@@ -84,6 +84,18 @@ def of_pieces(pieces):
     return pieces.low, pieces.high, lines(pieces)
 
 
+@jax.jit
+def supported(pieces, scale, slope):
+    """The nearest supporting slope, and the intercepts of the lines of that one and of `slope`."""
+    scale, slope = (
+        jnp.full(pieces.points[0].shape, v, pieces.points.dtype) for v in (scale, slope)
+    )
+    nearest = supporting(pieces, scale, slope)
+    zero = jnp.zeros_like(scale)
+    under = lambda slope: least(pieces, scale, scale * slope, zero, zero)
+    return nearest, under(nearest), under(slope)
+
+
 @pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_lines_and_chords_hold_at_random_points(name, dtype):
     function = (FUNCTIONS | SINGLE)[name]
@@ -121,6 +133,15 @@ def test_lines_and_chords_hold_at_random_points(name, dtype):
     assert (gap >= best - rounding).all()
     if name not in JUMPS:
         assert (gap <= 1.01 * best + rounding).all()
+    # A line of any other slope is nowhere above the one that supports the function.
+    if name in JUMPS:
+        return
+    error = np.asarray(jnp.max(jnp.maximum(pieces.above, pieces.below), axis=0), float)
+    for scale, slope in np.random.default_rng(1).normal(size=(4, 2)) * [1, 3]:
+        nearest, under, others = (np.asarray(v, float) for v in supported(pieces, scale, slope))
+        lost = abs(scale) * (error + rounding * (1 + np.abs(nearest) + abs(slope)))
+        for end in (low, high):
+            assert (scale * nearest * end + under >= scale * slope * end + others - lost).all()
 
 
 def test_values_in_a_tail_are_not_what_one_less_another_leaves():
