@@ -8,11 +8,11 @@ from fracture import perturbation
 
 REPEATS = 3
 LONG_ENOUGH = 0.3  # seconds: shorter runs are repeated more often
-LONG = 3.0  # seconds after which a run is not repeated
+LONG = 3.0  # seconds of all runs after which there is no other one
 
 
 def seconds(compiled, *arguments) -> float:
-    """Shortest of a few runs."""
+    """Shortest of a few runs, or the only one if it is long, after one that does not count."""
     jax.block_until_ready(compiled(*arguments))
     times: list[float] = []
     while sum(times) < LONG and (

@@ -257,7 +257,8 @@ def best_linear(
     if not isinf(domain.ord):
         return improved(row, domain, ascent, steps, plain)
 
-    # Boxes are all: a line that does not support the function is beaten by one that does.
+    # Boxes are all: a line that does not support the function is beaten, on the whole interval, by
+    # one that does.
     def supported(given):
         choose = lambda place, choice, c: choice._replace(
             slope=supporting(relaxed.pieces[place], c, choice.slope)

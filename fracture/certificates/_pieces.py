@@ -259,8 +259,8 @@ def supports(pieces: Pieces) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     """The least and the largest slope of lines that support f from below, and from above.
 
     Those of its convex and of its concave envelope at the ends of the interval. A line with another
-    slope meets the function at an end alone, and one of these is closer to it everywhere. Of a
-    point, 0.
+    slope meets the function at an end alone, and one of these is closer to it on all of it. Of a
+    point, 0. The chords stand for the function: what is added to them at jumps does not count.
     """
 
     def steepest(end, others, pick, none):
