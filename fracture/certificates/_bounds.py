@@ -29,6 +29,7 @@ from ._lipschitz import gains, reach
 from ._pieces import (
     Lines,
     Pieces,
+    Supports,
     chords,
     least as least_of_pieces,
     lines,
@@ -259,13 +260,15 @@ def best_linear(
 
     # Boxes are all: a line that does not support the function is beaten, on the whole interval, by
     # one that does.
+    ends = {place: supports(relaxed.pieces[place]) for place in ascent.here}
+
     def supported(given):
         choose = lambda place, choice, c: choice._replace(
-            slope=supporting(relaxed.pieces[place], c, choice.slope)
+            slope=supporting(ends[place], c, choice.slope)
         )
         return row({place: partial(choose, place, choice) for place, choice in given.items()})
 
-    project = partial(_within_supports, relaxed)
+    project = partial(_within_supports, ends)
     return improved(supported, domain, ascent, steps, plain, project=project)
 
 
@@ -415,12 +418,12 @@ def _through_choice(relaxed, place, c, choice):
     return (slope,), added
 
 
-def _within_supports(relaxed: Relaxation, choices: dict[int, Choice]) -> dict[int, Choice]:
+def _within_supports(ends: Mapping[int, Supports], choices: dict[int, Choice]) -> dict[int, Choice]:
     """The nearest choices whose slopes may support the function, on one side or the other."""
 
     def nearest(place, choice):
-        ends = jnp.stack(jax.tree.leaves(supports(relaxed.pieces[place])))
-        slope = jnp.clip(choice.slope, jnp.min(ends, axis=0), jnp.max(ends, axis=0))
+        slopes = jnp.stack(jax.tree.leaves(ends[place]))
+        slope = jnp.clip(choice.slope, jnp.min(slopes, axis=0), jnp.max(slopes, axis=0))
         return choice._replace(slope=slope)
 
     return {place: nearest(place, choice) for place, choice in choices.items()}

@@ -40,7 +40,7 @@ from ._bounds import (
 )
 from ._domain import Domain
 from ._graph import Node
-from ._pieces import Pieces, chords, lines, rises, supporting
+from ._pieces import Pieces, chords, lines, rises, supporting, supports
 from ._polyhedron import nearest_point
 from ._scalar import evaluate, kinks
 
@@ -574,7 +574,7 @@ def _chosen(node: Node, pieces: Pieces, c: Array, free: Choice, unit: Array) -> 
     where, forms = kinks(node.expr)
     if forms is not None and len(where) == 1:
         low, _, high = pieces.points
-        slope = jnp.where(weight > 0, slope, supporting(pieces, c, slope))
+        slope = jnp.where(weight > 0, slope, supporting(supports(pieces), c, slope))
         shift = jnp.where(weight > 0, shift, _useful(node, low, high, shift))
     return Choice(slope, log_weight, shift)
 

@@ -62,6 +62,9 @@ class Pieces(NamedTuple):
         return jnp.max(jnp.minimum(self.above, self.below), axis=0)
 
 
+Supports = tuple[tuple[Array, Array], tuple[Array, Array]]
+
+
 class Lines(NamedTuple):
     """One line below a function and one above it."""
 
@@ -255,7 +258,7 @@ def _support(points: Array, values: Array) -> Array:
     return slope_of(*jax.lax.fori_loop(0, count, cut, ends)) if count else slope_of(*ends)
 
 
-def supports(pieces: Pieces) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+def supports(pieces: Pieces) -> Supports:
     """The least and the largest slope of lines that support f from below, and from above.
 
     Those of its convex and of its concave envelope at the ends of the interval. A line with another
@@ -275,10 +278,10 @@ def supports(pieces: Pieces) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     return below, (steepest(*last, *least), steepest(*first, *most))
 
 
-def supporting(pieces: Pieces, scale: Array, slope: Array) -> Array:
+def supporting(ends: Supports, scale: Array, slope: Array) -> Array:
     """The nearest slope of a line that supports f: from below, or from above where scale < 0."""
-    ends = (jnp.where(scale > 0, a, b) for a, b in zip(*supports(pieces), strict=True))
-    return jnp.clip(slope, *ends)
+    low, high = (jnp.where(scale > 0, a, b) for a, b in zip(*ends, strict=True))
+    return jnp.clip(slope, low, high)
 
 
 def rises(pieces: Pieces) -> Array:

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import ndtr
 
 from fracture.certificates._graph import read_network
-from fracture.certificates._pieces import chords, least, lines, supporting
+from fracture.certificates._pieces import chords, least, lines, supporting, supports
 from fracture.certificates._scalar import enclose
 
 FUNCTIONS = {
@@ -90,7 +90,7 @@ def supported(pieces, scale, slope):
     scale, slope = (
         jnp.full(pieces.points[0].shape, v, pieces.points.dtype) for v in (scale, slope)
     )
-    nearest = supporting(pieces, scale, slope)
+    nearest = supporting(supports(pieces), scale, slope)
     zero = jnp.zeros_like(scale)
     under = lambda slope: least(pieces, scale, scale * slope, zero, zero)
     return nearest, under(nearest), under(slope)
