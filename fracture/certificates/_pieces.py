@@ -77,7 +77,8 @@ class Lines(NamedTuple):
 def chords(expr: Expr, low: Array, high: Array) -> Pieces:
     """The function that an expression is, on [low, high]."""
     places, forms = kinks(expr)
-    inside = [jnp.clip(jnp.broadcast_to(at, low.shape), low, high) for at in places]
+    places = [jnp.broadcast_to(at, low.shape) for at in places]
+    inside = [jnp.clip(at, low, high) for at in places]
     if forms is not None:
         points = jnp.sort(jnp.stack([low, *inside, high]), axis=0)
         values = jax.vmap(lambda x: evaluate(expr, x))(points)
@@ -94,9 +95,11 @@ def chords(expr: Expr, low: Array, high: Array) -> Pieces:
         steepness = jnp.where(jnp.any(jumps > 0, axis=0), jnp.inf, steepness)
         return Pieces(points, values, error, error, size, steepness)
 
-    # Kinks are where they are up to rounding: each is kept in a cell of its own.
-    cut = lambda at: jnp.clip(at, low, high)
-    around = [(cut(at - _aside(at)), cut(at + _aside(at))) for at in inside]
+    # Kinks are where they are up to rounding: each that can be inside is kept in a cell of its own.
+    around = []
+    for kink, at in zip(places, inside, strict=True):
+        aside = jnp.where(jnp.abs(kink - at) <= _aside(at), _aside(at), 0)
+        around.append((jnp.maximum(at - aside, low), jnp.minimum(at + aside, high)))
     points = _spread(expr, low, high, [end for ends in around for end in ends])
     values = jax.vmap(lambda x: evaluate(expr, x))(points)
     size = jnp.max(jnp.abs(values), axis=0)
@@ -210,14 +213,19 @@ def lines(pieces: Pieces) -> Lines:
     They support its convex and its concave envelope there: of ReLU, the chord above and, below, 0
     or the identity, whichever leaves the smaller area.
     """
-    below = jnp.pad(pieces.below, [(1, 1)] + [(0, 0)] * (pieces.below.ndim - 1))
-    above = jnp.pad(pieces.above, [(1, 1)] + [(0, 0)] * (pieces.above.ndim - 1))
-    low = pieces.values - jnp.maximum(below[:-1], below[1:])
-    high = -pieces.values - jnp.maximum(above[:-1], above[1:])
-    both = jax.vmap(lambda values: _support(pieces.points, values))(jnp.stack([low, high]))
+    low, high = _around(pieces)
+    both = jax.vmap(lambda values: _support(pieces.points, values))(jnp.stack([low, -high]))
     low, high = jnp.where(jnp.isfinite(both), both, 0)
     high = -high
     return Lines(low, offset(pieces, low), high, -offset(_flipped(pieces), -high))
+
+
+def _around(pieces: Pieces) -> tuple[Array, Array]:
+    """At the points, what every line below the function is below, and every line above it above."""
+    beside = [(1, 1)] + [(0, 0)] * (pieces.below.ndim - 1)
+    below, above = jnp.pad(pieces.below, beside), jnp.pad(pieces.above, beside)
+    low = pieces.values - jnp.maximum(below[:-1], below[1:])
+    return low, pieces.values + jnp.maximum(above[:-1], above[1:])
 
 
 def _flipped(pieces: Pieces) -> Pieces:
@@ -263,19 +271,20 @@ def supports(pieces: Pieces) -> Supports:
 
     Those of its convex and of its concave envelope at the ends of the interval. A line with another
     slope meets the function at an end alone, and one of these is closer to it on all of it. Of a
-    point, 0. The chords stand for the function: what is added to them at jumps does not count.
+    point, 0.
     """
 
-    def steepest(end, others, pick, none):
+    def steepest(values, end, others, pick, none):
         run = pieces.points[end][None] - pieces.points[others]
-        rise = pieces.values[end][None] - pieces.values[others]
+        rise = values[end][None] - values[others]
         slope = pick(jnp.where(run == 0, none, rise / jnp.where(run == 0, 1, run)), axis=0)
         return jnp.where(jnp.isfinite(slope), slope, 0)
 
+    low, high = _around(pieces)
     least, most = (jnp.min, jnp.inf), (jnp.max, -jnp.inf)
     first, last = (0, slice(1, None)), (-1, slice(-1))
-    below = steepest(*first, *least), steepest(*last, *most)
-    return below, (steepest(*last, *least), steepest(*first, *most))
+    below = steepest(low, *first, *least), steepest(low, *last, *most)
+    return below, (steepest(high, *last, *least), steepest(high, *first, *most))
 
 
 def supporting(ends: Supports, scale: Array, slope: Array) -> Array:

@@ -1,5 +1,7 @@
 """Chords and lines of activations hold at random points of random intervals, and are close."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -70,6 +72,19 @@ def envelope(x, y):
     return np.min(y - low * x, axis=1)
 
 
+def at_the_ends(x, y):
+    """The slopes at both ends of the convex envelope of points, and of the concave one."""
+
+    def slopes(end):
+        run, rise = x - x[:, [end]], y - y[:, [end]]
+        apart = np.abs(run) > 1e-3 * (x[:, -1:] - x[:, :1])
+        return np.where(apart, rise / np.where(apart, run, 1), np.nan)
+
+    first, last = slopes(0), slopes(-1)
+    least, most = partial(np.nanmin, axis=1), partial(np.nanmax, axis=1)
+    return least(first), most(last), least(last), most(first)
+
+
 def grid(low, high):
     """Points from end to end, closer near 0."""
     even = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, 2001)
@@ -82,6 +97,9 @@ def grid(low, high):
 def of_pieces(pieces):
     """In a program that all functions of as many pieces share."""
     return pieces.low, pieces.high, lines(pieces)
+
+
+slopes_at_ends = jax.jit(lambda pieces: jax.tree.leaves(supports(pieces)))
 
 
 @jax.jit
@@ -134,14 +152,19 @@ def test_lines_and_chords_hold_at_random_points(name, dtype):
     if name not in JUMPS:
         assert (gap <= 1.01 * best + rounding).all()
     # A line of any other slope is nowhere above the one that supports the function.
-    if name in JUMPS:
-        return
     error = np.asarray(jnp.max(jnp.maximum(pieces.above, pieces.below), axis=0), float)
     for scale, slope in np.random.default_rng(1).normal(size=(4, 2)) * [1, 3]:
         nearest, under, others = (np.asarray(v, float) for v in supported(pieces, scale, slope))
         lost = abs(scale) * (error + rounding * (1 + np.abs(nearest) + abs(slope)))
         for end in (low, high):
             assert (scale * nearest * end + under >= scale * slope * end + others - lost).all()
+    if name in JUMPS:
+        return
+    # There are as many of those as the envelopes have, up to what chords stand for.
+    wide, found = high > low, np.asarray(slopes_at_ends(pieces), float)
+    expected = np.stack(at_the_ends(points[wide], values[wide]))
+    off = 0.1 * np.ptp(expected, axis=0) + 1e-4 + rounding[wide] / (high - low)[wide]
+    assert (np.abs(found[:, wide] - expected) <= off).all()
 
 
 def test_values_in_a_tail_are_not_what_one_less_another_leaves():
