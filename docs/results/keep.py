@@ -133,9 +133,29 @@ def map_text(findings: Mapping[str, Findings]) -> str:
         "</picture>",
         "",
         *(f"- {sentence}" for sentence in verdict_sentences(findings)),
+        "",
+        "<details><summary>Claim by claim</summary>",
+        "",
+        *_claim_by_claim(findings),
+        "",
+        "</details>",
         "<!-- end of the map -->",
     ]
     return "\n".join(lines)
+
+
+def _claim_by_claim(findings: Mapping[str, Findings]) -> Iterator[str]:
+    """A table of what each claims, how many of its laws hold, and what the first of them found."""
+    yield "| claimed | laws that hold | the first of them, as measured |"
+    yield "|---|---|---|"
+    for found in findings.values():
+        held, first = sum(each.holds is True for each in found.verdicts), found.verdicts[0]
+        cells = (
+            experiments.claim(found.dataset.attrs["claim"]).title,
+            f"{held} of {len(found.verdicts)}",
+            f"{first.law}: {first.word}, {first.finding}",
+        )
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
 def draw_map(findings: Mapping[str, Findings]) -> None:

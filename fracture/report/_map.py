@@ -122,7 +122,7 @@ def _drawn(ruled: Sequence[_Ruled]) -> list[_Ruled]:
     return [one for one in ruled if one in kept]
 
 
-def _having(ruled: Sequence[_Ruled], holds: bool) -> list[_Ruled]:
+def _having(ruled: Sequence[_Ruled], holds: bool | None) -> list[_Ruled]:
     return [one for one in ruled if one.verdict.holds is holds]
 
 
@@ -138,19 +138,18 @@ def _counted(ruled: Sequence[_Ruled], claims: int) -> Iterator[str]:
 
 def _exact(ruled: Sequence[_Ruled]) -> Iterator[str]:
     """Laws that are distributions, and what the largest deviation is that is not excluded."""
-    where, hold = "as exact distributions", _having(ruled, True)
+    hold, off = _having(ruled, True), ""
     scales = [one.verdict.effect for one in hold if one.verdict.effect is not None]
     if scales:
-        off = max(max(found.high - 1, 1 - found.low) for found in scales)
-        where += f", with medians less than {math.ceil(100 * off)} % off"
-    yield from _sentence(_hold(where, hold), _hold_not("as distributions", _having(ruled, False)))
+        most = max(max(found.high - 1, 1 - found.low) for found in scales)
+        off = f", with medians less than {math.ceil(100 * most)} % off"
+    yield from _by_claim("As exact distributions", ruled, off)
 
 
 def _trained(ruled: Sequence[_Ruled]) -> Iterator[str]:
     """Laws of trained networks: which hold, and where the furthest of the others stop."""
-    where, stop = "for trained networks", _having(ruled, False)
-    yield from _sentence(_hold(where, _having(ruled, True)), _hold_not(where, stop))
-    for one in sorted(stop, key=_departure, reverse=True)[:_STOPS]:
+    yield from _by_claim("For trained networks", ruled)
+    for one in sorted(_having(ruled, False), key=_departure, reverse=True)[:_STOPS]:
         yield f"{one.law}: {one.verdict.finding}."
 
 
@@ -162,38 +161,34 @@ def _departure(one: _Ruled) -> float:
 
 def _others(ruled: Sequence[_Ruled]) -> Iterator[str]:
     """Laws of networks that were not trained, by what is no test of a distribution."""
-    where = "where nothing is trained"
-    hold, stop = _having(ruled, True), _having(ruled, False)
-    yield from _sentence(_hold(where, hold), _hold_not(where, stop))
+    yield from _by_claim("Where nothing is trained", ruled)
+
+
+def _by_claim(where: str, ruled: Sequence[_Ruled], how: str = "") -> Iterator[str]:
+    """How many laws hold, and of which claims all, some or none do; nothing where there are none.
+
+    What is undecided does not hold yet.
+    """
+    if not ruled:
+        return
+    of, held = (Counter(one.claim for one in some) for some in (ruled, _having(ruled, True)))
+    mixed = [claim for claim in of if 0 < held[claim] < of[claim]]
+    parts = {
+        "all of": [claim for claim in of if held[claim] == of[claim]],
+        "some of": [f"{claim} ({held[claim]} of {of[claim]})" for claim in mixed],
+        "none of": [claim for claim in of if not held[claim]],
+    }
+    said = "; ".join(f"{part} {', '.join(claims)}" for part, claims in parts.items() if claims)
+    yield f"{where}, {held.total()} of {of.total()} laws hold{how}: {said}."
 
 
 def _undecided(ruled: Sequence[_Ruled]) -> Iterator[str]:
-    open_ = [one for one in ruled if one.verdict.holds is None]
-    yield from _sentence(_names("this is undecided", "these are undecided", open_))
-
-
-def _hold(where: str, ruled: Sequence[_Ruled]) -> str:
-    return _names(f"this holds {where}", f"these hold {where}", ruled)
-
-
-def _hold_not(where: str, ruled: Sequence[_Ruled]) -> str:
-    return _names(f"this does not hold {where}", f"these do not hold {where}", ruled)
-
-
-def _names(one: str, several: str, ruled: Sequence[_Ruled]) -> str:
-    """A phrase that names laws; empty where there are none."""
-    names = list(dict.fromkeys(ruling.law for ruling in ruled))
-    said = one if len(names) == 1 else several
+    names = list(dict.fromkeys(one.law for one in _having(ruled, None)))
+    said = "This is undecided" if len(names) == 1 else "These are undecided"
     if len(names) > _LISTED:
         names = [*names[:_LISTED], f"and {len(names) - _LISTED} more"]
-    return f"{said}: {'; '.join(names)}" if names else ""
-
-
-def _sentence(*phrases: str) -> Iterator[str]:
-    """Those that say something, as one sentence; none where none does."""
-    joined = "; ".join(filter(None, phrases))
-    if joined:
-        yield f"{joined[0].upper()}{joined[1:]}."
+    if names:
+        yield f"{said}: {'; '.join(names)}."
 
 
 def _references(findings: Mapping[str, Findings]) -> Iterator[str]:

@@ -105,11 +105,11 @@ def test_sentences_name_every_law_and_where_it_stops():
     assert said == [
         "Of 6 laws that 3 claims put to the test, 2 hold within what is stated of each, 2 do not, "
         "and 2 are undecided.",
-        "This holds as exact distributions, with medians less than 13 % off: Law A (linear); this "
-        "does not hold as distributions: Law X.",
-        "This does not hold for trained networks: Law E.",
+        "As exact distributions, 1 of 2 laws hold, with medians less than 13 % off: "
+        "some of linear (1 of 2).",
+        "For trained networks, 0 of 2 laws hold: none of training.",
         "Law E: is 3 at d = 8.",
-        "This holds where nothing is trained: Rank.",
+        "Where nothing is trained, 1 of 2 laws hold: some of networks (1 of 2).",
         "These are undecided: Slope; Law A (networks).",
     ]
 
