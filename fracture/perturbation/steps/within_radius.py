@@ -24,6 +24,8 @@ class Visited(NamedTuple):
     delta: Array  # as stored
     reach: Array  # norm at which the margin, interpolated from x to there or beyond, vanishes
     crossed: Array  # bool: verified, and within the radius
+    margin: Array  # there
+    answer: Array  # the class there
 
 
 def fixed_radius(problem: Problem, radius: ArrayLike) -> Array:
@@ -118,15 +120,13 @@ def cross_within(problem: Problem, visited: Visited, radius: Array) -> Crossing:
     """
     delta = visited.delta.astype(problem.center.dtype)
     found = cross(problem, delta)
-    _, point = problem.land(problem.origin + delta)
-    reading = problem.read(point)
     itself = found._replace(
         low=jnp.minimum(found.low, 1),
         high=jnp.ones_like(found.high),
-        high_margin=reading.margin,
+        high_margin=visited.margin,
         delta=visited.delta,
         norm=problem.size(delta),
-        answer=reading.answer,
+        answer=visited.answer,
     )
     shorter = found.norm <= radius
     either = jax.tree.map(lambda a, b: jnp.where(shorter, a, b), found, itself)
@@ -137,7 +137,13 @@ def cross_within(problem: Problem, visited: Visited, radius: Array) -> Crossing:
 def unvisited(problem: Problem, delta: Array) -> Visited:
     """Before anything was read."""
     far = jnp.full((), jnp.inf, problem.center.dtype)
-    return Visited(delta.astype(problem.x.dtype), far, jnp.zeros((), bool))
+    return Visited(
+        delta=delta.astype(problem.x.dtype),
+        reach=far,
+        crossed=jnp.zeros((), bool),
+        margin=far,
+        answer=jnp.full((), -1, jnp.int32),
+    )
 
 
 def visit(
@@ -164,7 +170,8 @@ def visit(
     height = jnp.maximum(problem.start.margin, problem.start.slack)
     fall = height - reading.margin
     reach = jnp.where(fall > 0, size * (height / jnp.where(fall > 0, fall, 1)), jnp.inf)
-    new = Visited(delta, reach, reading.crossed & (size <= radius))
+    crossed = reading.crossed & (size <= radius)
+    new = Visited(delta, reach, crossed, reading.margin, reading.answer)
     shorter = (new.crossed == best.crossed) & (new.reach < best.reach)
     better = shorter | (new.crossed & ~best.crossed)
     return jax.tree.map(lambda a, b: jnp.where(better, a, b), new, best)
