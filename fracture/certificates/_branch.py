@@ -123,6 +123,7 @@ def branch(
     effort: Effort,
     *,
     decide: bool = False,
+    more: Callable[[Int[Array, ""]], Bool[Array, ""]] = lambda count: jnp.ones((), bool),
 ) -> Branched:
     """The largest radius, `most` at the most, within which there is no adversarial point.
 
@@ -138,13 +139,16 @@ def branch(
         What is spent.
     decide
         Stop at the first perturbation that is found within `most`.
+    more
+        Whether to make another round, of how many were made; it may look at a clock by
+        `jax.pure_callback`.
 
     Notes
     -----
     `vmap` runs one input after the other: in lockstep each would wait for the slowest, and solve
     what is only to be solved in a few parts in all of them.
     """
-    run = lambda: _branch(problem, known, room, seeds, wanted, most, effort, decide)
+    run = lambda: _branch(problem, known, room, seeds, wanted, most, effort, decide, more)
     closed, shape = jax.make_jaxpr(run, return_shape=True)()
     one = jax.custom_batching.sequential_vmap(
         lambda consts: jaxpr_as_fun(ClosedJaxpr(closed.jaxpr, consts))()
@@ -161,6 +165,7 @@ def _branch(
     most: Array,
     effort: Effort,
     decide: bool,
+    more: Callable[[Array], Array],
 ) -> Branched:
     nodes, x = known.nodes, known.center[0]
     last, dtype = len(nodes) - 1, problem.center.dtype
@@ -352,7 +357,7 @@ def _branch(
         count, pool, pending, _, upper, *_ = carry
         open_ = jnp.any(pool.alive) | jnp.any(pending.alive)
         done = decide & (upper <= most)
-        return (count < effort.rounds) & open_ & ~done
+        return (count < effort.rounds) & open_ & ~done & more(count)
 
     def step(carry):
         count, pool, pending, floor, upper, delta, parts = carry
