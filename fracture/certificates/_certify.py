@@ -151,8 +151,10 @@ def _by_search(problem, known, room, budget, first, most):
         distances = jax.vmap(lambda row: distance(domain, row))(rows)
         least = lambda values: jnp.min(jnp.where(wanted(problem), values, jnp.inf))
         nearest, smallest = least(distances), least(margins_on(domain, rows))
-        inside = within(jnp.minimum(nearest, radius))
-        return nearest, smallest, margins_on(inside, rows), choices
+        margins = margins_on(within(jnp.minimum(nearest, radius)), rows)
+        # Two ways to say the same: where one of them fails, nothing is certified.
+        nearest = jnp.where(jnp.isnan(least(margins)), 0, nearest)
+        return nearest, smallest, margins, choices
 
     # No steps were made: the first radius begins with the closest lines.
     shapes = jax.eval_shape(lambda: outputs(known, within(first), seeds, unbegun(budget), None)[-1])

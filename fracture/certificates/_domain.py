@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..norms import norm, positive
+from ..norms import norm, positive, power_near
 
 _STEPS = 12  # of the multiplier of the ball; the bound is one after any number of them
 
@@ -55,7 +55,11 @@ def least(domain: Domain, c: Float[Array, " d"]) -> Float[Array, ""]:
         spent = jnp.minimum(room, radius) - jnp.minimum(room - most[order], radius)
         return -jnp.sum(size[order] * spent) * rounding * (1 + 2 * c.size * eps)
 
-    # Newton's method on the multiplier: what is not at the box shares what is left of the ball.
+    # Newton's method on the multiplier: what is not at the box shares what is left of the ball. Of
+    # coefficients in units of the largest, whose squares are neither 0 nor infinite.
+    scale, inverse = power_near(jnp.max(size))
+    size = jnp.maximum(size * inverse, 0)
+
     def step(_, weight):
         free = size < weight * most
         left = radius**2 - jnp.sum(jnp.where(free, 0, most**2))
@@ -69,4 +73,4 @@ def least(domain: Domain, c: Float[Array, " d"]) -> Float[Array, ""]:
     inner = jnp.sum(size * moved - weight * moved**2 / 2)
     ball = -(inner + weight * radius**2 / 2)
     corner = -jnp.sum(size * most)
-    return jnp.maximum(ball, corner) * rounding
+    return scale * jnp.maximum(ball, corner) * rounding

@@ -300,6 +300,8 @@ class _Walk:
             return None
         if primitive.name == "select_n" and len(exprs) != 3:
             return None
+        if _asks_for_numbers(primitive.name, exprs) and not _is_number(exprs[0]):
+            return None
         simple = _simplified(primitive.name, exprs, aval)
         if simple is None:
             simple = Expr(primitive, tuple(exprs), params)
@@ -477,12 +479,17 @@ class _Walk:
             )
 
 
+_NUMBERS = {  # of finite values, as long as these are not huge
+    *("abs", "add", "add_any", "and", "clamp", "convert_element_type", "copy", "cos", "eq", "erf"),
+    *("ge", "gt", "le", "logistic", "lt", "max", "min", "mul", "ne", "neg", "not", "or"),
+    *("select_n", "sign", "sin", "stop_gradient", "sub", "tanh"),
+}
+
+
 def _simplified(name: str, exprs: list[Any], aval: Any) -> Any:
     """What looks for NaN or infinity, as JAX's functions do; whole powers; a value or nothing."""
-    if name in ("eq", "ne") and exprs[0] is exprs[1]:
-        return np.full(aval.shape, name == "eq")  # but for NaN, which certifies nothing
-    if name == "is_finite":  # or nothing is certified
-        return np.full(aval.shape, True)
+    if _asks_for_numbers(name, exprs):
+        return np.full(aval.shape, name != "ne")
     if name == "select_n" and isinstance(exprs[0], np.ndarray) and exprs[0].dtype == bool:
         for value in (False, True):
             if (exprs[0] == value).all():
@@ -501,6 +508,25 @@ def _simplified(name: str, exprs: list[Any], aval: Any) -> Any:
                 zero = np.zeros(aval.shape, aval.dtype)
                 return Expr(jax.lax.select_n_p, (one.operands[0], zero, other))
     return None
+
+
+def _asks_for_numbers(name: str, exprs: list[Any]) -> bool:
+    """Whether all that is asked is if a value is NaN or infinite."""
+    return name == "is_finite" or (name in ("eq", "ne") and exprs[0] is exprs[1])
+
+
+def _is_number(expr: Any) -> bool:
+    """Whether a value is finite wherever what it is a function of is.
+
+    Else what it is replaced by where it is not has no bounds: it need not be part of the outputs,
+    which would certify nothing then.
+    """
+    if not isinstance(expr, Expr):
+        return isinstance(expr, jax.core.Tracer) or bool(np.isfinite(expr).all())
+    if expr.primitive is None:
+        return True
+    scales = expr.primitive.name == "mul" and all(isinstance(e, Expr) for e in expr.operands)
+    return expr.primitive.name in _NUMBERS and not scales and all(map(_is_number, expr.operands))
 
 
 def _is(value: Any, number: int | float) -> bool:

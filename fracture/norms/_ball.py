@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from .._typing import Order
 from ._order import check_order
 from ._root import loop_init
-from ._scale import at_least_float32, positive, power_near
+from ._scale import at_least_float32, positive, power_near, sum_of_squares
 
 
 def project_ball(x: ArrayLike, radius: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
@@ -51,10 +51,11 @@ def project_ball(x: ArrayLike, radius: ArrayLike, ord: Order = 2) -> Float[Array
     if isinf(ord):
         inside = jnp.clip(wide, -radius, radius)
     elif ord == 2:
-        scale, inverse = power_near(jnp.max(jnp.abs(wide), initial=0))
-        scaled = wide * inverse
-        length = jnp.sqrt(jnp.sum(scaled * scaled))
-        inside = jnp.where(scale * length > radius, radius / positive(length) * scaled, wide)
+        size = jnp.abs(wide)
+        scale, inverse = power_near(jnp.max(size, initial=0))
+        length = jnp.sqrt(sum_of_squares(size, inverse))
+        scaled = radius / positive(length) * (wide * inverse)
+        inside = jnp.where(scale * length > radius, scaled, wide)
     else:
         inside = _soft_threshold(wide, radius)
     return jnp.where(radius >= 0, inside, jnp.nan).astype(x.dtype)

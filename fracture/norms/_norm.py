@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from .._typing import Order
 from ._order import as_number, dual_order
-from ._scale import at_least_float32, over_largest, positive, power_near
+from ._scale import at_least_float32, over_largest, positive, power_near, sum_of_squares
 
 
 def norm(x: ArrayLike, ord: Order = 2) -> Float[Array, ""]:
@@ -49,12 +49,11 @@ def wide_norm(x: Array, ord: Order) -> Array:
     if isinf(ord):
         return largest
     scale, inverse = power_near(largest)
-    scaled = size * inverse
     if ord == 2:
-        length = jnp.sqrt(jnp.sum(scaled**2))
+        length = jnp.sqrt(sum_of_squares(size, inverse))
     else:  # no power of the largest may over- or underflow: divide by what is left of it
         rest = positive(largest * inverse)
-        length = rest * jnp.sum((scaled / rest) ** ord) ** (1 / ord)
+        length = rest * jnp.sum((size * inverse / rest) ** ord) ** (1 / ord)
     return jnp.where((largest > 0) & (largest < jnp.inf), scale * length, largest)
 
 
@@ -98,7 +97,8 @@ def steepest(g: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
         return jnp.where(first.reshape(g.shape), jnp.sign(g), 0)
     largest = jnp.max(size, initial=0)
     if ord == 2:
-        v = wide * power_near(largest)[1]
-        return (v / positive(jnp.sqrt(jnp.sum(v * v)))).astype(g.dtype)
+        inverse = power_near(largest)[1]
+        length = jnp.sqrt(sum_of_squares(size, inverse))
+        return (wide * inverse / positive(length)).astype(g.dtype)
     v = jnp.sign(wide) * over_largest(size, largest) ** (q - 1)
     return (v / positive(wide_norm(v, ord))).astype(g.dtype)

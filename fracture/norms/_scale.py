@@ -30,6 +30,15 @@ def over_largest(x: Array, largest: Array) -> Array:
     return x * inverse / positive(largest * inverse)
 
 
+def sum_of_squares(size: Array, inverse: Array) -> Array:
+    """Of `size`, not negative, times the inverse of its unit.
+
+    Where a size is a constant, XLA would square it and the inverse apart, which under- or overflow;
+    what is the larger of a product and 0 is no product.
+    """
+    return jnp.sum(jnp.maximum(size * inverse, 0) ** 2)
+
+
 def positive(x: Array) -> Array:
     """`x`, or 1 where it is not positive: a divisor."""
     return jnp.where(x > 0, x, 1)

@@ -74,6 +74,16 @@ def test_no_point_of_the_ball_is_below_the_margins(kind):
     assert (got.radius <= attacked.norm).all()
 
 
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+def test_a_slope_that_is_a_constant_whatever_its_size(scale):
+    """Its squares would be 0 or infinite."""
+    network = lambda z: jnp.stack([scale * z[0] - 0.1 * scale, 0 * z[0]])
+    one = lambda x: certify(network, x, 0, method="crown")
+    for got in (one(np.float32([0.9])), jax.jit(one)(np.float32([0.9]))):
+        assert 0.7999 < got.radius <= 0.8 + 1e-7
+        assert (got.margins >= 0).all()
+
+
 @pytest.mark.parametrize(("ord", "box"), [(1, True), (2, True), (2, False), (INF, False)])
 def test_methods_are_below_what_is_found_and_improve(ord, box):
     apply, params, shape = network("relu")

@@ -49,7 +49,11 @@ def test_least_value_of_a_linear_function(ord, dtype):
     c, radius, *room = problems(dtype)
     x = jnp.zeros(c.shape[1], dtype)
     one = lambda c, radius, room: least(Domain(x, radius, ord, room), c)
-    boxed = jax.jit(jax.vmap(one))(c, radius, tuple(room))
+    every = jax.jit(jax.vmap(one))
+    boxed = every(c, radius, tuple(room))
+    for scale in np.asarray([2.0**-70, 2.0**70], dtype):  # squares of which float32 does not have
+        scaled = every(scale * c, radius, tuple(room))
+        np.testing.assert_allclose(scaled / scale, boxed, rtol=1e-6)
     free = jax.jit(jax.vmap(lambda c, radius: one(c, radius, None)))(c, radius)
     c, radius, low, high = (np.asarray(each, float) for each in (c, radius, *room))
     exact = [smallest(*each, ord) for each in zip(c, radius, low, high, strict=True)]

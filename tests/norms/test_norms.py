@@ -235,3 +235,25 @@ def test_norms_at_the_ends_of_the_range(ord):
     np.testing.assert_allclose(norms.norm(jnp.array([big, 0.0], jnp.float32), ord), big, rtol=1e-6)
     # Subnormal numbers count as zero where XLA flushes them, and as what they are elsewhere.
     assert 0 <= norms.norm(jnp.array([small, small]), ord) <= 3 * small
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e20])
+@pytest.mark.parametrize("ord", [2, 3])
+def test_what_the_compiler_knows_is_not_squared_apart_from_its_unit(ord, scale):
+    scale = jnp.float32(scale)
+
+    @jax.jit
+    def measured(z):
+        grad = jax.grad(lambda z: jnp.sum(scale * z))(z)  # a constant
+        return (
+            norms.norm(grad, ord) / scale,
+            norms.norm(norms.steepest(grad, ord), ord),
+            norms.norm(norms.project_ball(grad, scale, 2)) / scale,
+            norms.halfspace_step(scale, grad, ord=ord)[1],
+        )
+
+    for dim in (1, 4):
+        length, unit, inside, distance = measured(jnp.ones(dim, jnp.float32))
+        np.testing.assert_allclose(length, dim ** (1 / ord), rtol=1e-6)
+        np.testing.assert_allclose([unit, inside], 1, rtol=1e-6)
+        np.testing.assert_allclose(distance, dim ** (1 / ord - 1), rtol=1e-6)
