@@ -19,9 +19,9 @@ def certified_accuracy(
 
     $\frac1n \sum_i \mathbf 1[r_i > \epsilon]$ of certified radii $r_i$: a lower bound of the true
     robust accuracy, where `perturbation.robust_accuracy` of the same inputs is an upper bound of
-    it. At the radius 0 both are the accuracy: there an input for which nothing was certified counts
-    by its answer, and at every other radius as not robust. An input without a valid problem counts
-    as wrong.
+    it. At the radius 0 both are the accuracy, but for ties, which are right for the latter alone:
+    there an input for which nothing was certified counts by its answer, and at every other radius
+    as not robust. An input without a valid problem counts as wrong.
 
     Parameters
     ----------

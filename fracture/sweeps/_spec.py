@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import itertools
 import json
 import math
@@ -18,7 +19,7 @@ import jaxlib
 import numpy as np
 
 from .. import __version__
-from .._code import digest_of_files
+from .._code import digest_of_files, digest_of_names
 from .._typing import Key
 from ..vocabulary import Variable, axis_quantity
 
@@ -66,6 +67,11 @@ def _code() -> str:
     return digest_of_files(*(package / name for name in measuring))
 
 
+def _nothing_shared(**point: Value) -> tuple[()]:
+    """What all seeds read where they read nothing."""
+    return ()
+
+
 @dataclasses.dataclass(frozen=True)
 class Sweep:
     """Axes x seeds of one cell function.
@@ -96,7 +102,9 @@ class Sweep:
         What else distinguishes this sweep; strings, numbers, lists. Recorded with the result, and
         a stored sweep only goes on under equal options.
     code
-        Digest of the code of `cell`, where it is known: a stored sweep only goes on with the same.
+        Digest of the code that measures: a stored sweep only goes on with the same. None for what
+        `cell` and `shared` depend on in their files, by names at the top and in files beside it;
+        comments and docstrings do not count. Functions without a file have none.
     numbered
         Whether `cell` also takes the number of its seed, as `seed`: where seeds stand for things
         that are given, such as photographs, of which `shared` has one for each.
@@ -120,9 +128,9 @@ class Sweep:
     seeds: int | Sequence[int]
     chunks: int | Sequence[int]
     variables: Mapping[str, Variable]
-    shared: Callable[..., Any] = lambda **point: ()
+    shared: Callable[..., Any] = _nothing_shared
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    code: str = ""
+    code: str | None = None
     numbered: bool = False
     root: int = 0
     origin: tuple[str, Mapping[str, Any]] | None = None
@@ -171,6 +179,11 @@ class Sweep:
             key = jax.random.fold_in(key, value)
         return jax.random.fold_in(key, seed)
 
+    def _digest(self) -> str:
+        if self.code is not None:
+            return self.code
+        return "-".join(filter(None, map(_digest_of_function, (self.cell, self.shared))))
+
     def provenance(self) -> dict[str, Any]:
         """All that the numbers depend on, in types that JSON and netCDF know."""
         return {
@@ -181,9 +194,22 @@ class Sweep:
             "chunks": list(self._each(self.chunks)),
             "root": self.root,
             "options": json.dumps(dict(self.options), sort_keys=True),
-            "code": self.code,
+            "code": self._digest(),
             **environment(),
         }
+
+
+def _digest_of_function(function: Callable[..., Any]) -> str:
+    """Digest of what a function depends on in its file; empty where it has none."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    top = getattr(function, "__qualname__", "<lambda>").partition(".")[0]
+    try:
+        path = Path(inspect.getsourcefile(function) or "")
+        return digest_of_names(path, [top]) if top.isidentifier() and path.is_file() else ""
+    except (TypeError, OSError, SyntaxError):  # of no Python function, or not to be read
+        return ""
 
 
 def label(point: Mapping[str, Value]) -> str:

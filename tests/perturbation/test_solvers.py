@@ -391,6 +391,14 @@ def test_steps_off_a_point_without_a_gradient(name, within):
     assert (ratio < within).all()
 
 
+@pytest.mark.parametrize("name", ["affine", "deepfool", "fab", "superdeepfool"])
+def test_a_tie_is_left_by_a_step_out_of_its_rounding(name):
+    network = lambda z: jnp.stack([z[0], jnp.ones_like(z[0])])
+    found = SOLVERS[name](network, jnp.float32([1.0, 0.5]), 0)
+    assert found.found
+    assert 0 < found.norm < 1e-6
+
+
 def test_no_gradient_anywhere_is_not_finite():
     network = lambda x: jnp.stack([jnp.sqrt(0 * jnp.sum(x)) + 1, jnp.sum(x)])  # 0/0 at every x
     found = ddn(network, jnp.zeros(3), 0)

@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import importlib.util
 import os
 import signal
 import subprocess
@@ -439,3 +440,23 @@ def test_the_result_is_left_beside_its_chunks_and_a_bar_is_one_word(tmp_path, ca
     assert said.err.endswith("[11/11] toy\n")
     run(sweep(), progress=False)
     assert capfd.readouterr().err == ""
+
+
+def test_a_sweep_is_of_the_code_of_its_cell(tmp_path):
+    """Not of what is said about it."""
+    text = 'scale = {}  # Said\ndef cell(key, shared, *, dim):\n    """Said."""\n    return scale\n'
+
+    def code(text):
+        path = tmp_path / "mine.py"
+        path.write_text(text)
+        spec = importlib.util.spec_from_file_location("mine", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sweep = Sweep("s", module.cell, {"dim": (2,)}, seeds=1, chunks=1, variables={})
+        return sweep.provenance()["code"]
+
+    same = code(text.format(1))
+    assert same
+    assert code(text.format(1).replace("Said", "Told")) == same
+    assert code(text.format(2)) != same
+    assert len({same, code(text.format(1).replace("return", "return -"))}) == 2

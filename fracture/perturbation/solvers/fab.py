@@ -84,7 +84,9 @@ def fab(
             rival, fine = near.nearest.rival, near.finite
         reading, grad = problem.read_and_grad(point, rival)
         delta = landed.astype(dtype)
-        cut = linearise_at(delta, reading.margin, grad)
+        # From a tie, too, a step has to go somewhere.
+        tied = jnp.abs(reading.margin) <= reading.slack
+        cut = linearise_at(delta, jnp.where(tied, reading.slack, reading.margin), grad)
         height = cut.at(delta)
         side = jnp.where(height < 0, -1, 1).astype(dtype)
         own, own_size = problem.step(point.astype(dtype), side * height, side * cut.normal)

@@ -78,7 +78,8 @@ def superdeepfool(
         best = best.visit(delta, problem.size(landed), across)
         # To the tangent half-space: from x where across, as far again as needed where not.
         start = jnp.where(across, problem.origin, point.astype(dtype))
-        excess = reading.margin - jnp.where(across, jnp.sum(grad * delta), 0)
+        ahead = jnp.maximum(reading.margin, reading.slack)
+        excess = jnp.where(across, reading.margin - jnp.sum(grad * delta), ahead)
         move, _ = problem.step(start, excess, grad)
         longer = delta + (1 + overshoot) * move
         return (

@@ -68,7 +68,7 @@ def linearise(problem: Problem, num_classes: int, point: Array | None = None) ->
         ahead = (every == problem.label).astype(logits.dtype)
         return pull(ahead - (every == rival).astype(logits.dtype))[0]
 
-    return among(problem, logits, grad, origin, num_classes)
+    return among(problem, logits, grad, origin, num_classes, problem.start.slack)
 
 
 def among(
@@ -77,6 +77,7 @@ def among(
     gradient: Callable[[Array], Array],
     origin: Array,
     num_classes: int,
+    slack: Array | float = 0,
 ) -> Linearisation:
     """Distances to linear boundaries, given by logits and the gradients of their differences.
 
@@ -92,6 +93,8 @@ def among(
         From where distances are measured: shape `(d,)`, in the working dtype.
     num_classes
         At most so many classes, those of the largest logits; at least 1.
+    slack
+        What is no farther from a tie than that counts as so far: a search has to leave it.
 
     Returns
     -------
@@ -108,6 +111,7 @@ def among(
     def one(rival):
         grad = gradient(rival)
         excess = logits[problem.label] - logits[rival]
+        excess = jnp.where(jnp.abs(excess) <= slack, slack, excess)
         move, distance = problem.step(origin, excess.astype(dtype), grad.astype(dtype))
         distance = jnp.where(jnp.isfinite(excess), distance, jnp.inf)
         return move, distance, jnp.all(jnp.isfinite(grad))
