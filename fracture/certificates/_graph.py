@@ -255,9 +255,12 @@ class _Walk:
         if made is None:
             made = self.linear(eqn.primitive, params, inputs, eqn.outvars)
         if made is None:
+            roots = {each.root for each in inputs if isinstance(each, _Value)}
+            several = name in ELEMENTWISE and len(roots) > 1
+            hint = " Of functions of one value, computed once, there are." if several else ""
             raise NotImplementedError(
                 f"there are no bounds for the primitive {name!r} of values of shapes "
-                f"{[v.aval.shape for v in eqn.invars]}, {_place([*self.within, eqn])}."
+                f"{[v.aval.shape for v in eqn.invars]}, {_place([*self.within, eqn])}.{hint}"
             )
         return made if isinstance(made, list) else [made]
 
