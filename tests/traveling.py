@@ -39,6 +39,8 @@ def shared(dim):
 
 def shared_with_traces(dim, *, folder, fails=None):
     """Leaves a file for each compilation; fails, or waits, at one dimension and time."""
+    if folder is None:
+        return shared(dim)
     tried = len(list(Path(folder).glob(f"{dim}-*")))
     Path(folder, f"{dim}-{os.getpid()}-{tried}").touch()
     if fails in (f"{dim}", f"{dim} once") and not (fails.endswith("once") and tried):
@@ -62,7 +64,7 @@ def make(
     """A sweep, and how others make it; `claimed`, if it is not by these arguments."""
     arguments = {"name": name, "folder": folder, "fails": fails, "root": root}
     arguments |= {"dims": dims, "seeds": seeds, "chunks": chunks}
-    given = shared if folder is None else partial(shared_with_traces, folder=folder, fails=fails)
+    given = partial(shared_with_traces, folder=folder, fails=fails)
     return Sweep(
         name,
         other if other_cell else cell,
@@ -76,4 +78,6 @@ def make(
     )
 
 
-SWEEP = Sweep("toy", cell, {"dim": (3, 5)}, (7, 4), (3, 4), VARIABLES, shared)
+# The same code as with traces, which a stored sweep goes on with.
+SHARED = partial(shared_with_traces, folder=None)
+SWEEP = Sweep("toy", cell, {"dim": (3, 5)}, (7, 4), (3, 4), VARIABLES, SHARED)

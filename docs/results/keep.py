@@ -149,10 +149,11 @@ def _claim_by_claim(findings: Mapping[str, Findings]) -> Iterator[str]:
     yield "| claimed | laws that hold | the first of them, as measured |"
     yield "|---|---|---|"
     for found in findings.values():
-        held, first = sum(each.holds is True for each in found.verdicts), found.verdicts[0]
+        words, first = [each.word for each in found.verdicts], found.verdicts[0]
+        open_ = f", {words.count('undecided')} undecided" if "undecided" in words else ""
         cells = (
             experiments.claim(found.dataset.attrs["claim"]).title,
-            f"{held} of {len(found.verdicts)}",
+            f"{words.count('holds')} of {len(words)}{open_}",
             f"{first.law}: {first.word}, {first.finding}",
         )
         yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

@@ -152,7 +152,7 @@ def _by_search(problem, known, room, budget, first, most):
         least = lambda values: jnp.min(jnp.where(wanted(problem), values, jnp.inf))
         nearest, smallest = least(distances), least(margins_on(domain, rows))
         margins = margins_on(within(jnp.minimum(nearest, radius)), rows)
-        # Two ways to say the same: where one of them fails, nothing is certified.
+        # Where a margin within the radius is NaN, nothing is certified.
         nearest = jnp.where(jnp.isnan(least(margins)), 0, nearest)
         return nearest, smallest, margins, choices
 

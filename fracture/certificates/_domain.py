@@ -73,4 +73,5 @@ def least(domain: Domain, c: Float[Array, " d"]) -> Float[Array, ""]:
     inner = jnp.sum(size * moved - weight * moved**2 / 2)
     ball = -(inner + weight * radius**2 / 2)
     corner = -jnp.sum(size * most)
-    return scale * jnp.maximum(ball, corner) * rounding
+    flushed = 4 * c.size * jnp.finfo(c.dtype).tiny * radius  # what is far below the largest
+    return scale * (jnp.maximum(ball, corner) - flushed) * rounding

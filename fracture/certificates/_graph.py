@@ -257,7 +257,11 @@ class _Walk:
         if made is None:
             roots = {each.root for each in inputs if isinstance(each, _Value)}
             several = name in ELEMENTWISE and len(roots) > 1
-            hint = " Of functions of one value, computed once, there are." if several else ""
+            hint = (
+                " There are if all operands are elementwise functions of one value."
+                if several
+                else ""
+            )
             raise NotImplementedError(
                 f"there are no bounds for the primitive {name!r} of values of shapes "
                 f"{[v.aval.shape for v in eqn.invars]}, {_place([*self.within, eqn])}.{hint}"
@@ -303,13 +307,19 @@ class _Walk:
             return None
         if primitive.name == "select_n" and len(exprs) != 3:
             return None
-        if _asks_for_numbers(primitive.name, exprs) and not _is_number(exprs[0]):
+        sure = self.is_number(root) and _is_number(exprs[0])
+        if _asks_for_numbers(primitive.name, exprs) and not sure:
             return None
         simple = _simplified(primitive.name, exprs, aval)
         if simple is None:
             simple = Expr(primitive, tuple(exprs), params)
         self.kept.append(simple)
         return _Value(root, simple) if isinstance(simple, Expr) else simple
+
+    def is_number(self, at: int) -> bool:
+        """Whether the value of a step is finite for sure, as long as it is not huge."""
+        node = self.nodes[at]
+        return _is_number(node.expr) and all(map(self.is_number, node.parents))
 
     def special(self, name: str, params: dict, inputs: list[Any]) -> Any:
         """Products, and what is written in terms of other primitives."""
@@ -482,11 +492,9 @@ class _Walk:
             )
 
 
-_NUMBERS = {  # of finite values, as long as these are not huge
-    *("abs", "add", "add_any", "and", "clamp", "convert_element_type", "copy", "cos", "eq", "erf"),
-    *("ge", "gt", "le", "logistic", "lt", "max", "min", "mul", "ne", "neg", "not", "or"),
-    *("select_n", "sign", "sin", "stop_gradient", "sub", "tanh"),
-}
+# Not of all finite values: what they give elsewhere is no number.
+_PARTIAL = {"div", "integer_pow", "log", "log1p", "pow", "rsqrt", "sqrt"}
+_NOT_NEGATIVE = {"abs", "exp", "exp2", "logistic", "square"}
 
 
 def _simplified(name: str, exprs: list[Any], aval: Any) -> Any:
@@ -519,17 +527,32 @@ def _asks_for_numbers(name: str, exprs: list[Any]) -> bool:
 
 
 def _is_number(expr: Any) -> bool:
-    """Whether a value is finite wherever what it is a function of is.
+    """Whether a value is finite wherever what it is a function of is, and not huge.
 
     Else what it is replaced by where it is not has no bounds: it need not be part of the outputs,
-    which would certify nothing then.
+    which would certify nothing then. Constants that are traced are taken to be finite.
     """
     if not isinstance(expr, Expr):
         return isinstance(expr, jax.core.Tracer) or bool(np.isfinite(expr).all())
     if expr.primitive is None:
         return True
-    scales = expr.primitive.name == "mul" and all(isinstance(e, Expr) for e in expr.operands)
-    return expr.primitive.name in _NUMBERS and not scales and all(map(_is_number, expr.operands))
+    name, operands = expr.primitive.name, expr.operands
+    if name in _PARTIAL:
+        if name == "integer_pow" and expr.params["y"] >= 0:
+            whole = True
+        elif name == "div":
+            whole = not isinstance(operands[1], Expr)
+        else:
+            whole = name in ("log1p", "sqrt") and _is_not_negative(operands[0])
+        if not whole:
+            return False
+    return all(map(_is_number, operands))
+
+
+def _is_not_negative(expr: Any) -> bool:
+    """Whether a value is at least 0 for sure."""
+    primitive = expr.primitive if isinstance(expr, Expr) else None
+    return primitive is not None and primitive.name in _NOT_NEGATIVE
 
 
 def _is(value: Any, number: int | float) -> bool:

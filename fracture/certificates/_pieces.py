@@ -213,19 +213,14 @@ def lines(pieces: Pieces) -> Lines:
     They support its convex and its concave envelope there: of ReLU, the chord above and, below, 0
     or the identity, whichever leaves the smaller area.
     """
-    low, high = _around(pieces)
-    both = jax.vmap(lambda values: _support(pieces.points, values))(jnp.stack([low, -high]))
-    low, high = jnp.where(jnp.isfinite(both), both, 0)
-    high = -high
-    return Lines(low, offset(pieces, low), high, -offset(_flipped(pieces), -high))
-
-
-def _around(pieces: Pieces) -> tuple[Array, Array]:
-    """At the points, what every line below the function is below, and every line above it above."""
     beside = [(1, 1)] + [(0, 0)] * (pieces.below.ndim - 1)
     below, above = jnp.pad(pieces.below, beside), jnp.pad(pieces.above, beside)
     low = pieces.values - jnp.maximum(below[:-1], below[1:])
-    return low, pieces.values + jnp.maximum(above[:-1], above[1:])
+    high = -pieces.values - jnp.maximum(above[:-1], above[1:])
+    both = jax.vmap(lambda values: _support(pieces.points, values))(jnp.stack([low, high]))
+    low, high = jnp.where(jnp.isfinite(both), both, 0)
+    high = -high
+    return Lines(low, offset(pieces, low), high, -offset(_flipped(pieces), -high))
 
 
 def _flipped(pieces: Pieces) -> Pieces:
@@ -271,20 +266,19 @@ def supports(pieces: Pieces) -> Supports:
 
     Those of its convex and of its concave envelope at the ends of the interval. A line with another
     slope meets the function at an end alone, and one of these is closer to it on all of it. Of a
-    point, 0.
+    point, 0. The chords stand for the function: what is added to them at jumps does not count.
     """
 
-    def steepest(values, end, others, pick, none):
+    def steepest(end, others, pick, none):
         run = pieces.points[end][None] - pieces.points[others]
-        rise = values[end][None] - values[others]
+        rise = pieces.values[end][None] - pieces.values[others]
         slope = pick(jnp.where(run == 0, none, rise / jnp.where(run == 0, 1, run)), axis=0)
         return jnp.where(jnp.isfinite(slope), slope, 0)
 
-    low, high = _around(pieces)
     least, most = (jnp.min, jnp.inf), (jnp.max, -jnp.inf)
     first, last = (0, slice(1, None)), (-1, slice(-1))
-    below = steepest(low, *first, *least), steepest(low, *last, *most)
-    return below, (steepest(high, *last, *least), steepest(high, *first, *most))
+    below = steepest(*first, *least), steepest(*last, *most)
+    return below, (steepest(*last, *least), steepest(*first, *most))
 
 
 def supporting(ends: Supports, scale: Array, slope: Array) -> Array:

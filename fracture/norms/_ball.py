@@ -51,9 +51,8 @@ def project_ball(x: ArrayLike, radius: ArrayLike, ord: Order = 2) -> Float[Array
     if isinf(ord):
         inside = jnp.clip(wide, -radius, radius)
     elif ord == 2:
-        size = jnp.abs(wide)
-        scale, inverse = power_near(jnp.max(size, initial=0))
-        length = jnp.sqrt(sum_of_squares(size, inverse))
+        scale, inverse = power_near(jnp.max(jnp.abs(wide), initial=0))
+        length = jnp.sqrt(sum_of_squares(wide, inverse))
         scaled = radius / positive(length) * (wide * inverse)
         inside = jnp.where(scale * length > radius, scaled, wide)
     else:

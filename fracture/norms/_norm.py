@@ -98,7 +98,7 @@ def steepest(g: ArrayLike, ord: Order = 2) -> Float[Array, "*shape"]:
     largest = jnp.max(size, initial=0)
     if ord == 2:
         inverse = power_near(largest)[1]
-        length = jnp.sqrt(sum_of_squares(size, inverse))
+        length = jnp.sqrt(sum_of_squares(wide, inverse))
         return (wide * inverse / positive(length)).astype(g.dtype)
     v = jnp.sign(wide) * over_largest(size, largest) ** (q - 1)
     return (v / positive(wide_norm(v, ord))).astype(g.dtype)

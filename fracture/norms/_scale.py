@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+MOST_UNITS = 16  # of `power_near` that the largest entry can have: 8, where it is near overflow
+
 
 def at_least_float32(x: Array) -> Array:
     """Half precision as float32, other floating dtypes as they are."""
@@ -30,13 +32,14 @@ def over_largest(x: Array, largest: Array) -> Array:
     return x * inverse / positive(largest * inverse)
 
 
-def sum_of_squares(size: Array, inverse: Array) -> Array:
-    """Of `size`, not negative, times the inverse of its unit.
+def sum_of_squares(x: Array, inverse: Array) -> Array:
+    """Of `x` times the inverse of a unit near its largest entry.
 
-    Where a size is a constant, XLA would square it and the inverse apart, which under- or overflow;
-    what is the larger of a product and 0 is no product.
+    Where `x` is a constant, XLA would square it and the inverse apart, which under- or overflow:
+    so what is squared is chosen, though it always is the product, or not finite.
     """
-    return jnp.sum(jnp.maximum(size * inverse, 0) ** 2)
+    scaled = x * inverse
+    return jnp.sum(jnp.where(jnp.abs(scaled) <= MOST_UNITS, scaled, jnp.inf) ** 2)
 
 
 def positive(x: Array) -> Array:

@@ -165,10 +165,7 @@ def _others(ruled: Sequence[_Ruled]) -> Iterator[str]:
 
 
 def _by_claim(where: str, ruled: Sequence[_Ruled], how: str = "") -> Iterator[str]:
-    """How many laws hold, and of which claims all, some or none do; nothing where there are none.
-
-    What is undecided does not hold yet.
-    """
+    """How many laws hold, and of which claims all, some or none do."""
     if not ruled:
         return
     of, held = (Counter(one.claim for one in some) for some in (ruled, _having(ruled, True)))
@@ -179,6 +176,8 @@ def _by_claim(where: str, ruled: Sequence[_Ruled], how: str = "") -> Iterator[st
         "none of": [claim for claim in of if not held[claim]],
     }
     said = "; ".join(f"{part} {', '.join(claims)}" for part, claims in parts.items() if claims)
+    open_ = len(_having(ruled, None))
+    how += f", and {open_} {'is' if open_ == 1 else 'are'} undecided" if open_ else ""
     yield f"{where}, {held.total()} of {of.total()} laws hold{how}: {said}."
 
 

@@ -103,8 +103,9 @@ class Sweep:
         a stored sweep only goes on under equal options.
     code
         Digest of the code that measures: a stored sweep only goes on with the same. None for what
-        `cell` and `shared` depend on in their files, by names at the top and in files beside it;
-        comments and docstrings do not count. Functions without a file have none.
+        `cell` and `shared` depend on in their files, by names at the top, and in files beside them
+        by `from .other import name`; comments and docstrings do not count, nor what is imported
+        in other ways, closed over, or given to a `partial`. Functions without a file have none.
     numbered
         Whether `cell` also takes the number of its seed, as `seed`: where seeds stand for things
         that are given, such as photographs, of which `shared` has one for each.
@@ -139,6 +140,9 @@ class Sweep:
         checked_name(self.name)
         plain = {axis: _checked_values(axis, values) for axis, values in self.axes.items()}
         object.__setattr__(self, "axes", plain)
+        # Once: the file may be edited while the sweep runs.
+        parts = "-".join(filter(None, map(_digest_of_function, (self.cell, self.shared))))
+        object.__setattr__(self, "_digest", parts if self.code is None else self.code)
         if not self.axes:
             raise ValueError("axes must be one at least, such as {'dim': (8, 16)}, got none.")
         for name in ("seeds", "chunks"):
@@ -179,11 +183,6 @@ class Sweep:
             key = jax.random.fold_in(key, value)
         return jax.random.fold_in(key, seed)
 
-    def _digest(self) -> str:
-        if self.code is not None:
-            return self.code
-        return "-".join(filter(None, map(_digest_of_function, (self.cell, self.shared))))
-
     def provenance(self) -> dict[str, Any]:
         """All that the numbers depend on, in types that JSON and netCDF know."""
         return {
@@ -194,22 +193,30 @@ class Sweep:
             "chunks": list(self._each(self.chunks)),
             "root": self.root,
             "options": json.dumps(dict(self.options), sort_keys=True),
-            "code": self._digest(),
+            "code": self._digest,  # type: ignore[attr-defined]
             **environment(),
         }
 
 
 def _digest_of_function(function: Callable[..., Any]) -> str:
-    """Digest of what a function depends on in its file; empty where it has none."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    function = inspect.unwrap(function)
-    top = getattr(function, "__qualname__", "<lambda>").partition(".")[0]
+    """Digest of what a function depends on in its file; empty where it has none.
+
+    Of a lambda, an object, or what stands under no name at the top: that of the whole file.
+    """
+    inner: Any = function
+    while inner is not None:
+        function = inner
+        within = "func" if isinstance(function, functools.partial) else "__wrapped__"
+        inner = getattr(function, within, None)
+    made: Any = function if hasattr(function, "__qualname__") else type(function)
     try:
-        path = Path(inspect.getsourcefile(function) or "")
-        return digest_of_names(path, [top]) if top.isidentifier() and path.is_file() else ""
-    except (TypeError, OSError, SyntaxError):  # of no Python function, or not to be read
+        path = Path(inspect.getsourcefile(made) or "")
+    except (TypeError, OSError):  # it is built in, or was typed in
         return ""
+    if not path.is_file():
+        return ""
+    named = digest_of_names(path, [made.__qualname__.partition(".")[0]])
+    return named if named != digest_of_names(path, []) else digest_of_files(path)
 
 
 def label(point: Mapping[str, Value]) -> str:

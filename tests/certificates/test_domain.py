@@ -65,6 +65,12 @@ def test_least_value_of_a_linear_function(ord, dtype):
         assert (got >= wanted - TIGHT[dtype] * np.abs(wanted)).all()
 
 
+def test_what_is_far_below_a_coefficient_that_cannot_move_still_counts():
+    room = jnp.float32([0, -5]), jnp.float32([0, 5])
+    domain = Domain(jnp.zeros(2, jnp.float32), jnp.float32(1), 2, room)
+    assert -1e-6 < float(least(domain, jnp.float32([1e30, 1e-10]))) <= -1e-10
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "tanh"])
 def test_least_value_on_pieces_with_a_quadratic(name, dtype):

@@ -295,6 +295,7 @@ UNKNOWN = {
     "bitcast_convert_type": lambda x: x * jax.random.uniform(key_of(x), dtype=x.dtype),
     # What stands for a value that is none need not be part of the outputs.
     "'ne'": lambda x: jnp.where(jnp.isnan(jnp.log(x)), -1.0, 1.0),
+    "'ne'.*": lambda x: jnp.where(jnp.isnan(jnp.sqrt(x)[::-1]), -1.0, 1.0),
     "is_finite": lambda x: jnp.where(jnp.isfinite(jnp.sqrt(x)), x, -1.0),
     "float32 to int32": lambda x: x.astype(jnp.int32).astype(x.dtype),
     "float32 to complex64": lambda x: jnp.real(x.astype(jnp.complex64)),
@@ -308,3 +309,12 @@ def test_what_has_no_bounds_is_told_with_its_place(name):
     layer = jax.jit(UNKNOWN[name])
     with pytest.raises(NotImplementedError, match=rf"no bounds for .*{name}.*of test_kinds\.py"):
         certify(lambda x: jnp.tanh(layer(2 * x)), jnp.ones(3, jnp.float32), 0)
+
+
+@pytest.mark.parametrize(
+    "inner", [lambda x: x / 2, jax.nn.softplus, jnp.square, jax.nn.silu, lambda x: x @ x * x]
+)
+def test_what_is_always_a_number_may_be_asked_whether_it_is(inner):
+    """As softplus asks."""
+    nodes = read_network(lambda x: jax.nn.softplus(inner(x)), jnp.ones(3, jnp.float32))
+    assert nodes[-1].shape == (3,)

@@ -257,3 +257,12 @@ def test_what_the_compiler_knows_is_not_squared_apart_from_its_unit(ord, scale):
         np.testing.assert_allclose(length, dim ** (1 / ord), rtol=1e-6)
         np.testing.assert_allclose([unit, inside], 1, rtol=1e-6)
         np.testing.assert_allclose(distance, dim ** (1 / ord - 1), rtol=1e-6)
+
+
+def test_second_derivatives_where_an_entry_vanishes():
+    x = jnp.array([3.0, 0.0])
+    along = [[0, 0], [0, -1 / 9]]  # of the first entry of x over its norm
+    for unit in (norms.steepest, lambda x: norms.project_ball(x, 1.0)):
+        got = jax.hessian(lambda x, unit=unit: unit(x)[0])(x)
+        np.testing.assert_allclose(got, along, atol=1e-12)
+    np.testing.assert_allclose(jax.hessian(norms.norm)(x), [[0, 0], [0, 1 / 3]], atol=1e-12)

@@ -107,9 +107,10 @@ def test_sentences_name_every_law_and_where_it_stops():
         "and 2 are undecided.",
         "As exact distributions, 1 of 2 laws hold, with medians less than 13 % off: "
         "some of linear (1 of 2).",
-        "For trained networks, 0 of 2 laws hold: none of training.",
+        "For trained networks, 0 of 2 laws hold, and 1 is undecided: none of training.",
         "Law E: is 3 at d = 8.",
-        "Where nothing is trained, 1 of 2 laws hold: some of networks (1 of 2).",
+        "Where nothing is trained, 1 of 2 laws hold, and 1 is undecided: "
+        "some of networks (1 of 2).",
         "These are undecided: Slope; Law A (networks).",
     ]
 

@@ -145,7 +145,7 @@ def test_what_is_not_submitted_in_time_is_not_computed(tmp_path, threads):
 def test_a_worker_with_another_sweep_says_what_differs(threads):
     with pytest.raises(FailedChunksError, match=r"another sweep .*root = 1; now root = 0"):
         run(make(claimed={"root": 1}), executor=threads)
-    with pytest.raises(FailedChunksError, match=r"cell = other; now cell = cell"):
+    with pytest.raises(FailedChunksError, match=r"cell = other, code = .*; now cell = cell"):
         run(make(claimed={"other_cell": True}), executor=threads)
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 import errno
+import functools
 import importlib.util
 import os
 import signal
@@ -446,17 +447,24 @@ def test_a_sweep_is_of_the_code_of_its_cell(tmp_path):
     """Not of what is said about it."""
     text = 'scale = {}  # Said\ndef cell(key, shared, *, dim):\n    """Said."""\n    return scale\n'
 
-    def code(text):
+    def code(text, of=lambda cell: cell):
         path = tmp_path / "mine.py"
         path.write_text(text)
         spec = importlib.util.spec_from_file_location("mine", path)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        sweep = Sweep("s", module.cell, {"dim": (2,)}, seeds=1, chunks=1, variables={})
+        sweep = Sweep("s", of(module.cell), {"dim": (2,)}, seeds=1, chunks=1, variables={})
+        path.write_text("")  # what is edited meanwhile does not compute
         return sweep.provenance()["code"]
 
     same = code(text.format(1))
-    assert same
     assert code(text.format(1).replace("Said", "Told")) == same
-    assert code(text.format(2)) != same
-    assert len({same, code(text.format(1).replace("return", "return -"))}) == 2
+    assert code(text.format(1), lambda cell: jax.jit(functools.partial(cell, shared=()))) == same
+    apart = [
+        same,
+        code(text.format(2)),
+        code(text.format(1).replace("return", "return -")),
+        code("cell = lambda key, shared, *, dim: 1"),
+        code("cell = lambda key, shared, *, dim: 2"),
+    ]
+    assert len(set(apart)) == len(apart)

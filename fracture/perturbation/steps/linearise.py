@@ -110,9 +110,9 @@ def among(
 
     def one(rival):
         grad = gradient(rival)
-        excess = logits[problem.label] - logits[rival]
+        excess = (logits[problem.label] - logits[rival]).astype(dtype)
         excess = jnp.where(jnp.abs(excess) <= slack, slack, excess)
-        move, distance = problem.step(origin, excess.astype(dtype), grad.astype(dtype))
+        move, distance = problem.step(origin, excess, grad.astype(dtype))
         distance = jnp.where(jnp.isfinite(excess), distance, jnp.inf)
         return move, distance, jnp.all(jnp.isfinite(grad))
 
