@@ -140,9 +140,10 @@ class Sweep:
         checked_name(self.name)
         plain = {axis: _checked_values(axis, values) for axis, values in self.axes.items()}
         object.__setattr__(self, "axes", plain)
-        # Once: the file may be edited while the sweep runs.
-        parts = "-".join(filter(None, map(_digest_of_function, (self.cell, self.shared))))
-        object.__setattr__(self, "_digest", parts if self.code is None else self.code)
+        digest = self.code
+        if digest is None:  # once: the file may be edited while the sweep runs
+            digest = "-".join(filter(None, map(_digest_of_function, (self.cell, self.shared))))
+        object.__setattr__(self, "_digest", digest)
         if not self.axes:
             raise ValueError("axes must be one at least, such as {'dim': (8, 16)}, got none.")
         for name in ("seeds", "chunks"):
