@@ -209,6 +209,7 @@ class _Walk:
         self.nodes = [Node("input", (), lambda: x, x.shape, x.dtype)]
         self.settled: dict[tuple[int, int], int] = {}
         self.kept: list[Any] = []  # expressions are told apart by identity: none may be freed
+        self.numbers: dict[int, bool] = {}  # of nodes: whether they are finite for sure
         self.within: list[Any] = []  # the calls that the equations stand in
         self.origin: dict[int, tuple[str, Any, list[Any]]] = {}  # equations of nodes
 
@@ -307,8 +308,9 @@ class _Walk:
             return None
         if primitive.name == "select_n" and len(exprs) != 3:
             return None
-        sure = self.is_number(root) and _is_number(exprs[0])
-        if _asks_for_numbers(primitive.name, exprs) and not sure:
+        if _asks_for_numbers(primitive.name, exprs) and not (
+            self.is_number(root) and _is_number(exprs[0])
+        ):
             return None
         simple = _simplified(primitive.name, exprs, aval)
         if simple is None:
@@ -318,8 +320,11 @@ class _Walk:
 
     def is_number(self, at: int) -> bool:
         """Whether the value of a step is finite for sure, as long as it is not huge."""
-        node = self.nodes[at]
-        return _is_number(node.expr) and all(map(self.is_number, node.parents))
+        if at not in self.numbers:
+            node = self.nodes[at]
+            sure = _is_number(node.expr) and all(map(self.is_number, node.parents))
+            self.numbers[at] = sure
+        return self.numbers[at]
 
     def special(self, name: str, params: dict, inputs: list[Any]) -> Any:
         """Products, and what is written in terms of other primitives."""
