@@ -52,8 +52,8 @@ def project_ball(x: ArrayLike, radius: ArrayLike, ord: Order = 2) -> Float[Array
         inside = jnp.clip(wide, -radius, radius)
     elif ord == 2:
         scale, inverse = power_near(jnp.max(jnp.abs(wide), initial=0))
-        length = jnp.sqrt(sum_of_squares(wide, inverse))
-        scaled = radius / positive(length) * (wide * inverse)
+        length = jnp.sqrt(positive(sum_of_squares(wide, inverse)))  # at 0, too, with a derivative
+        scaled = radius / length * (wide * inverse)
         inside = jnp.where(scale * length > radius, scaled, wide)
     else:
         inside = _soft_threshold(wide, radius)

@@ -266,3 +266,5 @@ def test_second_derivatives_where_an_entry_vanishes():
         got = jax.hessian(lambda x, unit=unit: unit(x)[0])(x)
         np.testing.assert_allclose(got, along, atol=1e-12)
     np.testing.assert_allclose(jax.hessian(norms.norm)(x), [[0, 0], [0, 1 / 3]], atol=1e-12)
+    at_rest = jax.jacobian(lambda x: norms.project_ball(x, 1.0))(jnp.zeros(2))
+    np.testing.assert_array_equal(at_rest, np.eye(2))
