@@ -56,7 +56,8 @@ def least(domain: Domain, c: Float[Array, " d"]) -> Float[Array, ""]:
         return -jnp.sum(size[order] * spent) * rounding * (1 + 2 * c.size * eps)
 
     # Newton's method on the multiplier: what is not at the box shares what is left of the ball. Of
-    # coefficients in units of the largest, whose squares are neither 0 nor infinite.
+    # coefficients in units of the largest, whose squares are neither 0 nor infinite; the larger of
+    # them and 0, or XLA would square constants apart from their unit.
     scale, inverse = power_near(jnp.max(size))
     size = jnp.maximum(size * inverse, 0)
 

@@ -497,8 +497,6 @@ class _Walk:
             )
 
 
-# Not of all finite values: what they give elsewhere is no number.
-_PARTIAL = {"div", "integer_pow", "log", "log1p", "pow", "rsqrt", "sqrt"}
 _NOT_NEGATIVE = {"abs", "exp", "exp2", "logistic", "square"}
 
 
@@ -541,17 +539,19 @@ def _is_number(expr: Any) -> bool:
         return isinstance(expr, jax.core.Tracer) or bool(np.isfinite(expr).all())
     if expr.primitive is None:
         return True
-    name, operands = expr.primitive.name, expr.operands
-    if name in _PARTIAL:
-        if name == "integer_pow" and expr.params["y"] >= 0:
-            whole = True
-        elif name == "div":
-            whole = not isinstance(operands[1], Expr)
-        else:
-            whole = name in ("log1p", "sqrt") and _is_not_negative(operands[0])
-        if not whole:
-            return False
-    return all(map(_is_number, operands))
+    return _is_total(expr) and all(map(_is_number, expr.operands))
+
+
+def _is_total(expr: Expr) -> bool:
+    """Whether the last step of an expression makes a number of any numbers that it is given."""
+    name = expr.primitive.name
+    if name == "integer_pow":
+        return expr.params["y"] >= 0
+    if name == "div":
+        return not isinstance(expr.operands[1], Expr)
+    if name in ("log1p", "sqrt"):
+        return _is_not_negative(expr.operands[0])
+    return name not in ("log", "pow", "rsqrt")
 
 
 def _is_not_negative(expr: Any) -> bool:

@@ -135,6 +135,7 @@ class Sweep:
     numbered: bool = False
     root: int = 0
     origin: tuple[str, Mapping[str, Any]] | None = None
+    _digest: str = dataclasses.field(default="", init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         checked_name(self.name)
@@ -194,7 +195,7 @@ class Sweep:
             "chunks": list(self._each(self.chunks)),
             "root": self.root,
             "options": json.dumps(dict(self.options), sort_keys=True),
-            "code": self._digest,  # type: ignore[attr-defined]
+            "code": self._digest,
             **environment(),
         }
 

@@ -9,7 +9,7 @@ from ..._problem import pose
 from ..._typing import Bounds, Key, LogitsFn, Order
 from .._result import Perturbation, finish
 from ..steps.halfspace import linearise_at
-from ..steps.linearise import linearise
+from ..steps.linearise import linearise, off_a_tie
 from ..steps.ray import cross
 from ..steps.shortest import none_yet
 from ..steps.step_off import step_off
@@ -84,9 +84,7 @@ def fab(
             rival, fine = near.nearest.rival, near.finite
         reading, grad = problem.read_and_grad(point, rival)
         delta = landed.astype(dtype)
-        # From a tie, too, a step has to go somewhere.
-        tied = jnp.abs(reading.margin) <= reading.slack
-        cut = linearise_at(delta, jnp.where(tied, reading.slack, reading.margin), grad)
+        cut = linearise_at(delta, off_a_tie(reading.margin, reading.slack), grad)
         height = cut.at(delta)
         side = jnp.where(height < 0, -1, 1).astype(dtype)
         own, own_size = problem.step(point.astype(dtype), side * height, side * cut.normal)

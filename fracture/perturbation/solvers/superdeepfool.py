@@ -8,7 +8,7 @@ from ..._checks import check_counts, check_finite
 from ..._problem import pose
 from ..._typing import Bounds, LogitsFn, Order
 from .._result import Perturbation, finish
-from ..steps.linearise import linearise
+from ..steps.linearise import linearise, off_a_tie
 from ..steps.ray import search
 from ..steps.shortest import none_yet
 from ..steps.step_off import step_off
@@ -78,8 +78,8 @@ def superdeepfool(
         best = best.visit(delta, problem.size(landed), across)
         # To the tangent half-space: from x where across, as far again as needed where not.
         start = jnp.where(across, problem.origin, point.astype(dtype))
-        ahead = jnp.maximum(reading.margin, reading.slack)
-        excess = jnp.where(across, reading.margin - jnp.sum(grad * delta), ahead)
+        excess = off_a_tie(reading.margin, reading.slack)
+        excess -= jnp.where(across, jnp.sum(grad * delta), 0)
         move, _ = problem.step(start, excess, grad)
         longer = delta + (1 + overshoot) * move
         return (

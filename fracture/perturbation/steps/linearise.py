@@ -71,13 +71,18 @@ def linearise(problem: Problem, num_classes: int, point: Array | None = None) ->
     return among(problem, logits, grad, origin, num_classes, problem.start.slack)
 
 
+def off_a_tie(excess: Array, slack: Array | float) -> Array:
+    """`excess`, but `slack` where it is no farther from 0: a search has to leave a tie."""
+    return jnp.where(jnp.abs(excess) <= slack, slack, excess)
+
+
 def among(
     problem: Problem,
     logits: Array,
     gradient: Callable[[Array], Array],
     origin: Array,
     num_classes: int,
-    slack: Array | float = 0,
+    slack: Array | float = 0.0,
 ) -> Linearisation:
     """Distances to linear boundaries, given by logits and the gradients of their differences.
 
@@ -94,7 +99,7 @@ def among(
     num_classes
         At most so many classes, those of the largest logits; at least 1.
     slack
-        What is no farther from a tie than that counts as so far: a search has to leave it.
+        As of `off_a_tie`.
 
     Returns
     -------
@@ -111,7 +116,7 @@ def among(
     def one(rival):
         grad = gradient(rival)
         excess = (logits[problem.label] - logits[rival]).astype(dtype)
-        excess = jnp.where(jnp.abs(excess) <= slack, slack, excess)
+        excess = off_a_tie(excess, slack)
         move, distance = problem.step(origin, excess, grad.astype(dtype))
         distance = jnp.where(jnp.isfinite(excess), distance, jnp.inf)
         return move, distance, jnp.all(jnp.isfinite(grad))
