@@ -212,6 +212,8 @@ class _Walk:
         self.numbers: dict[int, bool] = {}  # of nodes: whether they are finite for sure
         self.within: list[Any] = []  # the calls that the equations stand in
         self.origin: dict[int, tuple[str, Any, list[Any]]] = {}  # equations of nodes
+        # What equations made, with what they were made of: equal ones make one value.
+        self.made: dict[Any, tuple[list[Any], list[Any]]] = {}
 
     def run(self, jaxpr: Any, consts: Sequence[Any], inputs: Sequence[Any]) -> list[Any]:
         """The outputs of a jaxpr of values and constants."""
@@ -219,8 +221,11 @@ class _Walk:
         env.update(zip(jaxpr.invars, inputs, strict=True))
         read = lambda v: v.val if hasattr(v, "val") else env[v]
         for eqn in jaxpr.eqns:
-            outputs = self.step(eqn, [read(v) for v in eqn.invars])
-            env.update(zip(eqn.outvars, outputs, strict=True))
+            operands = [read(v) for v in eqn.invars]
+            key = _same(eqn, operands)
+            if key not in self.made:
+                self.made[key] = operands, self.step(eqn, operands)
+            env.update(zip(eqn.outvars, self.made[key][1], strict=True))
         return [read(v) for v in jaxpr.outvars]
 
     def step(self, eqn: Any, inputs: list[Any]) -> list[Any]:
@@ -495,6 +500,24 @@ class _Walk:
                 f"there are no bounds for values that are converted from {given} to {made}, "
                 f"{_place([*self.within, eqn])}."
             )
+
+
+def _same(eqn: Any, operands: list[Any]) -> Any:
+    """What equations have in common that make the same values of the same operands."""
+
+    def told(value: Any) -> Any:
+        if isinstance(value, _Value):
+            return value.root, id(value.expr)
+        if isinstance(value, int | float | complex | np.generic):  # a literal
+            return type(value), repr(value)
+        return id(value)
+
+    params = tuple(sorted(eqn.params.items()))
+    try:
+        hash(params)
+    except TypeError:
+        params = (object(),)  # unlike any other
+    return eqn.primitive, params, tuple(map(told, operands))
 
 
 _NOT_NEGATIVE = {"abs", "exp", "exp2", "logistic", "square"}

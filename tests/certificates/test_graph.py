@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from fracture.certificates._graph import read_network, values
 
@@ -36,3 +37,16 @@ def test_steps_that_two_activations_rest_on_stay():
     nodes = read_network(network, jnp.ones(3))
     assert [node.kind for node in nodes].count("affine") == 3
     np.testing.assert_allclose(values(nodes, jnp.ones(3))[-1], network(jnp.ones(3)), rtol=1e-6)
+
+
+def test_what_is_computed_twice_is_one_step():
+    weights = jax.random.normal(jax.random.key(1), (4, 6))
+    hidden = lambda x: weights.T.T @ jnp.flip(x)
+    written_twice = lambda x: jnp.where(hidden(x) > 0, hidden(x), 0)
+    scaled_apart = lambda x: jnp.where(hidden(x) > 0, hidden(2 * x), 0)
+    x = jnp.linspace(-1.0, 2.0, 6)
+    nodes = read_network(written_twice, x)
+    assert [node.kind for node in nodes] == ["input", "affine", "scalar"]
+    np.testing.assert_allclose(values(nodes, x)[-1], jax.nn.relu(weights @ x[::-1]), rtol=1e-6)
+    with pytest.raises(NotImplementedError, match="elementwise functions of one value"):
+        read_network(scaled_apart, x)
