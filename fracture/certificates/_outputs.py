@@ -58,10 +58,14 @@ def margins_on(domain: Domain, rows: Linear) -> Array:
 
 
 def distance(domain: Domain, row: Linear) -> Array:
-    """How far the nearest point is at which the bound is not positive; 0 where it is not at x."""
+    """How far the nearest point is at which the bound is not positive.
+
+    0 where it is not at x, or is no number: what overflowed certifies nothing.
+    """
     _, length = halfspace_step(row.constant, row.slope, room=domain.room, ord=domain.ord)
     safe = 1 - 4 * (row.slope.size + 8) * jnp.finfo(length.dtype).eps
-    return jnp.where(row.constant > 0, length * safe, 0)
+    numbers = (row.constant < jnp.inf) & jnp.all(jnp.isfinite(row.slope))
+    return jnp.where((row.constant > 0) & numbers, length * safe, 0)
 
 
 def prepare(problem: Problem) -> tuple[Known, tuple[Array, Array] | None]:

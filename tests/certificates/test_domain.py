@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from fracture.certificates._bounds import Linear
 from fracture.certificates._domain import Domain, least
 from fracture.certificates._graph import read_network
+from fracture.certificates._outputs import distance
 from fracture.certificates._pieces import chords, least as least_of_pieces
 
 INF = float("inf")
@@ -107,3 +109,15 @@ def test_least_value_on_pieces_with_a_quadratic(name, dtype):
     assert (got <= wanted + 1e-14 * size).all()
     loose = 1e-3 if name == "tanh" else TIGHT[dtype]  # the chords of tanh are not tanh
     assert (got >= wanted - loose * size).all()
+
+
+@pytest.mark.parametrize("boxed", [False, True])
+@pytest.mark.parametrize("ord", [1, 2, np.inf])
+def test_what_is_no_number_certifies_nothing(ord, boxed):
+    room = (jnp.full(2, -1.0), jnp.full(2, 1.0)) if boxed else None
+    domain = Domain(jnp.zeros(2), jnp.ones(()), ord, room)
+    for slope in ([np.nan, 1.0], [np.inf, 1.0]):
+        assert distance(domain, Linear(jnp.asarray(slope), jnp.ones(()))) == 0
+    for constant in (np.nan, np.inf, -np.inf):
+        assert distance(domain, Linear(jnp.ones(2), jnp.asarray(constant))) == 0
+    assert distance(domain, Linear(jnp.ones(2), jnp.asarray(0.1))) > 0.04
