@@ -8,6 +8,8 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,18 @@ THEMES = ("light", "dark")
 MARKS = {"holds": "✓ holds", "does not hold": "✗ does not hold", "undecided": "? undecided"}
 
 
-def write_pages(app: Sphinx) -> None:
-    """Called by Sphinx when it has read its configuration."""
-    folder = Path(app.srcdir) / "claims"
+def started(app: Sphinx) -> None:
+    """Called by Sphinx when it has read its configuration.
+
+    In a process of its own: Sphinx forks itself to read pages side by side, which it must not do
+    once JAX has started its threads.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        other.submit(write_pages, Path(app.srcdir) / "claims").result()
+
+
+def write_pages(folder: Path) -> None:
+    """Write a page for every claim with stored results, and the map."""
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     with jax.enable_x64(True):  # as the command line judges
         results = {name: of for name, of in keep.load().items() if "claim" in of.dataset.attrs}
@@ -179,5 +190,5 @@ def _write(path: Path, content: bytes) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
-    app.connect("builder-inited", write_pages)
+    app.connect("builder-inited", started)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
