@@ -10,7 +10,6 @@ from fracture.compression import crossing, law_factors
 RNG = np.random.default_rng(3)
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("ord", [1, 2, np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_of_an_affine_network_the_ratio_is_exact_wherever_the_boundary_is(dtype, ord):
@@ -33,7 +32,6 @@ def test_of_an_affine_network_the_ratio_is_exact_wherever_the_boundary_is(dtype,
     np.testing.assert_allclose(bent.ratio, found.ratio, rtol=tolerance)
 
 
-@pytest.mark.fast
 def test_on_a_sphere_the_tangent_plane_is_that_of_the_first_crossing():
     network = lambda z: 1 - jnp.sum(z**2)
     xs = jnp.array([[0.5, 0.0], [-0.5, 0.2]])

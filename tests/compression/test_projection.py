@@ -115,7 +115,6 @@ def test_bad_lanes_are_reported_and_leave_the_others_alone():
     assert all(jnp.isfinite(g[jnp.array([0, 3])]).all() for g in grads)
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize(("dim", "rank"), [(16, 1), (16, 5), (6, 6)])
 def test_random_subspaces_follow_the_beta_law(dim, rank):
     """Squared ratios are Beta(k/2, (d - k)/2), whatever the displacement."""

@@ -125,7 +125,6 @@ def test_settings_that_do_not_fit_are_refused(claim, settings, message):
         run(claim, **settings)
 
 
-@pytest.mark.fast
 def test_trained_networks_are_judged_on_both_laws():
     result = run("trained", seeds=6, dim=(4, 6))
     names = [verdict.law for verdict in result.verdicts]

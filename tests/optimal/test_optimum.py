@@ -145,7 +145,6 @@ def test_hypercube_is_searched_on_demand():
     assert (unfinished.bound == Bound.UPPER).all()
 
 
-@pytest.mark.fast
 def test_agrees_with_the_other_functions():
     task, got = solved("points")
     near = optimal.nearest_neighbour(task.inputs[:NUM], task.labels[:NUM], *task)

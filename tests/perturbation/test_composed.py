@@ -123,7 +123,6 @@ def test_random_starts_depend_on_the_key_alone():
         single(radius=-1.0)
 
 
-@pytest.mark.fast
 def test_a_search_over_radii_halves_a_bracket():
     """An attack that needs a radius of 3.1, where the linearised boundary is at 1."""
 

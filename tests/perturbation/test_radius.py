@@ -136,7 +136,6 @@ def test_no_derivative_is_zero_and_the_value_stays():
     np.testing.assert_array_equal(of_x, 0)
 
 
-@pytest.mark.fast
 def test_a_corner_that_the_boundary_just_misses_has_no_derivative():
     net = lambda z: 1.5 - jnp.sum(z)
     corner = jnp.ones(2)
@@ -146,7 +145,6 @@ def test_a_corner_that_the_boundary_just_misses_has_no_derivative():
     assert jnp.isnan(optimality_residual(net, jnp.zeros(2), 0, corner, bounds=(0.0, 1.0)))
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("bounds", [None, (-1.0, 3.0)])
 @pytest.mark.parametrize("ord", ORDERS)
 def test_no_nan_on_the_way(ord, bounds):

@@ -31,7 +31,6 @@ def task(offset, tilt, num=512):
     return params, inputs, labels
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("ord", [1, np.inf])
 def test_found_survives_float64(ord):
     plain = None

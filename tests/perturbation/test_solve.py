@@ -83,7 +83,6 @@ def test_compiles_once_and_maps_in_chunks():
         agree(run(params, inputs, labels, batch_size=batch_size), first)
 
 
-@pytest.mark.fast
 def test_partial_solvers_of_equal_parts_compile_once():
     params, inputs, labels = task()
     traces = []
@@ -159,7 +158,6 @@ def test_an_empty_batch_has_an_empty_result():
     assert checked.norm.shape == (0,)
 
 
-@pytest.mark.fast
 def test_draws_do_not_depend_on_chunks():
     params, inputs, labels = task()
     key = jax.random.key(3)
@@ -175,7 +173,6 @@ def test_draws_do_not_depend_on_chunks():
     assert (a.norm != b.norm).any()
 
 
-@pytest.mark.fast
 def test_chunks_get_smaller_until_the_program_fits(monkeypatch):
     params, inputs, labels = task(num=64)
     run = functools.partial(solve, mlp, params, inputs, labels, solver=affine)

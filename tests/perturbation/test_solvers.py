@@ -102,7 +102,6 @@ def test_what_is_found_is_more_than_the_rounding_of_logits_that_vanish(outputs):
     assert (heights < -offsets * float(jnp.finfo(F32).eps)).all()  # half of the slack
 
 
-@pytest.mark.fast
 def test_refine_keeps_what_is_short_already_where_logits_are_coarse():
     rng = np.random.default_rng(0)
     weight = jnp.asarray(rng.normal(size=(3, 64)), F32)
@@ -117,7 +116,6 @@ def test_refine_keeps_what_is_short_already_where_logits_are_coarse():
     np.testing.assert_array_equal(answers[got.found], got.adversarial_label[got.found])
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("bounds", [None, (0.0, 1.0)])
 def test_gap_brackets_the_boundary(bounds):
     params, inputs, labels = mlp_task()
@@ -205,7 +203,6 @@ def test_half_precision_networks_and_inputs(dtype, input_dtype):
     assert np.median((got.norm.astype(F32) / exact.norm)[got.found]) < 1.5
 
 
-@pytest.mark.fast
 def test_norms_of_half_precision_inputs_do_not_overflow():
     x = jnp.zeros(8, jnp.float16)
     options = dict(ord=1, bounds=(0.0, 2e4))
@@ -355,7 +352,6 @@ def test_radius_modes_and_degenerate_inputs():
         assert value(theta, x.at[1].set(bad)) == want
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("name", ["affine", "deepfool", "fmn", "pgd", "minimal"])
 def test_a_saturated_head_hides_no_boundary(name):
     """Two logits ±z / 2 with z affine behind softmax: confident, but the boundary is z = 0."""

@@ -417,7 +417,6 @@ def test_summary_counts_only_inputs_whose_perturbation_was_found():
     assert re.search(rf"ρ_net\s+60\s+{number(dataset['rho_net'].median())}", summary)
 
 
-@pytest.mark.fast
 def test_compression_is_compared_with_the_pairwise_ratio():
     dataset = analysis()
     for name, label in (("ratio_pair", "pair"), ("ratio", "nn")):

@@ -268,7 +268,6 @@ def measured_run(key, params, steps, **options):
     )
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize("options", [{}, {"batch_size": 8}])
 def test_measuring_on_the_way_equals_shorter_runs(options):
     moments = [0, 4, 11]  # within passes of three updates, and before the end
@@ -310,7 +309,6 @@ def test_moments_evenly_spaced_include_both_ends():
     np.testing.assert_array_equal(run(measure=lambda params: 1.0).moments, [0, 10])
 
 
-@pytest.mark.fast
 def test_moments_after_an_early_stop_are_those_of_the_last_parameters():
     measure = lambda params: params["bias"]
     run = lambda scale, **options: measured_run(

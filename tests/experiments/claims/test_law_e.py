@@ -44,7 +44,6 @@ def made(factors, crossing=1.0, noise=0.0, seeds=24, names=("clusters", "digits"
     return xr.Dataset({name: (dims, array) for name, array in arrays.items()}, coords, attrs)
 
 
-@pytest.mark.fast
 def test_verdicts_on_measurements_that_are_made_up():
     fails = law_e.judge(made({"midpoint": (1.5, 0.3), "tangent": (1.0, 0.1)}))
     assert [v.holds for v in fails.verdicts] == [False, True, True]

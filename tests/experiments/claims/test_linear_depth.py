@@ -16,7 +16,6 @@ def found():
     return measured("linear_depth")
 
 
-@pytest.mark.fast
 def test_networks_of_any_depth_follow_law_a(found):
     dataset = found.dataset
     assert (dataset["residual"] < 1e-6).all()

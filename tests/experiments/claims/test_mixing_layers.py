@@ -16,7 +16,6 @@ def found():
     return measured("mixing_layers")
 
 
-@pytest.mark.fast
 def test_radii_follow_the_law_of_the_pivot(found):
     radii = found.dataset["radius"].sel(widening=1)
     for dim in (4, 8):

@@ -13,7 +13,6 @@ def found():
     return measured("paper_setting")
 
 
-@pytest.mark.fast
 def test_a_linear_network_that_fits_reads_the_last_column_of_q(found):
     dataset = found.dataset.sel(network="linear")
     # The perturbation of a linear network is its gradient, and the ratio what it reads of the twin.

@@ -73,7 +73,6 @@ def made(
 SMALL = [(slice(2), slice(8))]  # at the two lowest resolutions, those with the smallest ratios
 
 
-@pytest.mark.fast
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -175,7 +174,6 @@ def test_what_cannot_be_measured_is_refused(settings, seeds, message):
         experiments.reproduce("photographs", settings=settings, seeds=seeds)
 
 
-@pytest.mark.fast
 def test_what_is_shared_are_photographs_and_the_nearest_of_another_class():
     _installed()
     given = photographs.shared(photographs.Options(), dim=3 * 32**2)

@@ -15,7 +15,6 @@ def found():
     return measured("trained_linear")
 
 
-@pytest.mark.fast
 def test_without_error_the_inverse_is_found_and_law_a_with_it(found):
     dataset = found.dataset
     fits = dataset["loss"] < 1e-9

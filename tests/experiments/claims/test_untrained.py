@@ -14,7 +14,6 @@ def found():
     return measured("untrained")
 
 
-@pytest.mark.fast
 def test_linear_networks_follow_the_law_of_one_direction(found):
     linear = found.dataset.sel(network="linear")
     # What is found is pushed out of the rounding of float32, in which networks are drawn.
