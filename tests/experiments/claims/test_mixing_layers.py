@@ -30,7 +30,6 @@ def test_radii_follow_the_law_of_the_pivot(found):
             assert abs(away) < 4 * (layers * np.pi**2 / 8 / logs.size) ** 0.5
 
 
-@pytest.mark.fast
 def test_radii_of_wide_matrices_follow_a_product_of_chi(found):
     """χ of n − d + 1 entries, drawn by NumPy, or as SciPy has it."""
     radii, rng = found.dataset["radius"].sel(widening=3), np.random.default_rng(0)

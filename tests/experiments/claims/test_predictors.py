@@ -71,7 +71,6 @@ def holds(weights, **options):
     return [v.holds for v in predictors.judge(made(weights, **options)).verdicts]
 
 
-@pytest.mark.fast
 def test_verdicts_on_measurements_that_are_made_up():
     assert holds({"rho_net": 1.0}) == [True, True, True]
     assert holds({"lipschitz": -1.0, "rho_net": 0.1}) == [False, False, None]
