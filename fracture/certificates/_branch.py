@@ -355,9 +355,9 @@ def _branch(
 
     def going(carry):
         count, pool, pending, _, upper, *_ = carry
-        open_ = jnp.any(pool.alive) | jnp.any(pending.alive)
+        left = jnp.any(pool.alive) | jnp.any(pending.alive)
         done = decide & (upper <= most)
-        return (count < effort.rounds) & open_ & ~done & more(count)
+        return (count < effort.rounds) & left & ~done & more(count)
 
     def step(carry):
         count, pool, pending, floor, upper, delta, parts = carry
@@ -378,7 +378,9 @@ def _branch(
         # Done, or out of splits: what is not kept leaves its bound behind.
         keep = pending.alive & (pending.bound < goal) & (worth > 0)
         floor = jnp.minimum(floor, _smallest(pending.bound, pending.alive & ~keep))
-        pool = pool._replace(alive=pool.alive & (pool.bound < goal))
+        open_ = pool.bound < goal
+        floor = jnp.minimum(floor, _smallest(pool.bound, pool.alive & ~open_))
+        pool = pool._replace(alive=pool.alive & open_)
         order = jnp.argsort(jnp.where(pool.alive, pool.bound, jnp.inf))
         taken = order[-2 * width :]
         floor = jnp.minimum(floor, _smallest(pool.bound[taken], pool.alive[taken]))

@@ -55,11 +55,23 @@ def least(domain: Domain, c: Float[Array, " d"]) -> Float[Array, ""]:
         spent = jnp.minimum(room, radius) - jnp.minimum(room - most[order], radius)
         return -jnp.sum(size[order] * spent) * rounding * (1 + 2 * c.size * eps)
 
-    # Newton's method on the multiplier: what is not at the box shares what is left of the ball. Of
-    # coefficients in units of the largest, whose squares are neither 0 nor infinite; the larger of
-    # them and 0, or XLA would square constants apart from their unit.
+    # Of coefficients in units of the largest, whose squares are neither 0 nor infinite; the larger
+    # of them and 0, or XLA would square constants apart from their unit.
     scale, inverse = power_near(jnp.max(size))
     size = jnp.maximum(size * inverse, 0)
+    # To first order the best value of a dual does not depend on where it is.
+    weight = _multiplier(*jax.lax.stop_gradient((size, most, radius)))
+    # Where the box alone binds, the multiplier is 0 and everything is at the box.
+    moved = jnp.where(weight > 0, jnp.minimum(most, size / positive(weight)), most)
+    inner = jnp.sum(size * moved - weight * moved**2 / 2)
+    ball = -(inner + weight * radius**2 / 2)
+    corner = -jnp.sum(size * most)
+    flushed = 4 * c.size * jnp.finfo(c.dtype).tiny * radius  # what is far below the largest
+    return scale * (jnp.maximum(ball, corner) - flushed) * rounding
+
+
+def _multiplier(size: Array, most: Array, radius: Array) -> Array:
+    """Of the ball, by Newton's method: what is not at the box shares what is left of it."""
 
     def step(_, weight):
         free = size < weight * most
@@ -68,11 +80,4 @@ def least(domain: Domain, c: Float[Array, " d"]) -> Float[Array, ""]:
         return jnp.where(left > 0, jnp.minimum(follows, weight), weight / 2)
 
     start = jnp.sqrt(jnp.sum(size**2)) / positive(radius)
-    weight = jax.lax.fori_loop(0, _STEPS, step, start)
-    # Where the box alone binds, the multiplier is 0 and everything is at the box.
-    moved = jnp.where(weight > 0, jnp.minimum(most, size / positive(weight)), most)
-    inner = jnp.sum(size * moved - weight * moved**2 / 2)
-    ball = -(inner + weight * radius**2 / 2)
-    corner = -jnp.sum(size * most)
-    flushed = 4 * c.size * jnp.finfo(c.dtype).tiny * radius  # what is far below the largest
-    return scale * (jnp.maximum(ball, corner) - flushed) * rounding
+    return jax.lax.fori_loop(0, _STEPS, step, start)

@@ -1,9 +1,11 @@
 """Certified margins in a ball of a given radius, to train for."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from .._checks import check_finite, traced
 from .._problem import pose
 from .._typing import Bounds, LogitsFn, Order
 from ._domain import Domain
@@ -37,12 +39,13 @@ def margins(
     Returns
     -------
     Shape (K,); 0 for the label itself. No perturbation within the ball changes the answer where all
-    others are positive.
+    others are positive. All are -inf where a traced label is out of range, traced bounds are out of
+    order, a traced radius is negative or no number, or the network is not finite at `x`.
 
     Raises
     ------
     NotImplementedError, TypeError, ValueError
-        As `certify` does.
+        As `certify` does; also for a radius that is negative or not finite.
 
     References
     ----------
@@ -64,9 +67,12 @@ def margins(
     0.530
     """
     budget = budget_of(method, effort)
+    if not traced(radius):
+        check_finite(0, radius=np.asarray(radius).item())
     problem = pose(logits_fn, x, label, ord, bounds, None)
     known, room = prepare(problem)
     radius = jnp.asarray(radius, problem.center.dtype)
     domain = Domain(known.center[0], radius, problem.ord, room)
     rows, *_ = outputs(known, domain, seeds_of(problem), budget, None)
-    return margins_on(domain, rows)
+    certified = margins_on(domain, rows)
+    return jnp.where(problem.posed & (radius >= 0), certified, -jnp.inf)

@@ -234,3 +234,17 @@ def test_nearest_point_of_a_polyhedron(ord):
         np.testing.assert_allclose(np.linalg.norm(delta, ord), expected, rtol=1e-6)
         assert np.all(capped[0] @ np.asarray(delta) <= capped[1] + 1e-8)
         assert np.all(multipliers >= 0)
+
+
+@pytest.mark.parametrize(("seed", "tolerance", "known"), [(58, 0.3, 0.483238), (5, 0.02, 0.929310)])
+def test_what_is_dropped_leaves_its_bound_behind(seed, tolerance, known):
+    """Also where the smallest perturbation gets smaller after a part was put aside."""
+    effort = EFFORT._replace(rounds=300, batch=1, pool=512, steps=3, confined_steps=0, narrow=False)
+    keys = jax.random.split(jax.random.key(seed), 4)
+    first = jax.random.normal(keys[0], (20, 8)) / 8**0.5
+    last = jax.random.normal(keys[2], (3, 20)) / 20**0.5
+    shift, x = 0.3 * jax.random.normal(keys[1], (20,)), jax.random.normal(keys[3], (8,))
+    label = jnp.argmax(network(first, shift, last, jnp.zeros(3))(x))
+    run = solver(jax.nn.relu, 2, None, effort)
+    got = run(first, shift, last, jnp.zeros(3), x, label, jnp.asarray(1.3 * known), tolerance)
+    assert 0 < got.radius <= known

@@ -247,6 +247,43 @@ def test_misuse_is_told():
         certify(lambda z: jnp.sort(z), x, 0)
 
 
+def test_margins_in_a_box_have_the_derivatives_of_differences():
+    """In l2, where the ball is smaller than the box, where some of it is, and where it is not."""
+    x, weights = jnp.full(3, 0.5, float), jnp.arange(1.0, 4.0)
+
+    @jax.jit
+    def one(weights, x, radius):
+        network = lambda z: jnp.stack([weights @ jax.nn.relu(z), -(weights @ z)])
+        return margins(network, x, 0, radius, bounds=(0.0, 1.0))[1]
+
+    slopes = jax.jit(jax.grad(one, (0, 1, 2)))
+    for radius in (0.1, 0.6, 0.85, 2.0):
+        given = weights, x, jnp.asarray(radius)
+        flat, rebuilt = jax.flatten_util.ravel_pytree(given)
+        steps = 1e-6 * jnp.eye(flat.size)
+        above, below = (jnp.stack([one(*rebuilt(flat + s * v)) for v in steps]) for s in (1, -1))
+        found, _ = jax.flatten_util.ravel_pytree(slopes(*given))
+        np.testing.assert_allclose(found, (above - below) / 2e-6, atol=1e-6)
+
+
+def test_margins_of_no_problem_certify_nothing():
+    network = lambda z: jnp.stack([z[0] + 1, z[1], z[0] - z[1]])
+    x = jnp.array([0.5, 0.2], jnp.float32)
+    one = jax.jit(lambda label, radius, low: margins(network, x, label, radius, bounds=(low, 1.0)))
+    assert (one(0, 0.01, 0.0)[1:] > 0).all()
+    for asked in (
+        (-1, 0.01, 0.0),
+        (3, 0.01, 0.0),
+        (0, -1.0, 0.0),
+        (0, jnp.nan, 0.0),
+        (0, 0.01, 2.0),
+    ):
+        assert (one(*asked) == -jnp.inf).all()
+    for radius in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="radius must be finite and at least 0, got"):
+            margins(network, x, 0, radius)
+
+
 def test_margins_are_trained_for():
     """A loss of five lines: the certified margins at the radius become positive."""
     xs = jnp.array([[1.0, 0.2], [-1.0, 0.1], [0.9, -0.3], [-1.1, -0.2]], jnp.float32)
