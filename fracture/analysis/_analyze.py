@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, PyTree
 
-from .._checks import as_labels, narrow, require_classes
+from .._checks import as_labels, check_counts, narrow, require_classes
 from .._network import takes_network
 from .._typing import Apply, Bounds, Labels, Order
 from ..batching import in_chunks
@@ -207,12 +207,12 @@ def analyze(
     """
     if 0 in jnp.shape(inputs):
         raise ValueError(f"inputs are empty: shape {jnp.shape(inputs)}.")
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
+    if batch_size is not None:
+        check_counts(batch_size=batch_size)
     layer_classes = num_classes if layer_classes is None else layer_classes
     for name, number in (("num_classes", num_classes), ("layer_classes", layer_classes)):
-        if number is not None and number < 2:
-            raise ValueError(f"{name} must be at least 2, got {number}.")
+        if number is not None:
+            check_counts(2, **{name: number})
     if bounds is not None:
         broadcast_bounds(bounds, jnp.zeros(jnp.shape(inputs)[1:], jnp.result_type(inputs)))
     labels = as_labels(labels)

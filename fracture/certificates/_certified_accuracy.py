@@ -21,7 +21,8 @@ def certified_accuracy(
     robust accuracy, where `perturbation.robust_accuracy` of the same inputs is an upper bound of
     it. At the radius 0 both are the accuracy, but for ties, which are right for the latter alone:
     there an input for which nothing was certified counts by its answer, and at every other radius
-    as not robust. An input without a valid problem counts as wrong.
+    as not robust. An input without a valid problem counts as wrong. Of certificates towards a
+    `target`, an input counts as right where its label's logit is above the target's.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._checks import as_labels, check_counts
+from .._checks import as_labels, check_counts, require_classes
 from .._linalg import matmul, one_by_one_on_cpu
 from .._typing import Labels
 from ..norms import positive
@@ -52,14 +52,14 @@ def class_gaussians(
     Returns
     -------
     ClassGaussians
-        In the dtype of `features`, at least float32.
+        In the dtype of `features`, at least float32; NaN where traced labels are out of range.
 
     Raises
     ------
     TypeError
         If `features` is not a floating-point array, or labels no integers.
     ValueError
-        If shapes do not fit, or an option is out of range.
+        If shapes do not fit, or an option or a label that is not traced is out of range.
 
     References
     ----------
@@ -72,9 +72,11 @@ def class_gaussians(
         raise ValueError(f"shrinkage must be from 0 to 1, got {shrinkage!r}.")
     if labels.shape != rows.shape[:1]:
         raise ValueError(f"labels must be ({len(rows)},), got shape {labels.shape}.")
+    require_classes(labels, num_classes)
     counts = jax.ops.segment_sum(jnp.ones(len(rows), rows.dtype), labels, num_classes)
     means = jax.ops.segment_sum(rows, labels, num_classes) / counts[:, None]
-    within = rows - means[labels]
+    known = (labels >= 0) & (labels < num_classes)
+    within = jnp.where(known[:, None], rows - means[labels], jnp.nan)
     spread = jnp.sqrt(jnp.mean(within**2, axis=0))
     inverse = jnp.where(spread > 0, 1 / positive(spread), 0)
     unit = within * inverse[None]
@@ -103,7 +105,7 @@ def atypicality(classes: ClassGaussians, features: ArrayLike, label: Labels) -> 
     Returns
     -------
     Float[Array, ""]
-        NaN for a class without examples.
+        NaN for a class without examples, and for a label that is no class.
 
     Raises
     ------
@@ -116,7 +118,8 @@ def atypicality(classes: ClassGaussians, features: ArrayLike, label: Labels) -> 
     if h.shape != classes.means.shape[1:]:
         raise ValueError(f"features must have {classes.means.shape[1]} entries, got {h.size}.")
     away = h.astype(classes.means.dtype) - classes.means[label]
-    return jnp.sum(matmul(away, classes.whitening) ** 2)
+    known = (label >= 0) & (label < len(classes.means))
+    return jnp.where(known, jnp.sum(matmul(away, classes.whitening) ** 2), jnp.nan)
 
 
 _eigh = one_by_one_on_cpu(lambda matrix: tuple(jnp.linalg.eigh(matrix)))

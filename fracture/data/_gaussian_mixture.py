@@ -87,8 +87,8 @@ def gaussian_mixture(
     Raises
     ------
     ValueError
-        If a size is below 1, `noise` negative or not finite, `means` unknown, or more orthogonal
-        means are wanted than there are dimensions.
+        If a size is below 1, `noise` or `radius` negative or not finite, `means` unknown, or more
+        orthogonal means are wanted than there are dimensions.
     TypeError
         If `dtype` is not floating.
 
@@ -98,13 +98,13 @@ def gaussian_mixture(
     arXiv:2303.01456, Section 2 (nearly orthogonal clusters of length √d).
     """
     check_counts(dim=dim, num=num, num_classes=num_classes, clusters_per_class=clusters_per_class)
-    check_finite(0, noise=noise)
+    length = dim**0.5 if radius is None else radius
+    check_finite(0, noise=noise, radius=length)
     if means not in _MEANS:
         raise ValueError(f"means must be one of {sorted(_MEANS)}, got {means!r}.")
     dtype = float_dtype(dtype)
     num_clusters = num_classes * clusters_per_class
     key_means, key_points = jax.random.split(key)
-    length = dim**0.5 if radius is None else radius
     centres = _MEANS[means](key_means, num_clusters, dim, length, dtype)
 
     def draw(item: Key, index: jax.Array) -> jax.Array:

@@ -23,13 +23,16 @@ def bootstrap(statistic: Callable[..., np.ndarray], *columns: np.ndarray) -> Int
     Returns
     -------
     Interval
-        Infinite below six seeds. The draws are the same for the same number of seeds, so that
-        statistics can be compared.
+        Infinite below six seeds, and where no sample has a value. The draws are the same for the
+        same number of seeds, so that statistics can be compared.
     """
     (number,) = columns[0].shape
     value = float(statistic(*columns))
     if number < LEAST_SEEDS:
         return Interval(value, -np.inf, np.inf)
     drawn = np.random.default_rng(0).integers(0, number, (_RESAMPLES, number))
-    low, high = np.nanquantile(statistic(*(column[drawn] for column in columns)), [0.025, 0.975])
+    sampled = statistic(*(column[drawn] for column in columns))
+    if np.isnan(sampled).all():
+        return Interval(value, -np.inf, np.inf)
+    low, high = np.nanquantile(sampled, [0.025, 0.975])
     return Interval(value, float(low), float(high))

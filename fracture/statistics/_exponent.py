@@ -84,10 +84,20 @@ def scale(
     else:
         theirs, spread = _level([(against or {})[at] for at in places], np.random.default_rng(3))
         spread = spread - theirs
-    low, high = np.quantile(resampled - spread, [0.025, 0.975]) - theirs
+    low, high = (end - theirs for end in _middle_95(resampled - spread))
     if min(found[at].size for at in places) < LEAST_SEEDS:
         low, high = -np.inf, np.inf
     return Interval(*(float(np.exp(value)) for value in (middle - theirs, low, high)))
+
+
+def _middle_95(values: np.ndarray) -> tuple[float, float]:
+    """Between which 95 % of the values lie; of logarithms of 0, no neighbours are averaged."""
+    if np.isfinite(values).all():
+        low, high = np.quantile(values, [0.025, 0.975])
+    else:
+        ordered, last = np.sort(values), values.size - 1
+        low, high = ordered[int(0.025 * last)], ordered[int(np.ceil(0.975 * last))]
+    return float(low), float(high)
 
 
 def _positive(at: At) -> bool:

@@ -22,8 +22,9 @@ def summarise(dataset: xr.Dataset, names: Sequence[str] | None = None) -> xr.Dat
 
     Of several inputs of a seed, the dimension `example`, first the median is taken, or the mean of
     shares: the seed is the unit. Where the sweep says which inputs are `correct` and `found`,
-    others are left out, and so is a seed of which that leaves out more than one in ten. Truth
-    values, one a seed, become the share of the seeds where they hold, with its exact interval.
+    others are left out, and so is a seed in which more than one in ten of the correct ones were
+    not found. Truth values, one a seed, become the share of the seeds where they hold, with its
+    exact interval.
 
     Parameters
     ----------

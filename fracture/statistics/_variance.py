@@ -32,8 +32,15 @@ def variance_explained(values: xr.DataArray) -> dict[str, Interval]:
     dict of str to Interval
         By dimension, then `interactions` and `seed`; they sum to 1. Empty where a value is missing,
         none varies, or there is one seed. The interval is infinite below six seeds.
+
+    Raises
+    ------
+    ValueError
+        Without a factor.
     """
     factors = [str(dim) for dim in values.dims if dim != "seed"]
+    if not factors:
+        raise ValueError(f"values must have a factor beside seed, got dimensions {values.dims}.")
     array = np.asarray(values.transpose(*factors, "seed"), np.float64)
     num = array.shape[-1]
     if num < 2 or not array.size or not np.isfinite(array).all() or np.ptp(array) == 0:

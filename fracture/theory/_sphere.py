@@ -30,8 +30,8 @@ def cap_angle(share: Float[ArrayLike, "..."], dim: ArrayLike) -> Float[Array, ".
     Parameters
     ----------
     share
-        Between 0 and 1, an array of any shape; its dtype is that of the result. From about 1e-6 in
-        float32, 1e-15 in float64.
+        Between 0 and 1, an array of any shape; its dtype is that of the result. 0 and 1 apart, no
+        nearer to either than about 1e-6 in float32, 1e-15 in float64.
     dim
         d, one number of at least 2; need not be an integer, as an estimated dimension plus one, and
         may be traced.
@@ -45,6 +45,7 @@ def cap_angle(share: Float[ArrayLike, "..."], dim: ArrayLike) -> Float[Array, ".
     share = as_float(share)
     angles = _angles(dim, share.dtype)
     found = jnp.interp(share, angles.within, angles.at)
+    found = jnp.where(share > 0, jnp.where(share < 1, found, jnp.pi), 0)
     return jnp.where((share >= 0) & (share <= 1), found, jnp.nan)
 
 

@@ -44,7 +44,7 @@ def test_spectra_of_the_most_probable_classes(stages, chunk_size):
         expected = np.linalg.norm(basis @ delta) / np.linalg.norm(delta)
         np.testing.assert_allclose(got.rho_span[i], expected, rtol=1e-9)
         assert got.span_rank[i] == 3
-    with pytest.raises(ValueError, match="num_classes must be at least 2"):
+    with pytest.raises(ValueError, match="num_classes must be an integer of at least 2"):
         analyze(linear, weight, points, labels, points, labels, num_classes=1)
 
 

@@ -58,7 +58,11 @@ def test_constant_features_are_left_out_and_empty_classes_have_no_distance():
     np.testing.assert_allclose(
         atypicality(more, constant[0] + 1, 0), atypicality(plain, rows[0] + 1, 0), rtol=1e-10
     )
-    assert jnp.isnan(atypicality(plain, rows[0], 3))
+    for label in (3, 99, -1):
+        assert jnp.isnan(atypicality(plain, rows[0], label))
+    made = jax.jit(lambda labels: class_gaussians(jnp.eye(3), labels, 2).whitening)
+    assert jnp.isfinite(made(jnp.array([0, 1, 1]))).all()
+    assert jnp.isnan(made(jnp.array([0, 1, 2]))).all()
 
 
 @pytest.mark.parametrize(
@@ -75,6 +79,7 @@ def test_constant_features_are_left_out_and_empty_classes_have_no_distance():
             "features must be",
             lambda: class_gaussians(jnp.eye(3, dtype=int), [0, 1, 1], 2),
         ),
+        (ValueError, "labels must be 0 to 1", lambda: class_gaussians(jnp.eye(3), [0, 1, 2], 2)),
         (ValueError, "num_classes", lambda: class_gaussians(jnp.eye(3), [0, 1, 1], 0)),
         (
             ValueError,

@@ -229,6 +229,10 @@ def test_covariances_are_as_named():
         (lambda: data.gaussian_mixture(KEY, 3, 2, means="equal"), "means must be one of"),
         (lambda: data.gaussian_mixture(KEY, 3, 2, num_classes=4), "At most 3 orthogonal means"),
         (
+            lambda: data.gaussian_mixture(KEY, 3, 2, radius=np.nan),
+            "radius must be finite",
+        ),
+        (
             lambda: data.gaussian_mixture(KEY, 3, 2, noise=-1.0),
             "noise must be finite",
         ),

@@ -82,6 +82,15 @@ def test_the_scale_of_a_sampled_law_is_known_as_well_as_its_sample():
     assert np.isinf(statistics.scale(values[:, :5], LAWS).high)
 
 
+def test_a_scale_may_reach_down_to_zero():
+    """Where so many seeds are 0 that the median may be, too."""
+    rng = np.random.default_rng(0)
+    values = sample(lambda _, dim, seeds: beta(rng, dim, seeds), seeds=16)
+    some = statistics.scale(values.where(values["seed"] >= 7, 0), LAWS)
+    assert 0 == some.low < some.value < some.high < np.inf
+    assert statistics.scale(0 * values, LAWS) == (0, 0, 0)
+
+
 def test_a_sampled_law_is_known_as_well_as_its_sample():
     """Of 100 pairs of samples of one law, about 95 slopes must agree within their interval."""
     agree = 0
@@ -274,6 +283,14 @@ def test_partial_rank_correlations_are_those_of_residuals_of_ranks():
     assert np.isnan(statistics.rank_correlation(one, other, given=[np.exp(one)]))
     assert np.isnan(statistics.rank_correlation(one, np.ones(50)))
     np.testing.assert_allclose(statistics.rank_correlation(one, np.exp(one), given=[first]), 1)
+
+
+def test_nothing_is_known_of_a_statistic_without_values():
+    found = statistics.bootstrap(statistics.rank_correlation, np.ones(10), np.arange(10.0))
+    assert np.isnan(found.value)
+    assert (found.low, found.high) == (-np.inf, np.inf)
+    with pytest.raises(ValueError, match="a factor beside seed"):
+        statistics.variance_explained(xr.DataArray(np.arange(8.0), dims="seed"))
 
 
 @pytest.mark.fast

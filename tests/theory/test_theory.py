@@ -349,6 +349,7 @@ def test_caps_of_the_sphere_have_their_share(dim, dtype):
     again = jax.jit(jax.vmap(lambda one: theory.cap_angle(one, dim)))(share)
     np.testing.assert_allclose(again, angle, rtol=0, atol=8 * np.finfo(dtype).eps)  # of radians
     assert np.isnan(theory.cap_angle(np.array([-0.1, 1.1], dtype), dim)).all()
+    np.testing.assert_allclose(theory.cap_angle(np.array([0, 1], dtype), dim), [0, np.pi])
 
 
 @pytest.mark.parametrize("dim", [3, 20, 300])
