@@ -1,13 +1,16 @@
 """How far the truth can be: a perturbation that was found, and a radius that is certified."""
 
+import functools
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from .._typing import Bounds, LogitsFn, Order
-from ..perturbation import Perturbation, minimal
-from ._certify import certify
+from ..perturbation import Perturbation, minimal, refine
+from ._certify import certified
 from ._result import Certificate
 
 
@@ -67,4 +70,10 @@ def bracket(
     """
     asked: dict[str, Any] = {"ord": ord, "bounds": bounds, "target": target, "effort": effort}
     found = minimal(logits_fn, x, label, **asked)
-    return Bracket(certify(logits_fn, x, label, method=method, found=found, **asked), found)
+    certificate, met = certified(logits_fn, x, label, method=method, found=found, **asked)
+    if met is not None:  # on the way, where a network was taken apart
+        del asked["effort"]
+        other = refine(logits_fn, x, label, met.reshape(jnp.shape(x)), **asked)
+        shorter = other.norm < found.norm
+        found = jax.tree.map(functools.partial(jnp.where, shorter), other, found)
+    return Bracket(certificate, found)

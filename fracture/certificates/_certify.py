@@ -1,5 +1,7 @@
 """A radius that no perturbation undercuts."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
@@ -21,6 +23,7 @@ from ._search import search
 from ._shor import chain
 
 BRANCHED = 256  # most activations of a network that is taken apart
+FARTHER = 4.0  # than the certified radius, where no perturbation is known
 
 
 def certify(
@@ -105,37 +108,65 @@ def certify(
     >>> print(f"{certify(network, jnp.array([1.0, 0.5]), 0).radius:.4f}")
     1.0000
     """
+    return certified(
+        logits_fn,
+        x,
+        label,
+        ord=ord,
+        bounds=bounds,
+        target=target,
+        method=method,
+        effort=effort,
+        found=found,
+    )[0]
+
+
+def certified(
+    logits_fn: LogitsFn,
+    x: ArrayLike,
+    label: ArrayLike,
+    *,
+    method: str,
+    effort: str,
+    found: Perturbation | None,
+    **asked: Any,
+) -> tuple[Certificate, Array | None]:
+    """What `certify` says, and a perturbation that branch and bound met, which may be shorter.
+
+    A vector, 0 where it met none; None where a network was not taken apart.
+    """
     budget = budget_of(method, effort)
-    problem = pose(logits_fn, x, label, ord, bounds, target)
+    problem = pose(logits_fn, x, label, asked["ord"], asked["bounds"], asked["target"])
     known, room = prepare(problem)
     apart = budget.branched and _small(known)
-    own = apart and found is None
-    if own:
-        found = minimal(logits_fn, x, label, ord=ord, bounds=bounds, target=target, effort="low")
+    if apart and found is None:
+        found = minimal(logits_fn, x, label, **asked, effort="low")
     links = chain(known) if budget.quadratic_steps and problem.ord == 2 else None
     # Choices go on from radius to radius: from small ones they get farther.
     first = _guess(problem) / (2 if budget.steps else 1)
-    most = shortest = jnp.full_like(first, jnp.inf)
-    if found is not None:
-        most = found.norm.astype(first.dtype)
-        shortest = jnp.where(found.found, most, jnp.inf)
+    most = jnp.full_like(first, jnp.inf) if found is None else found.norm.astype(first.dtype)
     first = jnp.minimum(first, most)
     if links is None:
         radius, margins, count = _by_search(problem, known, room, budget, first, most)
     else:
         radius, margins, count = by_classes(problem, known, room, links, budget, first, most)
+    shortest = jnp.full_like(first, jnp.inf)
+    if found is not None:
+        shortest = jnp.where(found.found, most, jnp.inf)
+    met = None
     if apart:
-        branched = _apart(problem, known, room, most, effort)
+        # Where none is known, what is asked about is far beyond what is certified already.
+        asked_about = jnp.where(most < jnp.inf, most, FARTHER * radius)
+        branched = _apart(problem, known, room, asked_about, effort)
         # Of a larger ball, which was not bounded as a whole, it is known that no margin is
         # negative, of the classes that were asked about.
-        asked = wanted(problem) | ~seeds_of(problem).any(axis=1)
-        margins = jnp.where(branched.radius > radius, jnp.where(asked, 0, -jnp.inf), margins)
+        told = wanted(problem) | ~seeds_of(problem).any(axis=1)
+        margins = jnp.where(branched.radius > radius, jnp.where(told, 0, -jnp.inf), margins)
         radius = jnp.maximum(radius, branched.radius)
         count = count + branched.num_parts
-        if own:  # else `EXACT` says that what was given is the smallest
-            shortest = jnp.minimum(shortest, branched.norm)
+        met, shortest = branched.delta, jnp.minimum(shortest, branched.norm)
     closest = jnp.argmin(jnp.where(wanted(problem), margins, jnp.inf))
-    return conclude(problem, radius, margins, count, closest, shortest)
+    return conclude(problem, radius, margins, count, closest, shortest), met
 
 
 def _by_search(problem, known, room, budget, first, most):
@@ -167,8 +198,7 @@ def _small(known: Known) -> bool:
 
 
 def _apart(problem, known, room, most, effort) -> Branched:
-    """What branch and bound certifies, up to the norm of the perturbation that is known."""
-    most = jnp.where(most < jnp.inf, most, 0)
+    """What branch and bound certifies, up to a radius."""
     asked = seeds_of(problem), wanted(problem)
     return branch(problem, known, room, *asked, most, BRANCH_EFFORTS[effort])
 

@@ -13,7 +13,16 @@ import numpy as np
 from jaxtyping import Array
 
 from ._rewrite import REWRITES, softmax
-from ._scalar import ELEMENTWISE, VARIABLE, Expr, evaluate, is_affine, is_indicator, magnitude
+from ._scalar import (
+    ELEMENTWISE,
+    VARIABLE,
+    Expr,
+    evaluate,
+    factored,
+    is_affine,
+    is_indicator,
+    magnitude,
+)
 
 # Affine primitives in which each entry of an operand goes into one entry of the value.
 ONE_TO_ONE = {
@@ -466,23 +475,16 @@ class _Walk:
             return value.root
         key = value.root, id(value.expr)
         if key not in self.settled:
-            root = self.nodes[value.root]
-            apply = partial(evaluate, value.expr)
             if is_affine(value.expr):
                 size = partial(magnitude, value.expr)
-                at = self.affine((value.root,), apply, size, 4)
+                at = self.affine((value.root,), partial(evaluate, value.expr), size, 4)
             else:
-                at = self.add(
-                    Node(
-                        "scalar",
-                        (value.root,),
-                        apply,
-                        root.shape,
-                        root.dtype,
-                        terms=8,
-                        expr=value.expr,
-                    )
-                ).root
+                # Of what is affine, so that kinks are where they are whatever biases are added.
+                expr, inner = factored(value.expr)
+                at = self.settle(_Value(value.root, inner))
+                apply, like = partial(evaluate, expr), self.nodes[at].like
+                made = Node("scalar", (at,), apply, like.shape, like.dtype, terms=8, expr=expr)
+                at = self.add(made).root
             self.settled[key] = at
         return self.settled[key]
 

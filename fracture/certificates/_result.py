@@ -38,7 +38,8 @@ class Certificate(NamedTuple):
     status
         A `CertificateStatus`.
     num_bounds
-        How many radii were tried.
+        How many radii were tried, and, of a network that was taken apart, how many parts were
+        bounded.
     """
 
     radius: Float[Array, ""]
@@ -71,7 +72,7 @@ def conclude(
     radius, margins
         What was certified, and the margins there.
     count
-        How many radii were tried.
+        How many radii and parts were tried.
     closest
         The class with the smallest margin.
     shortest

@@ -125,6 +125,28 @@ def is_affine(expr: Any) -> bool:
     return (name in LINEAR or scales) and all(map(is_affine, inner))
 
 
+def factored(expr: Expr) -> tuple[Expr, Expr]:
+    """An expression as a function of an affine one, which is the variable where there is none.
+
+    Of ReLU(x + b), ReLU and x + b.
+    """
+    inner: dict[int, Expr] = {}
+    made: dict[int, Expr] = {}
+
+    def visit(node):
+        if not isinstance(node, Expr):
+            return node
+        if is_affine(node):
+            inner[id(node)] = node
+            return VARIABLE
+        if id(node) not in made:
+            made[id(node)] = node._replace(operands=tuple(map(visit, node.operands)))
+        return made[id(node)]
+
+    outer = visit(expr)
+    return (outer, *inner.values()) if len(inner) == 1 else (expr, VARIABLE)
+
+
 def is_indicator(expr: Any) -> bool:
     """Whether an expression is a condition as a number, 0 or 1."""
     if not isinstance(expr, Expr) or expr.primitive is None:

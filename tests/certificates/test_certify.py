@@ -179,6 +179,32 @@ def test_a_bracket_meets_where_the_network_is_small():
     assert (alone.status == CertificateStatus.EXACT).all()
 
 
+def test_a_bracket_ends_at_the_shorter_perturbation_that_branch_and_bound_met():
+    """With two of these inputs `minimal` at low effort stops 2 % above the smallest."""
+
+    @jax.jit
+    def both(key):
+        keys = jax.random.split(key, 4)
+        first, last = jax.random.normal(keys[0], (24, 6)), jax.random.normal(keys[2], (3, 24))
+        shift, x = 0.3 * jax.random.normal(keys[1], (24,)), jax.random.normal(keys[3], (6,))
+        network = lambda z: last @ jax.nn.relu(first @ z / 6**0.5 + shift) / 24**0.5
+        label = jnp.argmax(network(x))
+        found = minimal(network, x, label, effort="low")
+        return bracket(network, x, label, method="branch", effort="low"), found.norm
+
+    for seed in (14, 24):
+        got, low_effort = both(jax.random.key(seed))
+        assert 0.99 * got.high < got.low <= got.high < 0.99 * low_effort
+
+
+def test_where_nothing_is_found_branch_and_bound_looks_beyond_what_is_certified():
+    """A margin that is at least 1 everywhere."""
+    network = lambda z: jnp.stack([jax.nn.relu(z[0]) + 1, -jax.nn.relu(z[1])])
+    x = jnp.array([1.0, 0.5], jnp.float64)
+    plain = certify(network, x, 0, method="crown")
+    assert certify(network, x, 0, method="branch", effort="low").radius > 3 * plain.radius
+
+
 @pytest.mark.parametrize("limits", [{"AT_ONCE": 128}, {"KEPT": 0}], ids=str)
 @pytest.mark.parametrize("bounds", [None, (-3.0, 3.0)], ids=["free", "box"])
 def test_neither_chunks_nor_what_is_kept_change_a_bound(limits, bounds, monkeypatch):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from fracture.certificates._graph import read_network
+from fracture.certificates._graph import _Value, _Walk
 from fracture.certificates._pieces import chords, least, lines, supporting, supports
-from fracture.certificates._scalar import enclose
+from fracture.certificates._scalar import VARIABLE, enclose, evaluate, factored
 
 FUNCTIONS = {
     "relu": jax.nn.relu,
@@ -114,6 +114,22 @@ def supported(pieces, scale, slope):
     return nearest, under(nearest), under(slope)
 
 
+def expression(function, x):
+    """All of an elementwise function, affine or not."""
+    closed = jax.make_jaxpr(function)(x)
+    (out,) = _Walk(x).run(closed.jaxpr, closed.consts, [_Value(0, VARIABLE)])
+    return out.expr
+
+
+@pytest.mark.parametrize("name", ["relu", "exp", "normalised", "gelu"])
+def test_what_is_affine_can_be_taken_out(name):
+    x = jnp.linspace(-2.0, 2.0, 9)
+    expr = expression(FUNCTIONS[name], x)
+    outer, inner = factored(expr)
+    assert (inner is VARIABLE) == (name in ("relu", "gelu"))
+    np.testing.assert_allclose(evaluate(outer, evaluate(inner, x)), evaluate(expr, x), rtol=1e-12)
+
+
 @pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_lines_and_chords_hold_at_random_points(name, dtype):
     function = (FUNCTIONS | SINGLE)[name]
@@ -121,9 +137,9 @@ def test_lines_and_chords_hold_at_random_points(name, dtype):
     center = rng.normal(size=100) * 10.0 ** rng.uniform(-2, 1, 100)
     width = 10.0 ** rng.uniform(-4, 1, 100) * (np.arange(100) % 10 > 0)  # a tenth are points
     low, high = (jnp.asarray(center + sign * width, dtype) for sign in (-1, 1))
-    nodes = read_network(function, low)
+    expr = expression(function, low)
 
-    pieces = jax.jit(lambda low, high: chords(nodes[-1].expr, low, high))(low, high)
+    pieces = jax.jit(lambda low, high: chords(expr, low, high))(low, high)
     least, most, line = of_pieces(pieces)
     line = [np.asarray(part, float) for part in line]
     low, high = np.asarray(low, float), np.asarray(high, float)
@@ -170,7 +186,7 @@ def test_lines_and_chords_hold_at_random_points(name, dtype):
 def test_values_in_a_tail_are_not_what_one_less_another_leaves():
     function, ends = FUNCTIONS["gelu_exact"], np.array([-9, -6.0])
     low, high = jnp.asarray(ends, jnp.float32)
-    expr = read_network(function, low)[-1].expr
+    expr = expression(function, low)
     least, most = jax.jit(lambda a, b: enclose(expr, a, b).value)(low, high)
     exact = ends * ndtr(ends)
     assert float(least) <= exact[1] < exact[0] <= float(most)
