@@ -18,7 +18,8 @@ def digest_of_names(path: Path, names: Collection[str], without: Collection[str]
     """Digest of what some names of a Python file are made of.
 
     Counted is every statement at the top of the file that they depend on, directly or not, and of
-    the files beside it from which it imports names by `from .other import name`.
+    the files beside it from which it imports names, by `from .other import name` or as `other.name`
+    after `from . import other`.
 
     Parameters
     ----------
@@ -42,12 +43,18 @@ def digest_of_names(path: Path, names: Collection[str], without: Collection[str]
         if statement is None:
             continue  # a builtin, or a local name
         found[where, name] = _dump(statement)
-        beside = _beside(where, statement)
+        beside = _beside(where, statement, name)
         if beside is not None:
             queue.append((beside, _original(statement, name)))
-        else:
-            used = (node.id for node in ast.walk(statement) if isinstance(node, ast.Name))
-            queue.extend((where, other) for other in used)
+            continue
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Name):
+                queue.append((where, node.id))
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                module = node.value.id
+                beside = _beside(where, files[where].get(module), module)
+                if beside is not None:
+                    queue.append((beside, node.attr))
     return _digest(found[key] for key in sorted(found, key=lambda key: (key[0].name, key[1])))
 
 
@@ -70,11 +77,11 @@ def _defined(node: ast.stmt) -> Iterator[str]:
         yield from (name.id for name in stored if isinstance(name.ctx, ast.Store))
 
 
-def _beside(path: Path, statement: ast.stmt) -> Path | None:
-    """The file beside that a statement imports from, if it does."""
-    if not isinstance(statement, ast.ImportFrom) or statement.level != 1 or not statement.module:
+def _beside(path: Path, statement: ast.stmt | None, name: str) -> Path | None:
+    """The file beside that a statement imports a name from, or imports under a name, if it does."""
+    if not isinstance(statement, ast.ImportFrom) or statement.level != 1:
         return None
-    other = path.parent / f"{statement.module}.py"
+    other = path.parent / f"{statement.module or _original(statement, name)}.py"
     return other if other.exists() else None
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import scipy.stats
 import xarray as xr
 
+from .._settings import settings, under
 from .._typing import Apply, Order
-from ..perturbation import Solver, Status, as_solver, minimal, solve, solver_name
+from ..perturbation import Perturbation, Solver, Status, as_solver, minimal, solve, solver_name
 from ..statistics import LEAST_SEEDS, median
 from ..sweeps import Point, Progress, chunk_store, environment
 from ..vocabulary import quantity
@@ -142,6 +143,12 @@ def of_photographs(
     )
 
 
+def _solved(here: dict[str, Any], *args: Any, **options: Any) -> Perturbation:
+    """`solve` in another thread, under the settings of this one."""
+    with under(here):
+        return solve(*args, **options)
+
+
 def _one(
     apply: Apply,
     params: Any,
@@ -154,7 +161,7 @@ def _one(
     """All measurements of one image."""
     here = Images(queries.inputs[at : at + 1], queries.labels[at : at + 1])
     alone: dict[str, Any] = {"bounds": BOX, "batch_size": 1, **search}
-    searched = partial(solve, apply, params, *here, **alone)
+    searched = partial(_solved, settings(), apply, params, *here, **alone)
     # Programs that compile at the same time: each does so on one core.
     pool = ThreadPoolExecutor()
     try:

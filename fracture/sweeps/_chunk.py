@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -16,11 +16,6 @@ from ._spec import Point, Sweep, label
 from ._store import ChunkStore
 
 TIMINGS = ["compile_seconds", "run_seconds"]
-_SETTINGS = (
-    *("enable_x64", "default_matmul_precision", "numpy_dtype_promotion", "numpy_rank_promotion"),
-    *("default_prng_impl", "threefry_partitionable", "debug_nans", "debug_infs"),
-)
-"""What JAX keeps for each thread, and programs and their results depend on."""
 
 
 class Chunk(NamedTuple):
@@ -46,20 +41,6 @@ class Program(NamedTuple):
 
     compute: Callable[[int], Any]
     seconds: float  # that tracing and compiling took
-
-
-def settings() -> dict[str, Any]:
-    """JAX's settings in this thread."""
-    return {name: getattr(jax.config, f"jax_{name}") for name in _SETTINGS}
-
-
-@contextlib.contextmanager
-def under(settings: Mapping[str, Any]) -> Iterator[None]:
-    """Settings of another thread, or of another process."""
-    with contextlib.ExitStack() as entered:
-        for name, value in settings.items():
-            entered.enter_context(getattr(jax, name)(value))
-        yield
 
 
 def chunks(sweep: Sweep) -> Iterator[Chunk]:

@@ -24,7 +24,8 @@ from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 import xarray as xr
 
 from .._code import digest_of_files
-from ._chunk import Chunk, Program, compiled, finished, lower, once, settings, under
+from .._settings import settings, under
+from ._chunk import Chunk, Program, compiled, finished, lower, once
 from ._notes import note_failure
 from ._spec import Sweep, label
 from ._store import ChunkStore, differences

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 import xarray as xr
 
+from .._settings import settings, under
 from ..vocabulary import axis_quantity
 from ._chunk import (
     TIMINGS,
@@ -28,8 +29,6 @@ from ._chunk import (
     finished,
     lower,
     once,
-    settings,
-    under,
 )
 from ._executor import (
     Begun,

@@ -176,6 +176,7 @@ def fit(
         after, values = jax.lax.scan(take, state, batches)
         updates = jnp.maximum(after.steps - state.steps, 1)
         mean = jnp.mean(values, where=jnp.arange(len(batches), dtype=jnp.int32) < updates)
+        mean = jnp.where(state.done, jnp.nan, mean)  # of no updates
         return after._replace(done=after.done | reached(mean)), mean
 
     start = _start(params, optimizer, first_kept(params, when) if measure else ())

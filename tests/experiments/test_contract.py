@@ -263,6 +263,16 @@ def test_only_what_measures_counts_as_code(tmp_path):
     assert digest(("x + SIZE", "x - SIZE")) != base
     assert digest(("3", "4")) != base
     assert digest(other=("2 * x", "3 * x")) != base
+    through = ("from ._other import draw_all as drawn, TITLE", "from . import _other as beside")
+
+    def reached(other=("", "")):
+        (tmp_path / "_other.py").write_text(OTHER.replace(*other))
+        text = textwrap.dedent(CODE).replace(*through).replace("drawn(x)", "beside.draw_all(x)")
+        (tmp_path / "a.py").write_text(text)
+        return digest_of_names(tmp_path / "a.py", ["measure"])
+
+    assert reached(("a title", "another")) == reached()
+    assert reached(("2 * x", "3 * x")) != reached()
 
 
 IMPORTS = """

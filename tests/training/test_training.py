@@ -203,6 +203,12 @@ def test_minibatches():
     whole = fit(KEY, steps=20, batch_size=50)
     full = fit(KEY, steps=20, batch_size=None)
     np.testing.assert_allclose(whole.history, full.history, rtol=1e-9)
+    # Once a batch is no number, nothing is learned, and passes have no losses.
+    inputs[7] = np.nan
+    broken = fit(KEY, steps=24)
+    assert not broken.finite
+    assert int(broken.steps) < 6
+    assert jnp.isnan(broken.history[1:]).all()
 
 
 def test_every_example_is_seen_in_a_pass():
