@@ -62,6 +62,11 @@ class Perturbation(NamedTuple):
     num_grads: Int[Array, ""]
     status: Int[Array, ""]
 
+    @property
+    def correct(self) -> Bool[Array, "*shape"]:
+        """Whether `x` itself gets its label, in a valid problem."""
+        return (self.status == Status.FOUND) | (self.status == Status.NOT_FOUND)
+
 
 Solver: TypeAlias = Callable[..., Perturbation]
 """`solver(logits_fn, x, label, *, ord, bounds, target, ...) -> Perturbation` for one input."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from ._result import Perturbation, Status
+from ._result import Perturbation
 
 
 def robust_accuracy(
@@ -55,10 +55,9 @@ def robust_accuracy(
     >>> print(robust_accuracy(jax.vmap(find)(inputs), (0.0, 0.75, 1.5)))
     [0.75 0.5  0.25]
     """
-    norm, status = jnp.asarray(found.norm), jnp.asarray(found.status)
+    norm, valid = jnp.asarray(found.norm), jnp.asarray(found.correct)
     if norm.ndim != 1 or not norm.size:
         raise ValueError(f"found must be of a batch, with norms of shape (n,), got {norm.shape}.")
-    valid = (status == Status.FOUND) | (status == Status.NOT_FOUND)
     radii = jnp.asarray(radii, norm.dtype)
     share = jax.vmap(lambda radius: jnp.mean(valid & (norm > radius), dtype=norm.dtype))
     return share(radii.ravel()).reshape(radii.shape)

@@ -162,7 +162,7 @@ def measure(key: Key, given: Shared, options: Options, *, defence: str) -> Cell:
         fooled = found.status == Status.FOUND
         return Cell(
             radius=found.norm,
-            correct=fooled | (found.status == Status.NOT_FOUND),
+            correct=found.correct,
             found=fooled,
             rho_net=rho,
             accuracy=jnp.mean(answers == given.test.labels, dtype=rho.dtype),

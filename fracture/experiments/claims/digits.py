@@ -156,7 +156,7 @@ def measure(key: Key, given: Shared, options: Options, *, dim: int) -> Cell:
         r_opt=given.r_opt,
         radius_pair=pairwise.norm,
         radius=nearest.norm,
-        correct=(nearest.status == Status.FOUND) | (nearest.status == Status.NOT_FOUND),
+        correct=nearest.correct,
         found=(nearest.status == Status.FOUND) & (pairwise.status == Status.FOUND),
         rho_net=factors.rho_net,
         rho_span=span.ratio,

@@ -154,7 +154,7 @@ def measure(key: Key, given: Shared, options: Options, *, classes: int, data: st
         radius=found.norm,
         r_opt=given.r_opt,
         ratio=found.norm / given.r_opt,
-        correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
+        correct=found.correct,
         found=found.status == Status.FOUND,
         accuracy=jnp.mean(right, dtype=logits.dtype),
     )

@@ -119,7 +119,7 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
             return network.apply(trained.params, z)
 
         found = as_solver(options.solver)(logits_fn, x, label)
-        right = (found.status == Status.FOUND) | (found.status == Status.NOT_FOUND)
+        right = found.correct
         read = margin_compression(logits_fn, x, label, displacement)
         return found.norm, read, right, found.status == Status.FOUND
 

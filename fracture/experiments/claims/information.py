@@ -157,7 +157,7 @@ def measure(key: Key, given: Shared, options: Options, *, width: int) -> Cell:
         information=information[1],
         information_start=information[0],
         radius=found.norm,
-        correct=fooled | (found.status == Status.NOT_FOUND),
+        correct=found.correct,
         found=fooled,
         detected=share(perturbed, axis=1, where=fooled[None, :, None]).T,
         false_alarms=share(odd[tests], axis=0),

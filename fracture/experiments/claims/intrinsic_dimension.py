@@ -28,7 +28,7 @@ from ..._checks import check_counts, check_finite
 from ..._typing import Key
 from ...drawing import Drawing, against_axis
 from ...norms import norm
-from ...perturbation import Status, as_solver
+from ...perturbation import as_solver
 from ...training import fit
 from ...vocabulary import Quantity, quantity
 from .. import verdicts
@@ -123,7 +123,7 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
             beyond = search(lambda z: logits_fn(x + off @ z), jnp.zeros_like(off[0]), label)
             gradient = jax.grad(lambda z: logits_fn(z).sum())(x)
             across = norm(off.T @ gradient) / norm(gradient)
-            right = (free.status == Status.FOUND) | (free.status == Status.NOT_FOUND)
+            right = free.correct
             return free.norm, along.norm, beyond.norm, across, right, free.found
 
         attacked = jax.vmap(attack)(inputs[few], labels[few])

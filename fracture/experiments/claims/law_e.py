@@ -142,7 +142,7 @@ def measure(key: Key, given: Any, options: Options, *, network: str) -> Cell:
             r_half=norm(displacement) / 2,
             radius_pair=found.norm,
             radius_certified=least,
-            correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
+            correct=found.correct,
             found=found.status == Status.FOUND,
             **factors._asdict(),
             crossing=towards(reach=2.0).ratio,

@@ -35,7 +35,7 @@ from ...compression import margin_compression
 from ...drawing import Drawing, against_axis, distribution, scatter
 from ...norms import dual_order, norm
 from ...optimal import twin_displacement
-from ...perturbation import Status, as_solver
+from ...perturbation import as_solver
 from ...training import fit
 from ...vocabulary import Quantity, quantity
 from .. import verdicts
@@ -159,11 +159,10 @@ def _trained(key: Key, options: Options, dim: int) -> tuple[Array, ...]:
         search = as_solver(options.solver)
         found = [search(logits_fn, x, label, ord=ord) for ord in ORDERS.values()]
         radii = jnp.stack([one.norm for one in found])
-        status = jnp.stack([one.status for one in found])
+        fooled = jnp.stack([one.found & one.correct for one in found])
         r_half = _each(partial(norm, displacement)) / 2
         rho = _each(lambda ord: margin_compression(logits_fn, x, label, displacement, ord=ord))
-        correct = (status[0] == Status.FOUND) | (status[0] == Status.NOT_FOUND)
-        return radii, radii / r_half, rho, correct, status == Status.FOUND
+        return radii, radii / r_half, rho, found[0].correct, fooled
 
     few = slice(options.examples)
     attacked = jax.vmap(attack)(task.inputs[few], task.labels[few], task.codes[few])

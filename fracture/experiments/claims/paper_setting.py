@@ -152,7 +152,7 @@ def measure(key: Key, shared: tuple[()], options: Options, *, network: str) -> C
         cos_pivot=cos_pivot,
         rho_net=rho_net,
         radius=found.norm,
-        correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
+        correct=found.correct,
         found=found.status == Status.FOUND,
         r_half=r_half[0],  # the same for every point
         rho_theory=1 / norm(pivot) / r_half[0],

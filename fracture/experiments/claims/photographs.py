@@ -161,7 +161,7 @@ def measure(key: Key, given: Shared, options: Options, *, seed: Array, dim: int)
         tangent=factors.tangent,
         box=factors.box,
         robust_accuracy=jnp.pad(made, unmade, constant_values=jnp.nan),
-        correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
+        correct=found.correct,
         found=found.status == Status.FOUND,
     )
 

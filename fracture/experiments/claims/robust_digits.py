@@ -113,7 +113,7 @@ def measure(key: Key, given: digits.Shared, options: Options, *, dim: int) -> Ce
     return Cell(
         robust_accuracy=robust_accuracies(smallest, at_radii, radii),
         radius=smallest.norm,
-        correct=(smallest.status == Status.FOUND) | (smallest.status == Status.NOT_FOUND),
+        correct=smallest.correct,
         found=smallest.status == Status.FOUND,
         r_opt=given.r_opt,
         rho_net=rho,

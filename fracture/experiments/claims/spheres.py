@@ -31,7 +31,7 @@ from ...compression import mle_dimension
 from ...drawing import Drawing, against_axis
 from ...norms import norm
 from ...optimal import nearest_neighbour
-from ...perturbation import Status, as_solver
+from ...perturbation import as_solver
 from ...training import fit
 from ...vocabulary import Quantity, quantity
 from .. import verdicts
@@ -122,7 +122,7 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
         # The nearest ray through an error: its angle from x is that of the nearest error.
         along = search(lambda z: logits_fn(z / norm(z)), x, 0)
         angle = jnp.arcsin(jnp.minimum(along.norm, 1))
-        right = (free.status == Status.FOUND) | (free.status == Status.NOT_FOUND)
+        right = free.correct
         chord = jnp.where(along.norm < jnp.inf, 2 * jnp.sin(angle / 2), jnp.nan)
         return free.norm, right, free.found, chord
 

@@ -154,7 +154,7 @@ def measure(key: Key, shared: tuple[()], options: Options, *, dim: int) -> Cell:
         r_half=jax.vmap(norm)(displacements) / 2,
         radius_pair=found.norm,
         radius_certified=least,
-        correct=(found.status == Status.FOUND) | (found.status == Status.NOT_FOUND),
+        correct=found.correct,
         found=found.status == Status.FOUND,
         rho_net=factors.rho_net,
         midpoint=factors.midpoint,
