@@ -23,12 +23,11 @@ from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxtyping import Array, Bool, Float, Int
 
 from .._problem import Problem
-from ..norms import dual_order, halfspace_step, loop_init, norm, positive
+from ..norms import dual_order, loop_init, norm, positive
 from ._ascend import LENGTH, ascend, begin
 from ._bounds import (
     Choice,
     Known,
-    Linear,
     Relaxation,
     closest,
     every_row,
@@ -40,6 +39,7 @@ from ._bounds import (
 )
 from ._domain import Domain
 from ._graph import Node
+from ._outputs import boundary
 from ._pieces import Pieces, chords, lines, rises, supporting, supports
 from ._polyhedron import nearest_point
 from ._scalar import evaluate, kinks
@@ -215,7 +215,7 @@ def _branch(
             return jax.lax.cond(asked, run, lambda: (*root, jnp.zeros((), bool)))
 
         plain = jax.vmap(lambda seed: substitute(nodes, relaxed, last, seed, x))(seeds)
-        near = jax.vmap(lambda row: _nearest(domain, row)[1])(plain)
+        near = jax.vmap(lambda row: boundary(domain, row)[1])(plain)
         done = wanted & (near >= most * (1 - slack))
         floor = _smallest(near, done)
         *roots, empty = jax.lax.map(confined, (seeds, wanted & ~done))
@@ -265,7 +265,7 @@ def _branch(
 
         def value(free):
             linear = row(free)
-            delta, far = _nearest(domain, linear)
+            delta, far = boundary(domain, linear)
             size = positive(norm(linear.slope, dual_order(domain.ord)))
             # By the envelope theorem only the function at the nearest point counts.
             near = (linear.constant + jnp.sum(linear.slope * jax.lax.stop_gradient(delta))) / size
@@ -280,7 +280,7 @@ def _branch(
             nothing,
             project=within(part),
         )
-        delta, far = _nearest(domain, row(free))
+        delta, far = boundary(domain, row(free))
         far = jnp.where(empty, jnp.inf, jnp.where(far >= 0, far, 0))
         split, cut, worth = _promising(nodes, places, seen, low, high)
         bound = jnp.maximum(part.bound, far)
@@ -334,7 +334,7 @@ def _branch(
             at: Choice(slopes[at], jnp.zeros((), dtype), shifts[at] / unit[at]) for at in places
         }
         linear = row((free, jnp.log(positive(many[-1]))))
-        _, far = _nearest(domain, linear)
+        _, far = boundary(domain, linear)
         far = jnp.where(far >= 0, far, 0)
         return jnp.maximum(part.bound, far), delta * most
 
@@ -446,13 +446,6 @@ def _views(nodes, places: list[int], flat: Array) -> dict[int, Array]:
         made[at] = flat[start : start + nodes[at].size].reshape(nodes[at].shape)
         start += nodes[at].size
     return made
-
-
-def _nearest(domain: Domain, row: Linear) -> tuple[Array, Array]:
-    """The nearest point where a linear function is not positive; a bound of how far."""
-    delta, far = halfspace_step(row.constant, row.slope, room=domain.room, ord=domain.ord)
-    safe = 1 - 4 * (row.slope.size + 8) * jnp.finfo(far.dtype).eps
-    return delta, jnp.where(row.constant > 0, far * safe, 0)
 
 
 def _cut(nodes, relaxed: Relaxation, places: list[int], part: _Part):

@@ -16,7 +16,7 @@ from ._bounds import Known
 from ._branch import EFFORTS as BRANCH_EFFORTS, Branched, branch
 from ._domain import Domain
 from ._methods import budget_of
-from ._outputs import distance, margins_on, outputs, prepare, seeds_of, unbegun
+from ._outputs import boundary, margins_on, outputs, prepare, seeds_of, unbegun
 from ._quadratic import by_classes
 from ._result import Certificate, conclude, wanted
 from ._search import search
@@ -179,7 +179,7 @@ def _by_search(problem, known, room, budget, first, most):
     def evaluate(radius, choices):
         domain = within(radius)
         rows, _, choices = outputs(known, domain, seeds, budget, choices)
-        distances = jax.vmap(lambda row: distance(domain, row))(rows)
+        distances = jax.vmap(lambda row: boundary(domain, row)[1])(rows)
         least = lambda values: jnp.min(jnp.where(wanted(problem), values, jnp.inf))
         nearest, smallest = least(distances), least(margins_on(domain, rows))
         margins = margins_on(within(jnp.minimum(nearest, radius)), rows)

@@ -57,15 +57,15 @@ def margins_on(domain: Domain, rows: Linear) -> Array:
     return jax.vmap(lambda row: lowest(domain, row))(rows)
 
 
-def distance(domain: Domain, row: Linear) -> Array:
-    """How far the nearest point is at which the bound is not positive.
+def boundary(domain: Domain, row: Linear) -> tuple[Array, Array]:
+    """The nearest point at which a linear bound is not positive, and a bound of how far it is.
 
-    0 where it is not at x, or is no number: what overflowed certifies nothing.
+    0 where the bound is not positive at x, or is no number: what overflowed certifies nothing.
     """
-    _, length = halfspace_step(row.constant, row.slope, room=domain.room, ord=domain.ord)
+    delta, length = halfspace_step(row.constant, row.slope, room=domain.room, ord=domain.ord)
     safe = 1 - 4 * (row.slope.size + 8) * jnp.finfo(length.dtype).eps
     numbers = (row.constant < jnp.inf) & jnp.all(jnp.isfinite(row.slope))
-    return jnp.where((row.constant > 0) & numbers, length * safe, 0)
+    return delta, jnp.where((row.constant > 0) & numbers, length * safe, 0)
 
 
 def prepare(problem: Problem) -> tuple[Known, tuple[Array, Array] | None]:

@@ -13,7 +13,7 @@ from ..norms import loop_init
 from ._bounds import Known, Linear
 from ._domain import Domain
 from ._methods import Budget
-from ._outputs import distance, margins_on, outputs, seeds_of, unbegun
+from ._outputs import boundary, margins_on, outputs, seeds_of, unbegun
 from ._result import wanted
 from ._shor import Link, best_quadratic
 
@@ -79,7 +79,7 @@ def by_classes(
         )
 
     def noted(reached, within, rows):
-        far = jax.vmap(lambda row: distance(within, row))(rows)
+        far = jax.vmap(lambda row: boundary(within, row)[1])(rows)
         far = jnp.where(far >= 0, far, 0)  # NaN certifies nothing
         radius = jnp.minimum(far, within.radius)
         better = radius > reached.radius

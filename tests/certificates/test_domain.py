@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 from fracture.certificates._bounds import Linear
 from fracture.certificates._domain import Domain, least
 from fracture.certificates._graph import read_network
-from fracture.certificates._outputs import distance
+from fracture.certificates._outputs import boundary
 from fracture.certificates._pieces import chords, least as least_of_pieces
 
 INF = float("inf")
@@ -117,7 +117,7 @@ def test_what_is_no_number_certifies_nothing(ord, boxed):
     room = (jnp.full(2, -1.0), jnp.full(2, 1.0)) if boxed else None
     domain = Domain(jnp.zeros(2), jnp.ones(()), ord, room)
     for slope in ([np.nan, 1.0], [np.inf, 1.0]):
-        assert distance(domain, Linear(jnp.asarray(slope), jnp.ones(()))) == 0
+        assert boundary(domain, Linear(jnp.asarray(slope), jnp.ones(())))[1] == 0
     for constant in (np.nan, np.inf, -np.inf):
-        assert distance(domain, Linear(jnp.ones(2), jnp.asarray(constant))) == 0
-    assert distance(domain, Linear(jnp.ones(2), jnp.asarray(0.1))) > 0.04
+        assert boundary(domain, Linear(jnp.ones(2), jnp.asarray(constant)))[1] == 0
+    assert boundary(domain, Linear(jnp.ones(2), jnp.asarray(0.1)))[1] > 0.04
