@@ -51,8 +51,8 @@ def map_examples(
     batch_size
         At most so many examples at a time on each device. None for 256 on a CPU and 8192
         elsewhere, less where the compiled program would need more than half of the device's
-        memory (not checked under an outer `jit` or `vmap`); to find out costs one more
-        compilation.
+        memory (not checked under an outer `jit` or `vmap`): each smaller chunk that is tried costs
+        one more compilation.
     mesh
         Devices to share the examples among, along all axes of the mesh, without communication;
         None for one device.

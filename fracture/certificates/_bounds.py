@@ -501,7 +501,7 @@ def relax(
     ranges: list[tuple[Array, Array]] = []
     reaches: list[Array] = []  # upper bounds of the l2 distance from the value at the input
     for at, node in enumerate(nodes):
-        low, high, size = _interval(node, ranges, relaxed, domain, x)
+        low, high, size = _interval(node, ranges, domain, x)
         if node.kind == "scalar":
             (parent,) = node.parents
             pieces = chords(node.expr, *ranges[parent])
@@ -543,7 +543,7 @@ def relax(
     return relaxed, made
 
 
-def _interval(node, ranges, relaxed, domain, x):
+def _interval(node, ranges, domain, x):
     """Lowest and highest values by interval arithmetic, and the sizes of their terms."""
     if node.kind == "input":
         low, high = (x + end.reshape(x.shape) for end in spread(domain))

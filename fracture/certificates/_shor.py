@@ -204,7 +204,7 @@ def bound(
         c, at = g, link.inner
     c, added = _back(nodes, relaxed, at, 0, c)
     split = multipliers.splits[0]
-    return _at_input(known, relaxed, domain, c, constant + added, quadratic, split)
+    return _at_input(known, domain, c, constant + added, quadratic, split)
 
 
 class _Quadratic(NamedTuple):
@@ -359,7 +359,7 @@ def _back(nodes, relaxed, start, stop, c):
     return c, constant - rounding
 
 
-def _at_input(known, relaxed, domain, c, constant, quadratic, split) -> Linear:
+def _at_input(known, domain, c, constant, quadratic, split) -> Linear:
     """The diagonal is paid for by the ball, or by the box."""
     x, eps = known.center[0], jnp.finfo(c.dtype).eps
     constant += jnp.sum(c * x)

@@ -60,7 +60,7 @@ def solve(
         At most so many inputs at a time on each device. Less memory, and an input whose loop is
         long holds up its own chunk alone. None for 256 on a CPU and 8192 elsewhere, less where
         the compiled program would need more than half of the device's memory (not checked under
-        an outer `jit` or `vmap`); to find out costs one more compilation.
+        an outer `jit` or `vmap`): each smaller chunk that is tried costs one more compilation.
     mesh
         Devices to share the inputs among, along all axes of the mesh, without communication; they
         may be those of several processes, which all call this. None for one device.
