@@ -75,5 +75,7 @@ def bracket(
         del asked["effort"]
         other = refine(logits_fn, x, label, met.reshape(jnp.shape(x)), **asked)
         shorter = other.norm < found.norm
+        spent = found.num_grads + other.num_grads
         found = jax.tree.map(functools.partial(jnp.where, shorter), other, found)
+        found = found._replace(num_grads=spent)
     return Bracket(certificate, found)

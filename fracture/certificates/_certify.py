@@ -77,7 +77,8 @@ def certify(
         `"low"`, `"medium"` or `"high"`.
     found
         A perturbation of the same input, norm and bounds, such as `minimal` finds: nothing larger
-        is tried, and where the two meet, the certificate is exact. Where a network is taken apart
+        is tried, and where the two meet, or a shorter one that a network that is taken apart shows
+        on the way is met, the certificate is exact. Where a network is taken apart
         and none is given, `minimal` finds one, at low effort.
 
     Returns

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import ShapedArray
 from jaxtyping import Array
 
 from ._rewrite import REWRITES, softmax
@@ -76,6 +77,7 @@ CALLS = {
 # Matrix products in full precision: with TF32 nothing that is computed is a bound.
 PRECISE = {"dot_general", "conv_general_dilated"}
 BILINEAR = {"mul"} | PRECISE
+_SMALL = 1024  # entries of constants that are compared by their values
 
 
 class Node(NamedTuple):
@@ -506,20 +508,28 @@ class _Walk:
 
 def _same(eqn: Any, operands: list[Any]) -> Any:
     """What equations have in common that make the same values of the same operands."""
-
-    def told(value: Any) -> Any:
-        if isinstance(value, _Value):
-            return value.root, id(value.expr)
-        if isinstance(value, int | float | complex | np.generic):  # a literal
-            return type(value), repr(value)
-        return id(value)
-
     params = tuple(sorted(eqn.params.items()))
+    # What is read from a reference is another value later.
+    pure = all(isinstance(v.aval, ShapedArray) for v in (*eqn.invars, *eqn.outvars))
     try:
         hash(params)
     except TypeError:
-        params = (object(),)  # unlike any other
-    return eqn.primitive, params, tuple(map(told, operands))
+        pure = False
+    if eqn.effects or not pure:
+        return object()  # unlike any other
+    return eqn.primitive, params, tuple(map(_told_apart, operands))
+
+
+def _told_apart(value: Any) -> Any:
+    """The same for the same values: of small constants what they are, as each has its own place."""
+    if isinstance(value, _Value):
+        return value.root, id(value.expr)
+    if isinstance(value, jax.core.Tracer) or np.size(value) > _SMALL:
+        return id(value)
+    if jnp.issubdtype(getattr(value, "dtype", float), jax.dtypes.extended):  # random keys
+        return id(value)
+    known = np.asarray(value)
+    return str(known.dtype), known.shape, known.tobytes()
 
 
 _NOT_NEGATIVE = {"abs", "exp", "exp2", "logistic", "square"}

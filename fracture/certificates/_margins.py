@@ -26,8 +26,9 @@ def margins(
 ) -> Float[Array, " k"]:
     """Lower bounds of the label's logit minus each other one, in a ball around `x`.
 
-    Differentiable in whatever `logits_fn` closes over, in `x` and in the radius: the cross-entropy
-    of `-margins` is an upper bound of the worst one in the ball; certified training minimises it.
+    Differentiable, once, in whatever `logits_fn` closes over, in `x` and in the radius: the
+    cross-entropy of `-margins` is an upper bound of the worst one in the ball; certified training
+    minimises it.
 
     Parameters
     ----------
@@ -40,12 +41,13 @@ def margins(
     -------
     Shape (K,); 0 for the label itself. No perturbation within the ball changes the answer where all
     others are positive. All are -inf where a traced label is out of range, traced bounds are out of
-    order, a traced radius is negative or no number, or the network is not finite at `x`.
+    order, a traced radius is negative or no number, or the network is not finite at `x`; so is one
+    whose bound is no number.
 
     Raises
     ------
     NotImplementedError, TypeError, ValueError
-        As `certify` does; also for a radius that is negative or not finite.
+        As `certify` does; also for a radius that is not one number, negative or not finite.
 
     References
     ----------
@@ -67,12 +69,15 @@ def margins(
     0.530
     """
     budget = budget_of(method, effort)
+    if jnp.shape(radius) != ():
+        raise ValueError(f"radius must be one number, got shape {jnp.shape(radius)}.")
     if not traced(radius):
-        check_finite(0, radius=np.asarray(radius).item())
+        check_finite(0, radius=np.asarray(radius, float).item())
     problem = pose(logits_fn, x, label, ord, bounds, None)
     known, room = prepare(problem)
     radius = jnp.asarray(radius, problem.center.dtype)
     domain = Domain(known.center[0], radius, problem.ord, room)
     rows, *_ = outputs(known, domain, seeds_of(problem), budget, None)
     certified = margins_on(domain, rows)
-    return jnp.where(problem.posed & (radius >= 0), certified, -jnp.inf)
+    valid = problem.posed & (radius >= 0) & ~jnp.isnan(certified)
+    return jnp.where(valid, certified, -jnp.inf)

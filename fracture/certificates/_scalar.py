@@ -128,7 +128,7 @@ def is_affine(expr: Any) -> bool:
 def factored(expr: Expr) -> tuple[Expr, Expr]:
     """An expression as a function of an affine one, which is the variable where there is none.
 
-    Of ReLU(x + b), ReLU and x + b.
+    Of ReLU(x + b), ReLU and x + b. Masks stay, which may be infinite.
     """
     inner: dict[int, Expr] = {}
     made: dict[int, Expr] = {}
@@ -136,7 +136,7 @@ def factored(expr: Expr) -> tuple[Expr, Expr]:
     def visit(node):
         if not isinstance(node, Expr):
             return node
-        if is_affine(node):
+        if is_affine(node) and _is_finite(node):
             inner[id(node)] = node
             return VARIABLE
         if id(node) not in made:
@@ -145,6 +145,15 @@ def factored(expr: Expr) -> tuple[Expr, Expr]:
 
     outer = visit(expr)
     return (outer, *inner.values()) if len(inner) == 1 else (expr, VARIABLE)
+
+
+def _is_finite(expr: Any) -> bool:
+    """Whether an affine expression makes numbers of numbers, which traced constants pass for."""
+    if not isinstance(expr, Expr):
+        return isinstance(expr, jax.core.Tracer) or bool(np.isfinite(expr).all())
+    if expr.primitive is None:
+        return True
+    return expr.primitive.name != "select_n" and all(map(_is_finite, expr.operands))
 
 
 def is_indicator(expr: Any) -> bool:

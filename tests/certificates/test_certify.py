@@ -305,6 +305,8 @@ def test_margins_of_no_problem_certify_nothing():
         (0, 0.01, 2.0),
     ):
         assert (one(*asked) == -jnp.inf).all()
+    with pytest.raises(ValueError, match=r"radius must be one number, got shape \(2,\)"):
+        margins(network, x, 0, jnp.ones(2))
     for radius in (-1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="radius must be finite and at least 0, got"):
             margins(network, x, 0, radius)

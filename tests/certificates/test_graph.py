@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from fracture.certificates import certify
 from fracture.certificates._graph import read_network, values
 
 
@@ -50,3 +51,33 @@ def test_what_is_computed_twice_is_one_step():
     np.testing.assert_allclose(values(nodes, x)[-1], jax.nn.relu(weights @ x[::-1]), rtol=1e-6)
     with pytest.raises(NotImplementedError, match="elementwise functions of one value"):
         read_network(scaled_apart, x)
+    # Constants that stand in the code, and indices.
+    chosen = lambda x: jnp.take(weights @ (2 * x), jnp.array([2, 0, 1]))
+    nodes = read_network(lambda x: jnp.where(chosen(x) > 0, chosen(x), 0), x)
+    assert [node.kind for node in nodes] == ["input", "affine", "scalar"]
+
+
+def test_what_is_read_twice_from_a_reference_is_read_twice():
+    start = jnp.array([1.0, 0.7])
+
+    def network(x):
+        held = jax.new_ref(start)
+        before = held[...]
+        held[...] = 3 * before
+        return jnp.stack([jax.nn.relu(x[0]) * before[0], x[1] * held[...][1]])
+
+    x = jnp.array([1.0, 1.0])
+    found = values(read_network(network, x), x)[-1]
+    np.testing.assert_allclose(found, [1, 2.1], rtol=1e-6)
+
+
+def test_masks_stay_within_activations():
+    """What is minus infinity is a number once it is exponentiated."""
+    weights = jax.random.normal(jax.random.key(1), (4, 6))
+    mask = np.array([True, True, False, True])
+    masked = lambda x: jnp.exp(jnp.where(mask, weights @ x, -jnp.inf))
+    network = lambda x: jnp.stack([3 + x[0], 0.1 * jnp.sum(masked(x))])
+    x = jnp.full(6, 0.1)
+    for found in values(read_network(network, x), x):
+        assert jnp.isfinite(found).all()
+    assert certify(network, x, 0, method="crown").radius > 0.1
