@@ -65,7 +65,8 @@ class Perturbation(NamedTuple):
     @property
     def correct(self) -> Bool[Array, "*shape"]:
         """Whether `x` itself gets its label, in a valid problem."""
-        return (self.status == Status.FOUND) | (self.status == Status.NOT_FOUND)
+        status = jnp.asarray(self.status)  # stored ones are of NumPy
+        return (status == Status.FOUND) | (status == Status.NOT_FOUND)
 
 
 Solver: TypeAlias = Callable[..., Perturbation]
