@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Int, PyTree
 
 from ._typing import Labels
@@ -101,6 +101,17 @@ def check_finite(least: int, /, **options: Any) -> None:
     for name, value in options.items():
         if not least <= value < inf:
             raise ValueError(f"{name} must be finite and at least {least}, got {value!r}.")
+
+
+def check_radius(radius: ArrayLike) -> None:
+    """`ValueError` for what is no real number, or, where it has a value, negative or not finite."""
+    if jnp.shape(radius) != ():
+        raise ValueError(f"radius must be one number, got shape {jnp.shape(radius)}.")
+    kind = jnp.result_type(radius)
+    if not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
+        raise ValueError(f"radius must be a real number, got {radius!r}.")
+    if not traced(radius):
+        check_finite(0, radius=np.asarray(radius, float).item())
 
 
 def check_effort(effort: str) -> None:

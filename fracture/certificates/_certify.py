@@ -137,7 +137,7 @@ def certified(
     A vector, 0 where it met none; None where a network was not taken apart.
     """
     budget = budget_of(method, effort)
-    problem = pose(logits_fn, x, label, asked["ord"], asked["bounds"], asked["target"])
+    problem = pose(logits_fn, x, label, **asked)
     known, room = prepare(problem)
     apart = budget.branched and _small(known)
     if apart and found is None:

@@ -21,6 +21,7 @@ from ._scalar import (
     evaluate,
     factored,
     is_affine,
+    is_finite,
     is_indicator,
     magnitude,
 )
@@ -571,7 +572,7 @@ def _is_number(expr: Any) -> bool:
     which would certify nothing then. Constants that are traced are taken to be finite.
     """
     if not isinstance(expr, Expr):
-        return isinstance(expr, jax.core.Tracer) or bool(np.isfinite(expr).all())
+        return is_finite(expr)
     if expr.primitive is None:
         return True
     return _is_total(expr) and all(map(_is_number, expr.operands))

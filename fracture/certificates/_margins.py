@@ -1,11 +1,10 @@
 """Certified margins in a ball of a given radius, to train for."""
 
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from .._checks import check_finite, traced
+from .._checks import check_radius
 from .._problem import pose
 from .._typing import Bounds, LogitsFn, Order
 from ._domain import Domain
@@ -69,10 +68,7 @@ def margins(
     0.530
     """
     budget = budget_of(method, effort)
-    if jnp.shape(radius) != ():
-        raise ValueError(f"radius must be one number, got shape {jnp.shape(radius)}.")
-    if not traced(radius):
-        check_finite(0, radius=np.asarray(radius, float).item())
+    check_radius(radius)
     problem = pose(logits_fn, x, label, ord, bounds, None)
     known, room = prepare(problem)
     radius = jnp.asarray(radius, problem.center.dtype)

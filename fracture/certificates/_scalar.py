@@ -136,7 +136,7 @@ def factored(expr: Expr) -> tuple[Expr, Expr]:
     def visit(node):
         if not isinstance(node, Expr):
             return node
-        if is_affine(node) and _is_finite(node):
+        if is_affine(node) and _has_no_masks(node):
             inner[id(node)] = node
             return VARIABLE
         if id(node) not in made:
@@ -147,13 +147,18 @@ def factored(expr: Expr) -> tuple[Expr, Expr]:
     return (outer, *inner.values()) if len(inner) == 1 else (expr, VARIABLE)
 
 
-def _is_finite(expr: Any) -> bool:
+def is_finite(constant: Any) -> bool:
+    """Whether a constant is, as far as is known: traced ones pass for it."""
+    return isinstance(constant, jax.core.Tracer) or bool(np.isfinite(constant).all())
+
+
+def _has_no_masks(expr: Any) -> bool:
     """Whether an affine expression makes numbers of numbers, which traced constants pass for."""
     if not isinstance(expr, Expr):
-        return isinstance(expr, jax.core.Tracer) or bool(np.isfinite(expr).all())
+        return is_finite(expr)
     if expr.primitive is None:
         return True
-    return expr.primitive.name != "select_n" and all(map(_is_finite, expr.operands))
+    return expr.primitive.name != "select_n" and all(map(_has_no_masks, expr.operands))
 
 
 def is_indicator(expr: Any) -> bool:

@@ -4,11 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from ..._checks import check_finite, traced
+from ..._checks import check_radius
 from ..._problem import Problem, Reading
 from ..._typing import Key
 from ...norms import norm, positive, steepest
@@ -47,13 +46,7 @@ def fixed_radius(problem: Problem, radius: ArrayLike) -> Array:
     ValueError
         If it is no real number, or, where it is not traced, negative or not finite.
     """
-    if jnp.shape(radius) != ():
-        raise ValueError(f"radius must be one number, got shape {jnp.shape(radius)}.")
-    kind = jnp.result_type(radius)
-    if not (jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)):
-        raise ValueError(f"radius must be a real number, got {radius!r}.")
-    if not traced(radius):
-        check_finite(0, radius=np.asarray(radius, float).item())
+    check_radius(radius)
     rounded = jnp.asarray(radius).astype(problem.x.dtype).astype(problem.center.dtype)
     return jnp.where((rounded > 0) & jnp.isfinite(rounded), rounded, 0)
 
